@@ -1,0 +1,25 @@
+"""Gender, age and emotion of a face: training, and what it takes to ship it.
+
+The public names load what they need when they are first used; importing the package is cheap.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from smart_retail.labels import EMOTIONS, GENDERS
+
+__version__ = "0.1.0"
+__all__ = ["EMOTIONS", "GENDERS", "FaceAttributeModule", "FaceDataModule", "load_model"]
+
+_HOMES = {
+    "FaceAttributeModule": "smart_retail.training.module",
+    "FaceDataModule": "smart_retail.data.datamodule",
+    "load_model": "smart_retail.models.load",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

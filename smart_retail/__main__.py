@@ -1,0 +1,7 @@
+"""``python -m smart_retail``."""
+
+import sys
+
+from smart_retail.cli import main
+
+sys.exit(main())

@@ -1,0 +1,69 @@
+"""What a run leaves behind for others: ``model.pth``, and the story of what made it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import yaml
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
+
+from smart_retail.data.cache import write_aside
+from smart_retail.data.datamodule import FaceDataModule
+from smart_retail.models.load import network_weights, read_checkpoint
+from smart_retail.provenance import git_state, versions
+
+
+class ModelFile(pl.Callback):
+    """Writes provenance into every checkpoint, and the best network as ``model.pth``."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        """Remember the config that the run was started with."""
+        self.config = yaml.safe_dump(config, sort_keys=False)
+        self.made_by: dict[str, Any] = {}
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Collect once what stays the same."""
+        data = getattr(trainer, "datamodule", None)
+        known = isinstance(data, FaceDataModule)
+        self.made_by = {
+            "versions": versions(),
+            "git": git_state(),
+            "config": self.config,
+            "data_fingerprint": data.index.fingerprint() if known else "",  # type: ignore[union-attr]
+            "data_terms": list(data.index.terms) if known else [],  # type: ignore[union-attr]
+        }
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Let the checkpoint tell what made it."""
+        checkpoint["made_by"] = self.made_by
+
+    @rank_zero_only
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write ``model.pth`` from the best checkpoint."""
+        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+        if best and trainer.log_dir:
+            path = Path(trainer.log_dir) / "model.pth"
+            write_model_file(best, path)
+            rank_zero_info(f"best network: {path}")
+
+
+def write_model_file(checkpoint: str | Path, path: Path) -> None:
+    """Write the network of a checkpoint (the averaged weights) alone, a third of its size.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or damaged.
+    """
+    content = read_checkpoint(checkpoint)
+    model = {
+        "model_state_dict": network_weights(content["state_dict"]),
+        "hyper_parameters": content["hyper_parameters"],
+        "contract": content["contract"],
+        "made_by": content.get("made_by", {}),
+    }
+    with write_aside(path) as aside:
+        torch.save(model, aside)

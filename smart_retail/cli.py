@@ -1,0 +1,72 @@
+"""The command line: ``smart-retail`` (also ``python -m smart_retail``)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from smart_retail.errors import SmartRetailError
+
+HELP = """usage: smart-retail COMMAND [OPTIONS]
+
+Gender, age and emotion of faces: from messy, partly labelled data to a small network.
+
+commands:
+  data       list the faces of a config: labels, duplicates, splits, what was left out
+  fit        train            smart-retail fit --config configs/experiment/demo.yaml
+  validate   measure on the validation faces
+  test       measure on the test faces   smart-retail test --config ... --ckpt_path best
+  benchmark  images a second of the training step and of the loader
+
+smart-retail COMMAND --help tells the options of each; configs/ holds commented examples.
+"""
+TRAINING = ("fit", "validate", "test")
+INTERRUPTED = 130
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        args: the words after the program's name; None for those of the process.
+
+    Returns:
+        Exit code: 0, or 2 for what the user can put right.
+    """
+    args = sys.argv[1:] if args is None else args
+    if not args or args[0] in ("-h", "--help"):
+        print(HELP, end="")
+        return 0
+    try:
+        return _run(args[0], args[1:])
+    except SmartRetailError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(command: str, args: list[str]) -> int:
+    # Imports wait until a command needs them: help and typos answer at once.
+    # Read when torch loads its OpenMP runtime: two spinning threads on two cores slow each other.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if command in TRAINING:
+        from smart_retail.training.cli import train
+
+        train([command, *args])
+    elif command == "data":
+        from smart_retail.data.command import show
+
+        show(args)
+    elif command == "benchmark":
+        from smart_retail.benchmark import run
+
+        run(args)
+    else:
+        print(f"error: no command {command!r}; smart-retail --help lists them", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

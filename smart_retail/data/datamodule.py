@@ -1,0 +1,204 @@
+"""FaceDataModule: all data sets merged, masked, balanced and augmented."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import cv2
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from smart_retail.contract import Contract
+from smart_retail.data.dataset import FaceBatch, FaceDataset
+from smart_retail.data.index import FaceIndex, SplitSettings, build_index
+from smart_retail.data.sampler import BalancedSampler, face_weights
+from smart_retail.data.sources.base import Source
+from smart_retail.data.transforms import Augmentation, TrainTransform
+from smart_retail.errors import ConfigError, DataError
+from smart_retail.labels import TASKS
+
+log = logging.getLogger(__name__)
+
+
+class FaceDataModule(pl.LightningDataModule):
+    """Merges face data sets with different labels into masked batches."""
+
+    def __init__(
+        self,
+        sources: list[Source],
+        image_size: int = 224,
+        progressive: dict[int, int] | None = None,
+        batch_size: int = 128,
+        eval_batch_size: int = 256,
+        workers: int | None = None,
+        balance: float = 0.0,
+        age_balance: float = 0.0,
+        epoch_size: int | None = None,
+        limit_train: int | None = None,
+        limit_eval: int | None = None,
+        splits: SplitSettings = SplitSettings(),  # noqa: B008 - frozen
+        augmentation: Augmentation = Augmentation(),  # noqa: B008 - frozen
+        max_broken: float = 0.01,
+        seed: int = 0,
+    ) -> None:
+        """Configure the data; nothing is read before ``setup``.
+
+        Args:
+            sources: the data sets, one entry each.
+            image_size: side in pixels for validation, test and export, and for training unless
+                ``progressive`` says otherwise.
+            progressive: side in pixels for training by the epoch from which it holds, for example
+                ``{0: 48, 10: 64}``: small images first are cheap epochs.
+            batch_size: faces a training step, per process.
+            eval_batch_size: faces a validation or test step, per process.
+            workers: loader processes; None leaves one core to training, 0 loads in the main process.
+            balance: 0 shows data sets in proportion to their size, 1 equally often.
+            age_balance: 0 leaves ages as they are, 1 shows age groups equally often.
+            epoch_size: faces an epoch; None for as many as there are.
+            limit_train: use only this many training faces, drawn by the seed.
+            limit_eval: likewise for validation and test each.
+            splits: shares, leaks, contradictions.
+            augmentation: how training images are changed.
+            max_broken: share of unreadable images above which a run stops.
+            seed: of the order, the balance and the augmentation.
+        """
+        super().__init__()
+        self.sources, self.image_size = sources, image_size
+        self.sizes = {0: image_size} | (progressive or {})
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.workers = max(1, len(os.sched_getaffinity(0)) - 1) if workers is None else workers
+        self.balance, self.age_balance, self.epoch_size = balance, age_balance, epoch_size
+        self.limit_train, self.limit_eval = limit_train, limit_eval
+        self.splits, self.augmentation = splits, augmentation
+        self.max_broken, self.seed = max_broken, seed
+        self.contract = Contract(image_size=image_size)
+        for name, size in [("image_size", image_size), *(("progressive", s) for s in self.sizes.values())]:
+            if size < 32:
+                raise ConfigError(f"data.{name} {size} is too small: backbones shrink images 32 times")
+        if min(batch_size, eval_batch_size) < 1:
+            raise ConfigError("data.batch_size and data.eval_batch_size must be 1 or more")
+        self._index: FaceIndex | None = None
+        self._parts: dict[str, FaceDataset] = {}
+
+    @property
+    def index(self) -> FaceIndex:
+        """The faces; listed, scanned and split at the first use."""
+        if self._index is None:
+            self._index = build_index(self.sources, self.splits, max_broken=self.max_broken)
+        return self._index
+
+    def prepare_data(self) -> None:
+        """Download, draw and hash what is missing; on one process only."""
+        _ = self.index
+
+    def setup(self, stage: str) -> None:
+        """Make the parts ready.
+
+        Raises:
+            DataError: a split has no face.
+        """
+        needed = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, ("train", "val", "test"))
+        for split in needed:
+            self.dataset(split)
+        if stage == "fit":
+            faces = self.index.part("train")
+            missing = [task for task in TASKS if not faces[task].notna().any()]
+            if missing:
+                log.warning("no training face has a label for: %s; that head will not learn", ", ".join(missing))
+
+    def dataset(self, split: str) -> FaceDataset:
+        """Return the faces of one split, augmented if it is ``train``.
+
+        Raises:
+            DataError: the split has no face.
+        """
+        if split not in self._parts:
+            faces = self.index.part(split)
+            limit = self.limit_train if split == "train" else self.limit_eval
+            if limit is not None and limit < len(faces):
+                faces = faces.sample(limit, random_state=self.seed).sort_index()
+            if faces.empty:
+                raise DataError(
+                    f"no face in the {split} part of {', '.join(self.index.datasets)}; "
+                    "change data.splits.val_share and test_share, or add a source"
+                )
+            self._parts[split] = FaceDataset(
+                faces.reset_index(drop=True),
+                self.index.datasets,
+                image_size=self.image_size,
+                transform=TrainTransform(self.augmentation) if split == "train" else None,
+                max_broken=self.max_broken,
+            )
+        return self._parts[split]
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return the training loader, placed where a resumed run stopped."""
+        data = self.dataset("train")
+        trainer = self.trainer
+        labels = data.labels
+        ages = np.where(labels.age_mask.numpy(), labels.age.numpy(), np.nan)
+        sampler = BalancedSampler(
+            face_weights(labels.dataset.numpy(), ages, balance=self.balance, age_balance=self.age_balance),
+            epoch_size=self.epoch_size or len(data),
+            sizes=self.sizes,
+            seed=self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )
+        batch_size = min(self.batch_size, len(sampler))
+        if trainer and trainer.state.fn == "fit":
+            sampler.resume(*_position(trainer, len(sampler) // batch_size, batch_size))
+        return self._loader(data, batch_size=batch_size, sampler=sampler, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Return the validation loader."""
+        return self._loader(self.dataset("val"), batch_size=self.eval_batch_size)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Return the test loader."""
+        return self._loader(self.dataset("test"), batch_size=self.eval_batch_size)
+
+    def _loader(self, data: FaceDataset, **settings: Any) -> DataLoader[Any]:
+        return DataLoader(
+            data,
+            num_workers=self.workers,
+            collate_fn=data.collate,
+            persistent_workers=self.workers > 0 and data.transform is not None,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_quiet_worker,
+            **settings,
+        )
+
+    def on_after_batch_transfer(self, batch: FaceBatch, dataloader_idx: int) -> FaceBatch:
+        """Normalise on the device: workers pass on bytes, a quarter of the floats' size."""
+        return batch._replace(image=normalise(batch.image, self.contract))
+
+
+def normalise(images: torch.Tensor, contract: Contract) -> torch.Tensor:
+    """Turn (B, 3, S, S) uint8 RGB into the contract's normalised float32."""
+    mean = torch.tensor(contract.mean, device=images.device).view(3, 1, 1) * 255
+    std = torch.tensor(contract.std, device=images.device).view(3, 1, 1) * 255
+    return (images.float() - mean) / std
+
+
+def _position(trainer: pl.Trainer, batches: int, batch_size: int) -> tuple[int, int]:
+    """Return the epoch and the faces of it that a resumed run has seen already.
+
+    Lightning restores its counters but not the place in the data, and makes the first iterator
+    before it tells the sampler its epoch.
+    """
+    progress = trainer.fit_loop.epoch_progress.current
+    done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+    if done >= batches:  # stopped after the last batch of an epoch: the next one starts afresh
+        return progress.ready, 0
+    return progress.processed, done * batch_size
+
+
+def _quiet_worker(worker: int) -> None:
+    # One thread a worker: the cores are shared with the training step.
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)

@@ -1,0 +1,163 @@
+"""Exact and perceptual duplicates, clustered over all sources.
+
+Two faces are near duplicates if both their 16x16 difference hash and their 16x16 average hash
+differ in at most ``MAX_BITS`` of 256 bits. Hashes are the imagehash library's; they are taken of
+the crop that a network sees, so that the same face in two framings of one source is found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageOps
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from tqdm import tqdm
+
+from smart_retail.data.cache import cache_folder, write_aside
+
+MAX_BITS = 10
+HASH_BYTES = 32
+BANDS = MAX_BITS + 1
+"""Hashes within MAX_BITS of each other agree on at least one of MAX_BITS + 1 bands (pigeonhole), so
+only faces that share a band need comparing: near linear in the number of faces, and exact."""
+PARALLEL_FROM = 2000
+CACHE_KEY = ("path", "size", "mtime", "crop_x", "crop_y", "crop_side")
+Task = tuple[str, float, float, float]
+Scan = tuple[bytes, bytes, bytes, str]
+
+
+def scan_image(task: Task) -> Scan:
+    """Decode one file completely and hash its crop.
+
+    Args:
+        task: path, and the crop square's x, y and side (NaN: the whole image).
+
+    Returns:
+        Digest of the pixels (16 bytes), difference hash and average hash (32 bytes each), and an
+        empty string; or three empty hashes and what is wrong with the file.
+    """
+    path, x, y, side = task
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file).convert("RGB")
+    except Exception as error:  # Pillow's decoders raise nearly anything on hostile files
+        return b"", b"", b"", f"{type(error).__name__}: {error}"
+    if not np.isnan(side):
+        box = (x - side / 2, y - side / 2, x + side / 2, y + side / 2)
+        image = image.crop(tuple(round(v) for v in box))  # type: ignore[arg-type]
+    digest = hashlib.blake2b(repr(image.size).encode() + image.tobytes(), digest_size=16).digest()
+    grey = image.convert("L")
+    hashes = [np.packbits(h(grey, hash_size=16).hash).tobytes() for h in (imagehash.dhash, imagehash.average_hash)]
+    return digest, hashes[0], hashes[1], ""
+
+
+def scan_faces(faces: pd.DataFrame, workers: int) -> pd.DataFrame:
+    """Hash every face, or take the hash from the cache where the file has not changed.
+
+    Args:
+        faces: listing with ``path`` and ``crop_*``.
+        workers: processes to decode with.
+
+    Returns:
+        ``digest``, ``dhash``, ``ahash`` (bytes) and ``error`` (str, empty where the file is fine),
+        one row a face, in the order of ``faces``.
+    """
+    key = faces[["path", "crop_x", "crop_y", "crop_side"]].fillna({"crop_x": -1, "crop_y": -1, "crop_side": -1})
+    stats = [_stat(path) for path in faces["path"]]
+    key["size"], key["mtime"] = [s[0] for s in stats], [s[1] for s in stats]
+    name = hashlib.blake2b(str(Path(faces["path"].iloc[0]).parent).encode(), digest_size=8).hexdigest()
+    cache = cache_folder() / f"hashes-{faces['dataset'].iloc[0]}-{name}.parquet"
+    known = _read_cache(cache)
+    found = key.merge(known, how="left", on=list(CACHE_KEY))
+    missing = found["error"].isna().to_numpy()
+    if missing.any():
+        columns = (faces.loc[missing, c] for c in ("path", "crop_x", "crop_y", "crop_side"))
+        tasks: list[Task] = list(zip(*columns, strict=True))
+        scans = _scan_all(tasks, workers, f"reading {faces['dataset'].iloc[0]}")
+        for i, column in enumerate(("digest", "dhash", "ahash", "error")):
+            values = found[column].astype(object).to_numpy(copy=True)
+            values[missing] = np.array([scan[i] for scan in scans] + [None], dtype=object)[:-1]
+            found[column] = values
+        with write_aside(cache) as aside:
+            found.to_parquet(aside, index=False)
+    return found[["digest", "dhash", "ahash", "error"]]
+
+
+def _stat(path: str) -> tuple[int, int]:
+    try:
+        stat = Path(path).stat()
+    except OSError:
+        return -1, -1
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _read_cache(cache: Path) -> pd.DataFrame:
+    columns = [*CACHE_KEY, "digest", "dhash", "ahash", "error"]
+    try:
+        known = pd.read_parquet(cache)[columns]
+    except (OSError, ValueError, KeyError):  # absent, damaged or of an older form: scan anew
+        known = pd.DataFrame({c: pd.Series(dtype=object) for c in columns})
+    types = {"path": "str", "size": "int64", "mtime": "int64"} | dict.fromkeys(CACHE_KEY[3:], "float32")
+    return known.astype(types).drop_duplicates(list(CACHE_KEY))
+
+
+def _scan_all(tasks: list[Task], workers: int, what: str) -> list[Scan]:
+    progress = {"total": len(tasks), "desc": what, "unit": "image", "mininterval": 1.0}
+    if workers < 2 or len(tasks) < PARALLEL_FROM:
+        return [scan_image(task) for task in tqdm(tasks, **progress)]
+    with multiprocessing.get_context("fork").Pool(workers) as pool:
+        return list(tqdm(pool.imap(scan_image, tasks, chunksize=256), **progress))
+
+
+def cluster(scans: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Cluster faces by their hashes.
+
+    Args:
+        scans: ``digest``, ``dhash`` and ``ahash`` of N readable faces.
+
+    Returns:
+        Two (N,) int64 arrays of cluster numbers: exact (same pixels), and near (exact twins and
+        near duplicates, transitively).
+    """
+    exact = pd.factorize(scans["digest"])[0].astype(np.int64)
+    hashes = np.frombuffer(b"".join(scans["dhash"]) + b"".join(scans["ahash"]), np.uint8)
+    dhash, ahash = hashes.reshape(2, len(scans), HASH_BYTES)
+    # One representative of each exact group is compared; the others follow it.
+    unique, first = np.unique(exact, return_index=True)
+    left, right = _near_pairs(dhash[first], ahash[first])
+    links = coo_array((np.ones(len(left), bool), (left, right)), shape=(len(unique), len(unique)))
+    near = connected_components(links, directed=False)[1]
+    return exact, near[exact].astype(np.int64)
+
+
+def _near_pairs(dhash: np.ndarray, ahash: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return index pairs within MAX_BITS in both hashes; each argument (N, HASH_BYTES) uint8."""
+    # Neighbouring bits of a hash agree (flat backgrounds): bands of shuffled bits spread better.
+    order = np.random.default_rng(0).permutation(8 * HASH_BYTES)
+    bits = np.unpackbits(dhash, axis=1)[:, order]
+    pairs: list[np.ndarray] = [np.empty((2, 0), np.int64)]
+    for band in np.array_split(np.arange(8 * HASH_BYTES), BANDS):
+        words = bits[:, band] @ (1 << np.arange(len(band), dtype=np.int64))
+        rows = np.argsort(words, kind="stable")
+        same = words[rows]
+        # Rows with one word stand together: compare each with the k-th after it, for k = 1, 2, ...
+        for step in range(1, len(rows)):
+            at = np.flatnonzero(same[step:] == same[:-step])
+            if not len(at):
+                break
+            a, b = rows[at], rows[at + step]
+            close = _distance(dhash[a], dhash[b]) <= MAX_BITS
+            close[close] = _distance(ahash[a[close]], ahash[b[close]]) <= MAX_BITS
+            pairs.append(np.stack([a[close], b[close]]))
+    left, right = np.concatenate(pairs, axis=1)
+    return left, right
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.bitwise_count(a ^ b).sum(axis=1, dtype=np.int64)

@@ -1,0 +1,151 @@
+"""The face index: all sources in one table, with duplicates clustered and splits assigned."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from smart_retail.data.duplicates import cluster, scan_faces
+from smart_retail.data.sources.base import Source
+from smart_retail.data.splits import (
+    CONTRADICTORY,
+    REPEATED,
+    assign_splits,
+    contradictions,
+    exclude_training,
+)
+from smart_retail.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """How faces are parted and which training faces are left out.
+
+    Attributes:
+        val_share: share of the faces for validation where a data set has no official part for it.
+        test_share: likewise for the test.
+        seed: another seed, another split.
+        drop_leaks: train without the twins of validation and test faces.
+        drop_contradictions: train without faces whose twins carry other labels.
+        drop_repeats: keep one training face of each group of pixel-equal ones.
+    """
+
+    val_share: float = 0.1
+    test_share: float = 0.1
+    seed: int = 0
+    drop_leaks: bool = True
+    drop_contradictions: bool = False
+    drop_repeats: bool = False
+
+
+@dataclass
+class FaceIndex:
+    """All faces.
+
+    Attributes:
+        faces: the sources' columns and ``digest``, ``exact`` and ``cluster`` (numbers of groups),
+            ``split``, ``leaks`` and ``excluded``.
+        skipped: data set to (reason to number of files).
+        terms: the terms of use of each data set.
+        broken: path of each unreadable file, and what is wrong with it.
+    """
+
+    faces: pd.DataFrame
+    skipped: dict[str, Counter[str]]
+    terms: list[str]
+    broken: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the data sets, in the order of the sources."""
+        return list(self.skipped)
+
+    def part(self, split: str) -> pd.DataFrame:
+        """Return the faces of one split."""
+        return self.faces[self.faces["split"] == split]
+
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits that change with any pixel, label or split."""
+        columns = self.faces[["key", "split", "gender", "age", "emotion"]].sort_values("key")
+        digest = hashlib.blake2b(columns.to_csv(index=False).encode(), digest_size=8)
+        digest.update(b"".join(self.faces.sort_values("key")["digest"]))
+        return digest.hexdigest()
+
+
+def build_index(
+    sources: Sequence[Source],
+    settings: SplitSettings,
+    *,
+    max_broken: float = 0.01,
+    workers: int | None = None,
+) -> FaceIndex:
+    """List, scan, cluster and split the faces of all sources.
+
+    Every file is decoded once (with a progress bar) and its hashes are cached, so only the first
+    call on a data set takes long.
+
+    Args:
+        sources: the data sets; names must differ.
+        settings: how to split.
+        max_broken: largest share of unreadable files in a data set.
+        workers: processes to decode with; None for one per core.
+
+    Raises:
+        ConfigError: no source, or two with one name.
+        DataError: a source has no face, or too many files are broken.
+    """
+    if not sources:
+        raise ConfigError("no source of faces: set data.sources (configs/data has examples)")
+    names = [source.name for source in sources]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"two sources have one name ({', '.join(names)}); give each its own")
+    parts, skipped, terms, broken = [], {}, [], []
+    for source in sources:
+        listing = source.load()
+        scans = scan_faces(listing.faces, workers or len(os.sched_getaffinity(0)))
+        bad = (scans["error"] != "").to_numpy()
+        paths = listing.faces.loc[bad, "path"]
+        broken += list(zip(paths, scans.loc[bad, "error"], strict=True))
+        if bad.mean() > max_broken:
+            path, why = broken[-1]
+            raise DataError(
+                f"data set {source.name}: {bad.sum()} of {len(bad)} images are unreadable, more than the allowed "
+                f"share {max_broken} (data.max_broken); for example {path}: {why}"
+            )
+        if bad.any():
+            listing.skipped["unreadable image"] = int(bad.sum())
+        parts.append(pd.concat([listing.faces, scans], axis=1)[~bad])
+        skipped[source.name] = listing.skipped
+        terms.append(listing.terms)
+    faces = pd.concat(parts, ignore_index=True)
+    faces["exact"], faces["cluster"] = cluster(faces)
+    faces = pd.concat([faces, _split(faces, settings)], axis=1)
+    _leave_out(faces, settings)
+    return FaceIndex(faces.drop(columns=["dhash", "ahash", "error"]), skipped, terms, broken)
+
+
+def _split(faces: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
+    return assign_splits(
+        faces,
+        val_share=settings.val_share,
+        test_share=settings.test_share,
+        seed=settings.seed,
+        drop_leaks=settings.drop_leaks,
+    )
+
+
+def _leave_out(faces: pd.DataFrame, settings: SplitSettings) -> None:
+    """Apply the options that shrink the training part, in place."""
+    if settings.drop_contradictions:
+        exclude_training(faces, contradictions(faces).any(axis=1), CONTRADICTORY)
+    if settings.drop_repeats:
+        # Faces that carry other kinds of labels are no repeats: a twin may know the age only.
+        labelled = faces[["gender", "age", "emotion"]].notna().astype(int)
+        group = faces[["exact", "split"]].assign(kind=labelled @ np.array([1, 2, 4]))
+        exclude_training(faces, group.duplicated(), REPEATED)

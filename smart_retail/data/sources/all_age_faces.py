@@ -1,0 +1,105 @@
+"""All-Age-Faces (Cheng et al. 2019): mostly Asian faces, 2 to 80 years, with 49 landmarks."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from smart_retail.contract import Contract
+from smart_retail.data.crops import square_from_landmarks
+from smart_retail.data.sources.base import Listing, Source, find_root, make_listing
+from smart_retail.errors import DataError
+
+HANDLE = "eshachakraborty00/all-age-face-dataset/versions/1"
+TERMS = "All-Age-Faces: no licence named, treat as research only"
+NAME = re.compile(r"(\d{5})A(\d{2})\.jpg", re.IGNORECASE)
+LAST_FEMALE = 7380
+"""Serial numbers up to this one are female, later ones male (the authors' lists agree)."""
+LEFT_EYE, RIGHT_EYE, MOUTH = slice(19, 25), slice(25, 31), slice(31, 49)
+LANDMARKS = 49
+
+
+@dataclass
+class AllAgeFaces(Source):
+    """Original images cut to the crop contract's square around their landmarks.
+
+    Args:
+        root: folder that holds ``All-Age-Faces Dataset``; None for
+            ``$SMART_RETAIL_DATA/all-age-face-dataset``, else a download from Kaggle.
+        authors_halves: take the authors' two halves (``image sets``) as the official split, instead
+            of a split of our own that leaves more for training.
+    """
+
+    root: str | None = None
+    authors_halves: bool = False
+    name = "all_age_faces"
+
+    def load(self) -> Listing:
+        """List the faces. See ``Source.load``."""
+        root = find_root(self.root, HANDLE, "all-age-face-dataset")
+        if (root / "All-Age-Faces Dataset").is_dir():
+            root = root / "All-Age-Faces Dataset"
+        images, points = root / "original images", root / "key points"
+        if not images.is_dir() or not points.is_dir():
+            raise DataError(f"{root} is not All-Age-Faces: `original images` or `key points` is missing")
+        halves = read_halves(root / "image sets") if self.authors_halves else {}
+        contract, rows, skipped = Contract(), [], Counter[str]()
+        for path in sorted(images.iterdir()):
+            match = NAME.fullmatch(path.name)
+            if match is None:
+                skipped["malformed file name"] += 1
+                continue
+            landmarks = read_landmarks(points / f"{path.stem}.txt")
+            if landmarks is None:
+                skipped["landmarks missing or malformed"] += 1
+                continue
+            square = square_from_landmarks(
+                landmarks[LEFT_EYE].mean(0), landmarks[RIGHT_EYE].mean(0), landmarks[MOUTH].mean(0), contract
+            )
+            rows.append(
+                {
+                    "path": str(path),
+                    "key": f"{self.name}/{path.name}",
+                    "official": halves.get(path.name, ""),
+                    "gender": int(int(match[1]) <= LAST_FEMALE),
+                    "age": float(match[2]),
+                    "crop_x": square.x,
+                    "crop_y": square.y,
+                    "crop_side": square.side,
+                }
+            )
+        return make_listing(self.name, rows, skipped, TERMS)
+
+
+def read_landmarks(path: Path) -> np.ndarray | None:
+    """Read 49 lines ``x y``; (49, 2) pixels, or None where the file is missing or malformed."""
+    try:
+        values = [float(word) for word in path.read_text("ascii").split()]
+    except (OSError, ValueError):
+        return None
+    points = np.array(values)
+    if points.size != 2 * LANDMARKS or not np.isfinite(points).all():
+        return None
+    points = points.reshape(LANDMARKS, 2)
+    eyes = points[LEFT_EYE].mean(0) - points[RIGHT_EYE].mean(0)
+    return points if np.hypot(*eyes) >= 1 else None
+
+
+def read_halves(folder: Path) -> dict[str, str]:
+    """Read the authors' ``train.txt`` and ``val.txt``; file name to "train" or "val".
+
+    Raises:
+        DataError: a list is missing.
+    """
+    halves = {}
+    for split in ("train", "val"):
+        try:
+            lines = (folder / f"{split}.txt").read_text("ascii").splitlines()
+        except OSError as error:
+            raise DataError(f"{folder}: {split}.txt is missing; set authors_halves to false") from error
+        halves |= {line.split()[0]: split for line in lines if line.strip()}
+    return halves

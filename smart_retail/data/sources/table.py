@@ -1,0 +1,137 @@
+"""A CSV or Parquet file of one's own faces: how licensed data gets in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from smart_retail.contract import Contract
+from smart_retail.data.crops import square_from_box, square_from_landmarks
+from smart_retail.data.sources.base import Listing, Source, make_listing
+from smart_retail.errors import ConfigError, DataError
+from smart_retail.labels import EMOTIONS, GENDERS, SPLITS
+
+LANDMARKS = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "mouth_x", "mouth_y")
+BOX = ("left", "top", "right", "bottom")
+LABELS = ("gender", "age", "emotion")
+
+
+@dataclass
+class FaceTable(Source):
+    """A table with a column ``path`` and any of: gender, age, emotion, split, race.
+
+    Where a face lies in its image is told by six landmark columns (left_eye_x, left_eye_y,
+    right_eye_x, right_eye_y, mouth_x, mouth_y), by a box (left, top, right, bottom), both in pixels,
+    or by nothing if the files are face crops. Empty cells are missing labels. Gender is male or
+    female (or 0, 1), emotion one of the six names (or 0 to 5), age in years; a value that is none of
+    these stops with its row.
+
+    Args:
+        table: the CSV or Parquet file.
+        root: folder that relative paths start from; None for the folder of the table.
+        name: name of the data set in tables and metrics.
+        terms: under what terms the images may be used; goes into the model card.
+    """
+
+    table: str
+    root: str | None = None
+    name: str = "own"
+    terms: str = "not stated"
+
+    def __post_init__(self) -> None:
+        """Check the name, which becomes part of metric names."""
+        if not self.name.isidentifier():
+            raise ConfigError(f"data set name {self.name!r}: use letters, digits and underscores")
+
+    def load(self) -> Listing:
+        """List the faces. See ``Source.load``."""
+        file = Path(self.table).expanduser()
+        frame = _read(file)
+        if "path" not in frame:
+            raise DataError(f"{file}: no column `path`; it has {', '.join(map(str, frame.columns))}")
+        if not set(LABELS) & set(frame.columns):
+            raise DataError(f"{file}: none of the label columns {', '.join(LABELS)} is there")
+        root = Path(self.root).expanduser() if self.root else file.parent
+        contract, skipped = Contract(), Counter[str]()
+        rows = []
+        for number, values in enumerate(frame.to_dict("records"), start=2):
+            row = _labels({str(k): v for k, v in values.items()}, f"{file}, row {number}")
+            row |= _crop({str(k): v for k, v in values.items()}, contract, f"{file}, row {number}")
+            path = root / str(values["path"])
+            if not path.is_file():
+                skipped["file not found"] += 1
+                continue
+            if row["gender"] is None and row["age"] is None and row["emotion"] is None:
+                skipped["no label at all"] += 1
+                continue
+            rows.append(row | {"path": str(path), "key": f"{self.name}/{values['path']}"})
+        return make_listing(self.name, rows, skipped, f"{self.name}: {self.terms}")
+
+
+def _read(file: Path) -> pd.DataFrame:
+    if not file.is_file():
+        raise DataError(f"{file}: no such file; set the source's `table` to a CSV or Parquet file")
+    try:
+        return pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
+    except (ValueError, OSError, UnicodeError) as error:
+        raise DataError(f"{file}: not readable as {file.suffix or 'CSV'} ({error})") from error
+
+
+def _labels(values: dict[str, Any], where: str) -> dict[str, Any]:
+    age = values.get("age")
+    try:
+        age = None if age is None or pd.isna(age) else float(age)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where}: age {age!r} is not a number of years") from error
+    if age is not None and not 0 <= age <= 130:
+        raise DataError(f"{where}: age {age} is outside 0 to 130 years")
+    split = values.get("split")
+    split = "" if split is None or pd.isna(split) else str(split).strip()
+    if split not in ("", *SPLITS):
+        raise DataError(f"{where}: split {split!r} is none of {', '.join(SPLITS)}")
+    race = values.get("race")
+    return {
+        "gender": _class(values.get("gender"), GENDERS, f"{where}: gender"),
+        "emotion": _class(values.get("emotion"), EMOTIONS, f"{where}: emotion"),
+        "age": age,
+        "official": split,
+        "race": "" if race is None or pd.isna(race) else str(race),
+    }
+
+
+def _class(value: object, names: tuple[str, ...], where: str) -> int | None:
+    """Return the index of a class given by name or number, None for an empty cell."""
+    if value is None or pd.isna(value):  # type: ignore[call-overload]
+        return None
+    text = str(value).strip().lower().removesuffix(".0")
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and int(text) < len(names):
+        return int(text)
+    raise DataError(f"{where} {value!r} is none of {', '.join(names)} (or 0 to {len(names) - 1})")
+
+
+def _crop(values: dict[str, Any], contract: Contract, where: str) -> dict[str, float]:
+    """Return the crop square from landmarks or a box, or nothing for a file that is a crop."""
+    for columns in (LANDMARKS, BOX):
+        if not set(columns) <= set(values):
+            continue
+        try:
+            numbers = np.array([float(values[c]) for c in columns])
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{where}: {', '.join(columns)} must be numbers (pixels)") from error
+        if np.isnan(numbers).all():
+            continue
+        if columns is LANDMARKS:
+            square = square_from_landmarks(numbers[:2], numbers[2:4], numbers[4:], contract)
+        else:
+            square = square_from_box(*numbers)
+        if not np.isfinite(square).all() or square.side < 1:
+            raise DataError(f"{where}: {', '.join(columns)} do not make a square in the image")
+        return {"crop_x": square.x, "crop_y": square.y, "crop_side": square.side}
+    return {}

@@ -1,0 +1,130 @@
+"""What happens to a face between the file and the network.
+
+The data sets differ in more than faces: FER2013 is grey, 48 px and blurred, and the only one with
+emotions; the others are sharp and in colour, as a camera's crops are. Without the degradations here
+an emotion head learns grey, soft faces and meets sharp, coloured ones in a shop.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import warnings
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+# Set before the import, which would ask the package index for a newer version.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+import albumentations as A
+
+from smart_retail.data.crops import Square, crop_square
+from smart_retail.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How strongly training images are changed.
+
+    Attributes:
+        strength: scales every range and probability below; 0 turns all off, 1 is the default.
+        zoom: crop margins vary by this share of the side.
+        shift: crop centres vary by this share of the side.
+        turn: degrees.
+        grey: probability that a colour face turns grey.
+        degrade: probability of each of blur, downscaling and JPEG artefacts.
+        light: probability of a change in brightness, contrast, gamma or colour.
+        occlude: probability that a patch is covered.
+    """
+
+    strength: float = 1.0
+    zoom: float = 0.12
+    shift: float = 0.06
+    turn: float = 12.0
+    grey: float = 0.3
+    degrade: float = 0.15
+    light: float = 0.5
+    occlude: float = 0.25
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not 0 <= self.strength <= 2:
+            raise ConfigError(f"augmentation strength {self.strength} is outside 0 to 2")
+
+
+class TrainTransform:
+    """Random crop jitter and degradation, a function of the image and a seed alone.
+
+    albumentations' own generators repeat themselves in every forked worker and epoch
+    (https://github.com/albumentations-team/albumentations/issues/1409 and others), so each face is
+    drawn from the seed that the sampler gives with it: the same in any number of workers, different
+    in every epoch, and repeatable from the run's seed.
+    """
+
+    def __init__(self, augmentation: Augmentation) -> None:
+        """Build the pipeline for one strength."""
+        self.augmentation = augmentation
+        self.random = random.Random()
+        self.numpy_random = np.random.Generator(np.random.PCG64(0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            self.pixels = A.Compose(_pixel_transforms(augmentation))
+        # One shared stream: set_random_seed would give every transform the same one, and all of
+        # them would fire together.
+        self.pixels.set_random_state(self.numpy_random, self.random)
+
+    def __call__(self, image: np.ndarray, square: Square, size: int, seed: int) -> np.ndarray:
+        """Return an augmented crop.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            square: the contract's crop.
+            size: side of the result in pixels.
+            seed: what to draw; the same seed gives the same result.
+
+        Returns:
+            (size, size, 3) uint8 RGB.
+        """
+        self.random.seed(seed)
+        self.numpy_random.bit_generator.state = np.random.PCG64(seed).state
+        a, draw = self.augmentation, self.random.uniform
+        zoom = 1 + a.strength * draw(-a.zoom, a.zoom)
+        shift = a.strength * a.shift * square.side
+        square = Square(square.x + draw(-shift, shift), square.y + draw(-shift, shift), square.side * zoom)
+        angle = a.strength * draw(-a.turn, a.turn)
+        flip = self.random.random() < 0.5
+        crop = crop_square(image, square, size, angle=angle, flip=flip and a.strength > 0)
+        return np.ascontiguousarray(self.pixels(image=crop)["image"])
+
+
+def _pixel_transforms(a: Augmentation) -> list[A.BasicTransform | A.BaseCompose]:
+    s = a.strength
+    if s == 0:
+        return []
+
+    def p(probability: float) -> float:
+        return min(1.0, s * probability)
+
+    light = 0.25 * s
+    return [
+        A.OneOf(
+            [
+                A.RandomBrightnessContrast(brightness_limit=light, contrast_limit=light),
+                A.RandomGamma(gamma_limit=(100 - 35 * s / 2, 100 + 50 * s)),
+                A.ColorJitter(brightness=0, contrast=0, saturation=0.3 * s, hue=0.02 * s),
+            ],
+            p=p(a.light),
+        ),
+        A.ToGray(p=p(a.grey)),
+        A.Downscale(
+            scale_range=(0.5, 0.9),
+            interpolation_pair={"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR},
+            p=p(a.degrade),
+        ),
+        A.GaussianBlur(sigma_limit=(0.3, 1.0), blur_limit=0, p=p(a.degrade)),
+        A.ImageCompression(quality_range=(35, 90), p=p(a.degrade)),
+        A.CoarseDropout(
+            num_holes_range=(1, 1), hole_height_range=(0.1, 0.35), hole_width_range=(0.1, 0.35), p=p(a.occlude)
+        ),
+    ]

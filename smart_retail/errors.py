@@ -1,0 +1,21 @@
+"""The exceptions that users see: each message names the file, the value and the way out."""
+
+
+class SmartRetailError(Exception):
+    """Base of everything a user can put right; the command line prints it without a traceback."""
+
+
+class ConfigError(SmartRetailError):
+    """A setting, or a combination of settings, that cannot work."""
+
+
+class DataError(SmartRetailError):
+    """A data set that is missing, empty, broken or not what it claims to be."""
+
+
+class BrokenImageError(DataError):
+    """One image file that cannot be read; runs skip it and count it."""
+
+
+class CheckpointError(SmartRetailError):
+    """A checkpoint or model file that is missing, damaged or of another shape."""

@@ -1,0 +1,83 @@
+"""Age heads: plain regression, or a distribution over the years whose mean is the age."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from smart_retail.errors import ConfigError
+from smart_retail.labels import AGE_BINS, AGE_MAX, AGE_MIN
+
+YEARS_A_UNIT = 10.0
+"""Absolute errors enter the loss in decades, to be of the size of a cross entropy."""
+TYPICAL_AGE = 35.0
+
+
+class AgeRegression(nn.Linear):
+    """One output, trained with the absolute error (L1)."""
+
+    def __init__(self, features: int) -> None:
+        """Start at a typical age, not at zero: ``features`` inputs, one output."""
+        super().__init__(features, 1)
+        nn.init.constant_(self.bias, TYPICAL_AGE / YEARS_A_UNIT)
+
+    def years(self, raw: Tensor) -> Tensor:
+        """Return (B, 1) years from the head's (B, 1) output in decades."""
+        return raw * YEARS_A_UNIT
+
+    def loss(self, raw: Tensor, age: Tensor) -> Tensor:
+        """Return the (B,) absolute errors in decades; ``age`` is (B,) years."""
+        return (self.years(raw).squeeze(1) - age).abs() / YEARS_A_UNIT
+
+
+class AgeDistribution(nn.Linear):
+    """A softmax over 0 to 100 years; the age is its expectation.
+
+    Trained as DLDL-v2 (Gao et al. 2018, IJCAI): cross entropy to a normal distribution around the
+    label, plus the absolute error of the expectation.
+    """
+
+    bins: Tensor
+
+    def __init__(self, features: int, sigma: float = 2.0) -> None:
+        """Create the head.
+
+        Args:
+            features: inputs.
+            sigma: width in years of the target; 0 puts all on the two years next to the label.
+        """
+        super().__init__(features, AGE_BINS)
+        if sigma < 0:
+            raise ConfigError(f"age_sigma {sigma} must not be negative")
+        self.sigma = sigma
+        self.register_buffer("bins", torch.linspace(AGE_MIN, AGE_MAX, AGE_BINS), persistent=False)
+
+    def years(self, raw: Tensor) -> Tensor:
+        """Return (B, 1) years from (B, 101) logits."""
+        return (raw.softmax(1) * self.bins).sum(1, keepdim=True)
+
+    def target(self, age: Tensor) -> Tensor:
+        """Return the (B, 101) distribution for (B,) years."""
+        distance = age.unsqueeze(1) - self.bins
+        if self.sigma == 0:
+            return (1 - distance.abs()).clamp(min=0)
+        return (-0.5 * (distance / self.sigma) ** 2).softmax(1)
+
+    def loss(self, raw: Tensor, age: Tensor) -> Tensor:
+        """Return (B,) losses of (B, 101) logits; ``age`` is (B,) years."""
+        entropy = -(self.target(age) * F.log_softmax(raw, 1)).sum(1)
+        return entropy + (self.years(raw).squeeze(1) - age).abs() / YEARS_A_UNIT
+
+
+def age_head(kind: str, features: int, sigma: float) -> AgeRegression | AgeDistribution:
+    """Build the head called ``regression`` or ``distribution``.
+
+    Raises:
+        ConfigError: another name.
+    """
+    if kind == "regression":
+        return AgeRegression(features)
+    if kind == "distribution":
+        return AgeDistribution(features, sigma)
+    raise ConfigError(f"age_head {kind!r} is none of distribution, regression")

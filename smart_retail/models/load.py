@@ -1,0 +1,107 @@
+"""Reading trained networks from ``model.pth`` and from Lightning's checkpoints, without unpickling."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from smart_retail.contract import Contract
+from smart_retail.errors import CheckpointError, SmartRetailError
+from smart_retail.models.network import FaceNet
+
+PREFIX = "net."
+
+
+def network_from(settings: Mapping[str, Any], *, pretrained: bool | None = None) -> FaceNet:
+    """Build the network that a training module's settings describe.
+
+    Args:
+        settings: hyper-parameters of ``FaceAttributeModule``.
+        pretrained: overrides the setting; False where weights are loaded afterwards anyway.
+    """
+    return FaceNet(
+        settings["backbone"],
+        pretrained=settings["pretrained"] if pretrained is None else pretrained,
+        dropout=settings["dropout"],
+        age=settings["age_head"],
+        age_sigma=settings["age_sigma"],
+        identity_start=settings["identity_start"],
+    )
+
+
+def load_model(path: str | Path) -> FaceNet:
+    """Load a trained network for inference.
+
+    Args:
+        path: ``model.pth`` or a checkpoint of ``fit``; of the latter the averaged weights are taken.
+
+    Returns:
+        The network in eval mode on the CPU, with its ``contract`` as an attribute.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or no model of this project.
+    """
+    content = read_checkpoint(path)
+    settings = content.get("hyper_parameters")
+    if settings is None or "contract" not in content or not {"state_dict", "model_state_dict"} & set(content):
+        raise CheckpointError(f"{path} is no model of smart_retail: it has {', '.join(list(content)[:5])}")
+    weights = content.get("model_state_dict")
+    if weights is None:
+        weights = network_weights(content["state_dict"])
+    try:
+        network = network_from(settings, pretrained=False)
+    except (KeyError, TypeError, SmartRetailError) as error:
+        raise CheckpointError(f"{path}: its settings do not describe a network ({error})") from error
+    check_weights(weights, network.state_dict(), str(path))
+    network.load_state_dict(weights)
+    network.contract = Contract.from_dict(content["contract"])
+    return network.eval()
+
+
+def network_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the network's part of a training module's state."""
+    return {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a file of tensors and plain values; nothing else in it is ever executed.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or holds anything else.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"{path}: no such checkpoint")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {line[:150]}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
+    return content
+
+
+def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:
+    """Compare names and shapes of weights with a network's.
+
+    Raises:
+        CheckpointError: they differ; names the first difference and how many there are.
+    """
+    missing, extra = expected.keys() - weights.keys(), weights.keys() - expected.keys()
+    shapes = [
+        f"{name} is {tuple(weights[name].shape)}, the network has {tuple(expected[name].shape)}"
+        for name in expected.keys() & weights.keys()
+        if weights[name].shape != expected[name].shape
+    ]
+    if missing or extra or shapes:
+        first = min(shapes) if shapes else f"{min(missing or extra)} is {'missing' if missing else 'unknown'}"
+        count = len(missing) + len(extra) + len(shapes)
+        raise CheckpointError(
+            f"{what} belongs to another network: {first} ({count} such differences); "
+            "give the config that it was trained with, or another --ckpt_path"
+        )

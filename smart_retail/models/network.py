@@ -1,0 +1,107 @@
+"""FaceNet: any timm backbone with a head each for gender, age and emotion. Pure PyTorch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import timm
+from torch import Tensor, nn
+
+from smart_retail.contract import Contract
+from smart_retail.errors import ConfigError
+from smart_retail.labels import EMOTIONS, GENDERS
+from smart_retail.models.age import age_head
+from smart_retail.models.initialisation import identity_init
+from smart_retail.models.memory_layout import decimate_pointwise
+
+
+class FaceOutputs(NamedTuple):
+    """What the network says of B faces.
+
+    Attributes:
+        gender: (B, 2) logits.
+        age: (B, 1) years.
+        emotion: (B, 6) logits.
+    """
+
+    gender: Tensor
+    age: Tensor
+    emotion: Tensor
+
+
+class RawOutputs(NamedTuple):
+    """What the losses need of B faces.
+
+    Attributes:
+        gender: (B, 2) logits.
+        age: (B, 101) logits or (B, 1) decades, as the age head has it.
+        emotion: (B, 6) logits.
+        features: (B, F) pooled features of the backbone.
+    """
+
+    gender: Tensor
+    age: Tensor
+    emotion: Tensor
+    features: Tensor
+
+
+class FaceNet(nn.Module):
+    """One backbone, three heads.
+
+    >>> gender_logits, age_pred, emotion_logits = model(images)
+    """
+
+    def __init__(
+        self,
+        backbone: str = "mobileone_s2",
+        *,
+        pretrained: bool = False,
+        dropout: float = 0.3,
+        age: str = "distribution",
+        age_sigma: float = 2.0,
+        identity_start: bool = True,
+    ) -> None:
+        """Build the network.
+
+        Args:
+            backbone: name of a timm network.
+            pretrained: start from timm's weights (ImageNet; needs a network or timm's cache).
+            dropout: on the pooled features, in training.
+            age: ``distribution`` or ``regression``.
+            age_sigma: width of the target distribution in years.
+            identity_start: start blocks without a true skip as the identity (see
+                ``models.initialisation``); without effect on a pretrained or other backbone.
+
+        Raises:
+            ConfigError: timm knows no such backbone, or a value is out of range.
+        """
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"dropout {dropout} is outside 0 to 1")
+        if not timm.is_model(backbone):
+            near = ", ".join(timm.list_models(f"*{backbone.split('_')[0]}*")[:6]) or "see timm.list_models()"
+            raise ConfigError(f"timm has no backbone {backbone!r}; near it: {near}")
+        self.backbone = timm.create_model(backbone, pretrained=pretrained, num_classes=0)
+        if identity_start and not pretrained:
+            identity_init(self.backbone)
+        decimate_pointwise(self.backbone)
+        features = self.backbone.num_features
+        self.dropout = nn.Dropout(dropout)
+        self.gender = nn.Linear(features, len(GENDERS))
+        self.age = age_head(age, features, age_sigma)
+        self.emotion = nn.Linear(features, len(EMOTIONS))
+        self.contract = Contract()
+
+    def raw(self, images: Tensor) -> RawOutputs:
+        """Run backbone and heads on (B, 3, S, S) float32, normalised RGB."""
+        features = self.backbone(images)
+        hidden = self.dropout(features)
+        return RawOutputs(self.gender(hidden), self.age(hidden), self.emotion(hidden), features)
+
+    def decode(self, raw: RawOutputs) -> FaceOutputs:
+        """Turn the age head's output into years."""
+        return FaceOutputs(raw.gender, self.age.years(raw.age), raw.emotion)
+
+    def forward(self, images: Tensor) -> FaceOutputs:
+        """Judge (B, 3, S, S) float32, normalised RGB."""
+        return self.decode(self.raw(images))

@@ -1,0 +1,43 @@
+"""Where runs lie: ``lightning_logs/<run>/version_N``, and how one is found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from smart_retail.errors import CheckpointError
+
+LOGS = Path("lightning_logs")
+
+
+def find_checkpoint(wanted: str, run: str, logs: Path = LOGS) -> Path:
+    """Return the checkpoint that ``last``, ``best``, a folder of a run, or a path means.
+
+    Args:
+        wanted: ``last`` or ``best`` (of the newest version of ``run``), a run's folder (its best), or
+            a checkpoint file.
+        run: name of the run.
+        logs: folder of all runs.
+
+    Raises:
+        CheckpointError: there is no such file.
+    """
+    if wanted in ("last", "best"):
+        found = sorted((logs / run).glob(f"version_*/checkpoints/{wanted}.ckpt"), key=lambda p: p.stat().st_mtime)
+        if not found:
+            raise CheckpointError(
+                f"--ckpt_path {wanted}: no {logs / run}/version_*/checkpoints/{wanted}.ckpt; "
+                "start the run without --ckpt_path first, or name a file"
+            )
+        return found[-1]
+    path = Path(wanted)
+    if path.is_dir():
+        path = path / "checkpoints" / "best.ckpt"
+    if not path.is_file():
+        raise CheckpointError(f"--ckpt_path {wanted}: no such checkpoint ({path})")
+    return path
+
+
+def version_of(checkpoint: Path, run: str, logs: Path = LOGS) -> str | None:
+    """Return the ``version_N`` a checkpoint belongs to if it is one of this run's, else None."""
+    folder = checkpoint.resolve().parent.parent
+    return folder.name if folder.parent == (logs / run).resolve() else None

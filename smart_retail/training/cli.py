@@ -1,0 +1,102 @@
+"""``fit``, ``validate`` and ``test``: a LightningCLI with what every run needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.trainer import Trainer
+
+from smart_retail.callbacks.ema import EMA
+from smart_retail.callbacks.last_checkpoint import LastCheckpoint
+from smart_retail.callbacks.model_file import ModelFile
+from smart_retail.callbacks.throughput import Throughput
+from smart_retail.data.datamodule import FaceDataModule
+from smart_retail.runs import LOGS, find_checkpoint, version_of
+from smart_retail.training.module import FaceAttributeModule
+
+# Short names in YAML: importing the sources lets `class_path: UTKFace` do.
+from smart_retail.data.sources.all_age_faces import AllAgeFaces  # noqa: F401, isort: skip
+from smart_retail.data.sources.fer2013 import FER2013  # noqa: F401, isort: skip
+from smart_retail.data.sources.synthetic import SyntheticFaces  # noqa: F401, isort: skip
+from smart_retail.data.sources.table import FaceTable  # noqa: F401, isort: skip
+from smart_retail.data.sources.utkface import UTKFace  # noqa: F401, isort: skip
+
+
+class FaceCLI(LightningCLI):
+    """Adds the run's name, its folder, averaging, checkpoints and provenance.
+
+    What must run in every training is added here: a list of callbacks in a later config would
+    replace one in an earlier config.
+    """
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Declare what a config can set beside model, data and trainer."""
+        parser.add_argument("--run", default="run", help="name of the run: lightning_logs/<run>/version_N")
+        parser.add_argument("--threads", type=int | None, help="threads of the training step on a CPU")
+        parser.add_lightning_class_args(EMA, "ema")
+        parser.add_lightning_class_args(LastCheckpoint, "last")
+        parser.link_arguments("data.image_size", "model.image_size")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and find the checkpoint that ``--ckpt_path`` means."""
+        super().parse_arguments(parser, args)
+        config = self.config.get(self.config.get("subcommand"), self.config)
+        self.checkpoint = None
+        if config.get("ckpt_path"):
+            self.checkpoint = find_checkpoint(str(config.ckpt_path), config.run)
+            config.ckpt_path = str(self.checkpoint)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add loggers (a resumed run goes on in its folder) and callbacks."""
+        run = self._get(self.config, "run")
+        threads = self._get(self.config, "threads")
+        if threads:
+            torch.set_num_threads(threads)
+        fit = self.subcommand == "fit"
+        extra = [
+            ModelFile(self.config_dump_of_run()),
+            ModelCheckpoint(
+                filename="best", monitor="val/score", mode="max", save_top_k=1, enable_version_counter=False
+            ),
+            Throughput(),
+            LearningRateMonitor("step"),
+        ]
+        trainer_config = self._get(self.config_init, "trainer")
+        if not fit:
+            kwargs.setdefault("logger", False)
+        elif trainer_config.get("logger") in (None, True):
+            version = version_of(self.checkpoint, run) if self.checkpoint else None
+            board = TensorBoardLogger(str(LOGS), name=run, version=version, default_hp_metric=False)
+            table = CSVLogger(str(LOGS), name=run, version=board.version, flush_logs_every_n_steps=50)
+            kwargs.setdefault("logger", [board, table])
+        if fit:
+            callbacks = trainer_config.get("callbacks") or []
+            kwargs.setdefault("callbacks", [*callbacks, *extra])
+        return super().instantiate_trainer(**kwargs)
+
+    def config_dump_of_run(self) -> dict[str, Any]:
+        """Return the config of the run as plain values."""
+        self._dump_config()
+        return dict(self.config_dump)
+
+
+def train(args: list[str]) -> None:
+    """Run ``fit``, ``validate`` or ``test``; ``args`` begins with its name."""
+    # Two busy OpenMP threads that spin on two cores slow each other down.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    sys.argv = sys.argv[:1]  # Lightning warns where words are given twice
+    FaceCLI(
+        FaceAttributeModule,
+        FaceDataModule,
+        args=args,
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+        trainer_defaults={"precision": "32-true"},
+        parser_kwargs={name: {"default_config_files": ["configs/base.yaml"]} for name in ("fit", "validate", "test")},
+    )

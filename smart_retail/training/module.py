@@ -1,0 +1,163 @@
+"""FaceAttributeModule: how a FaceNet is trained, measured and saved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from smart_retail.contract import Contract
+from smart_retail.data.dataset import FaceBatch
+from smart_retail.labels import TASKS
+from smart_retail.models.load import check_weights, network_from
+from smart_retail.models.network import FaceOutputs
+from smart_retail.training.losses import TaskWeights, task_losses
+from smart_retail.training.metrics import FaceMetrics, score
+from smart_retail.training.optimisation import learning_rate_factor, make_optimizer
+
+
+class FaceAttributeModule(pl.LightningModule):
+    """Gender, age and emotion of a face, learnt from partial labels."""
+
+    def __init__(
+        self,
+        backbone: str = "mobileone_s2",
+        pretrained: bool = False,
+        dropout: float = 0.3,
+        age_head: str = "distribution",
+        age_sigma: float = 2.0,
+        identity_start: bool = True,
+        task_weights: dict[str, float] | None = None,
+        learn_task_weights: bool = False,
+        label_smoothing: float = 0.0,
+        optimizer: str = "adamw",
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.05,
+        schedule: str = "cosine",
+        warmup: float = 0.05,
+        final_factor: float = 0.01,
+        channels_last: bool = True,
+        image_size: int = 224,
+    ) -> None:
+        """Configure network and training; all settings are plain and travel in the checkpoint.
+
+        Args:
+            backbone: name of a timm network.
+            pretrained: start from timm's ImageNet weights (needs a network or timm's cache).
+            dropout: on the pooled features.
+            age_head: ``distribution`` (softmax over the years) or ``regression`` (plain L1).
+            age_sigma: width in years of the target distribution.
+            identity_start: start MobileOne and RepVGG blocks as the identity; without it they
+                hardly learn from scratch on this much data.
+            task_weights: weight of each task's loss, ``{gender: 1, age: 1, emotion: 1}`` by default.
+            learn_task_weights: learn them from there on (Kendall et al. 2018).
+            label_smoothing: for gender and emotion.
+            optimizer: any of timm's (``adam``, ``adamw``, ``sgd``, ``lamb``, ...).
+            learning_rate: at the height of the schedule.
+            weight_decay: on everything but norms and biases.
+            schedule: ``cosine``, ``linear`` or ``constant``, by step.
+            warmup: share of all steps in which the rate rises.
+            final_factor: of the learning rate at the end of the schedule.
+            channels_last: memory layout; faster on CPUs and on GPUs with mixed precision.
+            image_size: side in pixels that the network is meant for (taken from the data).
+        """
+        super().__init__()
+        task_weights = {"gender": 1.0, "age": 1.0, "emotion": 1.0} | (task_weights or {})
+        self.save_hyperparameters()
+        self.contract = Contract(image_size=image_size)
+        self.net = network_from(dict(self.hparams))
+        if channels_last:
+            self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.weights = TaskWeights(task_weights, learnt=learn_task_weights)
+        self.metrics = torch.nn.ModuleDict({f"{stage}_stage": FaceMetrics() for stage in ("train", "val", "test")})
+
+    def setup(self, stage: str) -> None:
+        """Measure each data set by its name."""
+        data = getattr(self.trainer, "datamodule", None)
+        names = data.index.datasets if data is not None else []
+        for split in ("val", "test"):
+            self.metrics[f"{split}_stage"] = FaceMetrics(names).to(self.device)
+
+    def forward(self, images: Tensor) -> FaceOutputs:
+        """Judge (B, 3, S, S) float32, normalised RGB."""
+        outputs: FaceOutputs = self.net(images)
+        return outputs
+
+    def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
+        """Return the loss of one batch."""
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: FaceBatch, batch_idx: int) -> None:
+        """Measure one batch."""
+        self._step(batch, "val")
+
+    def test_step(self, batch: FaceBatch, batch_idx: int) -> None:
+        """Measure one batch."""
+        self._step(batch, "test")
+
+    def _step(self, batch: FaceBatch, stage: str) -> Tensor:
+        raw = self.net.raw(batch.image.contiguous(memory_format=self.layout))
+        losses = task_losses(self.net, raw, batch, float(self.hparams["label_smoothing"]))
+        loss: Tensor = self.weights(losses)
+        with torch.no_grad():
+            self._metrics(stage).update(self.net.decode(raw), batch, losses)
+        if stage == "train":
+            values = {f"train/step_loss_{task}": value.detach() for task, value in losses.items()}
+            values["train/step_loss"] = loss.detach()
+            if self.weights.learnt:
+                current = self.weights.current().detach()
+                values |= {f"train/weight_{t}": w for t, w in zip(TASKS, current, strict=True)}
+            self.log_dict(values, batch_size=len(batch.row))
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the training metrics: of augmented images, while the network changes."""
+        self._log_metrics("train")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics and ``val/score``."""
+        self._log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics."""
+        self._log_metrics("test")
+
+    def _log_metrics(self, stage: str) -> None:
+        metrics = self._metrics(stage)
+        values = metrics.compute()
+        metrics.reset()
+        losses = {task: values.get(f"loss_{task}", torch.zeros((), device=self.device)) for task in TASKS}
+        values["loss"] = self.weights(losses).detach()
+        if (total := score(values)) is not None:
+            values["score"] = total
+        self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
+
+    def _metrics(self, stage: str) -> FaceMetrics:
+        metrics = self.metrics[f"{stage}_stage"]
+        assert isinstance(metrics, FaceMetrics)
+        return metrics
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Create optimiser and schedule from the settings."""
+        h: dict[str, Any] = dict(self.hparams)
+        optimizer = make_optimizer(self, h["optimizer"], h["learning_rate"], h["weight_decay"])
+        steps = int(self.trainer.estimated_stepping_batches)
+        factor = learning_rate_factor(h["schedule"], h["warmup"], h["final_factor"], steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let the checkpoint tell how its network is fed."""
+        checkpoint["contract"] = self.contract.to_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the checkpoint of another network before anything is changed.
+
+        Raises:
+            CheckpointError: names or shapes of the weights differ.
+        """
+        check_weights(checkpoint["state_dict"], self.state_dict(), "the checkpoint")
