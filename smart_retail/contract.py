@@ -58,4 +58,5 @@ class Contract:
                 f"the model's contract has other fields than this version knows: {odd}; "
                 "load it with the version of smart_retail that wrote it"
             )
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**plain)

@@ -29,6 +29,6 @@ class EMA(WeightAveraging):
 
         def average(averaged: Any, current: Any, steps: Any) -> None:
             n = int(steps)
-            get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, steps)
+            get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, steps)  # type: ignore[no-untyped-call]
 
         super().__init__(use_buffers=True, multi_avg_fn=average)

@@ -13,7 +13,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Checkpoint
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info
 
 from smart_retail.errors import ConfigError
 
@@ -46,7 +46,7 @@ class LastCheckpoint(Checkpoint):
 
     def save(self, trainer: pl.Trainer) -> None:
         """Write the checkpoint."""
-        if trainer.fast_dev_run or trainer.log_dir is None:
+        if getattr(trainer, "fast_dev_run", False) or trainer.log_dir is None:
             return
         self.saved_at = time.monotonic()
         trainer.save_checkpoint(self.path(trainer))

@@ -1,0 +1,1 @@
+"""From files on disk to masked batches: sources, duplicates, splits, augmentation, loading."""

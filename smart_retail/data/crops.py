@@ -18,9 +18,7 @@ class Square(NamedTuple):
     side: float
 
 
-def square_from_landmarks(
-    left_eye: np.ndarray, right_eye: np.ndarray, mouth: np.ndarray, contract: Contract
-) -> Square:
+def square_from_landmarks(left_eye: np.ndarray, right_eye: np.ndarray, mouth: np.ndarray, contract: Contract) -> Square:
     """Return the square that the contract prescribes for a face.
 
     The side is the distance between the eye centres divided by ``contract.eye_distance``; the
@@ -49,9 +47,7 @@ def whole_image(image: np.ndarray) -> Square:
     return Square(width / 2, height / 2, min(width, height))
 
 
-def crop_square(
-    image: np.ndarray, square: Square, size: int, *, angle: float = 0.0, flip: bool = False
-) -> np.ndarray:
+def crop_square(image: np.ndarray, square: Square, size: int, *, angle: float = 0.0, flip: bool = False) -> np.ndarray:
     """Cut a square out of an image, turn it, mirror it and scale it, in one resampling.
 
     What lies outside the image repeats the edge, as an edge app's detector box at the border of a
@@ -76,11 +72,9 @@ def crop_square(
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
         square = Square(square.x * ratio_x, square.y * ratio_y, square.side * ratio_x)
         scale = size / square.side
-    matrix = cv2.getRotationMatrix2D((square.x - 0.5, square.y - 0.5), angle, scale)
+    matrix: np.ndarray = cv2.getRotationMatrix2D((square.x - 0.5, square.y - 0.5), angle, scale)
     matrix[:, 2] += (size - 1) / 2 - np.array([square.x - 0.5, square.y - 0.5])
     if flip:
         matrix[0] *= -1
         matrix[0, 2] += size - 1
-    return cv2.warpAffine(
-        image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -191,7 +191,7 @@ def _position(trainer: pl.Trainer, batches: int, batch_size: int) -> tuple[int, 
     Lightning restores its counters but not the place in the data, and makes the first iterator
     before it tells the sampler its epoch.
     """
-    progress = trainer.fit_loop.epoch_progress.current
+    progress: Any = trainer.fit_loop.epoch_progress.current
     done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
     if done >= batches:  # stopped after the last batch of an epoch: the next one starts afresh
         return progress.ready, 0

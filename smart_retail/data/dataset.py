@@ -121,7 +121,9 @@ class FaceDataset(Dataset[tuple[Tensor, int] | None]):
         if not read:
             raise DataError(f"no image of a whole batch ({len(items)}) could be read; is the data folder still there?")
         rows = torch.tensor([row for _, row in read])
-        return FaceBatch(torch.stack([image for image, _ in read]), *(t[rows] for t in self.labels), rows)
+        return FaceBatch(
+            torch.stack([image for image, _ in read]), *(FaceLabels(*(t[rows] for t in self.labels))), rows
+        )
 
 
 class FaceLabels(NamedTuple):

@@ -108,11 +108,11 @@ def _read_cache(cache: Path) -> pd.DataFrame:
 
 
 def _scan_all(tasks: list[Task], workers: int, what: str) -> list[Scan]:
-    progress = {"total": len(tasks), "desc": what, "unit": "image", "mininterval": 1.0}
     if workers < 2 or len(tasks) < PARALLEL_FROM:
-        return [scan_image(task) for task in tqdm(tasks, **progress)]
+        return [scan_image(task) for task in tqdm(tasks, desc=what, unit="image", mininterval=1.0)]
     with multiprocessing.get_context("fork").Pool(workers) as pool:
-        return list(tqdm(pool.imap(scan_image, tasks, chunksize=256), **progress))
+        scans = pool.imap(scan_image, tasks, chunksize=256)
+        return list(tqdm(scans, total=len(tasks), desc=what, unit="image", mininterval=1.0))
 
 
 def cluster(scans: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -160,4 +160,5 @@ def _near_pairs(dhash: np.ndarray, ahash: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.bitwise_count(a ^ b).sum(axis=1, dtype=np.int64)
+    bits: np.ndarray = np.bitwise_count(a ^ b).sum(axis=1, dtype=np.int64)
+    return bits

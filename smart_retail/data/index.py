@@ -147,5 +147,5 @@ def _leave_out(faces: pd.DataFrame, settings: SplitSettings) -> None:
     if settings.drop_repeats:
         # Faces that carry other kinds of labels are no repeats: a twin may know the age only.
         labelled = faces[["gender", "age", "emotion"]].notna().astype(int)
-        group = faces[["exact", "split"]].assign(kind=labelled @ np.array([1, 2, 4]))
+        group = faces[["exact", "split"]].assign(kind=labelled.to_numpy() @ np.array([1, 2, 4]))
         exclude_training(faces, group.duplicated(), REPEATED)

@@ -1,0 +1,1 @@
+"""The network and its heads: pure PyTorch, without Lightning and without data sets."""

@@ -20,7 +20,7 @@ OVERALL = "overall"
 class CumulativeScore(MeanMetric):
     """Share of faces whose age is off by at most five years (CS@5)."""
 
-    def update(self, years: Tensor, age: Tensor) -> None:
+    def update(self, years: Tensor, age: Tensor) -> None:  # type: ignore[override]
         """Add (B,) predictions and labels in years."""
         super().update(((years - age).abs() <= CUMULATIVE_YEARS).float())
 
@@ -61,9 +61,7 @@ class FaceMetrics(nn.Module):
         for group, metrics in self.groups.items():
             assert isinstance(metrics, nn.ModuleDict)
             inside = (
-                torch.ones_like(batch.gender_mask)
-                if group == OVERALL
-                else batch.dataset == self.datasets.index(group)
+                torch.ones_like(batch.gender_mask) if group == OVERALL else batch.dataset == self.datasets.index(group)
             )
             for task in TASKS:
                 mask = getattr(batch, f"{task}_mask") & inside

@@ -22,9 +22,10 @@ def make_optimizer(model: nn.Module, name: str, learning_rate: float, weight_dec
     """
     if name.lower() not in list_optimizers():
         raise ConfigError(f"optimizer {name!r} is unknown; timm has {', '.join(list_optimizers()[:12])}, ...")
-    return create_optimizer_v2(
+    optimizer: Optimizer = create_optimizer_v2(
         model, opt=name, lr=learning_rate, weight_decay=weight_decay, filter_bias_and_bn=True
     )
+    return optimizer
 
 
 def learning_rate_factor(schedule: str, warmup: float, final: float, steps: int) -> Callable[[int], float]:

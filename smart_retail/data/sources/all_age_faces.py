@@ -95,7 +95,7 @@ def read_halves(folder: Path) -> dict[str, str]:
     Raises:
         DataError: a list is missing.
     """
-    halves = {}
+    halves: dict[str, str] = {}
     for split in ("train", "val"):
         try:
             lines = (folder / f"{split}.txt").read_text("ascii").splitlines()

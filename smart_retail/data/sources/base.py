@@ -101,7 +101,9 @@ def find_root(root: str | None, handle: str, folder: str) -> Path:
     if root is not None:
         path = Path(root).expanduser()
         if not path.is_dir():
-            raise DataError(f"root {path} is not a folder; set the source's `root` to where {handle.split('/')[1]} lies")
+            raise DataError(
+                f"root {path} is not a folder; set the source's `root` to where {handle.split('/')[1]} lies"
+            )
         return path
     if shared := os.environ.get("SMART_RETAIL_DATA"):
         path = Path(shared).expanduser() / folder

@@ -26,12 +26,8 @@ _ARC: Points = np.linspace(0.0, np.pi, 25)
 _LOOP: Points = np.linspace(0.0, 2.0 * np.pi, 22, endpoint=False)
 _RUN: Points = np.linspace(0.0, 1.0, 7)
 _BOW: Points = 1.0 - (2.0 * _RUN - 1.0) ** 2
-_SKIN: Points = np.array(
-    [[252, 222, 200], [238, 195, 160], [212, 160, 122], [164, 112, 78], [112, 74, 52]], float
-)
-_HAIR: Points = np.array(
-    [[32, 27, 28], [60, 40, 30], [98, 64, 40], [142, 78, 42], [196, 154, 94]], float
-)
+_SKIN: Points = np.array([[252, 222, 200], [238, 195, 160], [212, 160, 122], [164, 112, 78], [112, 74, 52]], float)
+_HAIR: Points = np.array([[32, 27, 28], [60, 40, 30], [98, 64, 40], [142, 78, 42], [196, 154, 94]], float)
 _GREY: Color = np.array([206.0, 206.0, 210.0])
 _WHITE: Color = np.array([248.0, 247.0, 243.0])
 _DARK: Color = np.array([40.0, 24.0, 26.0])

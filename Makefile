@@ -1,0 +1,30 @@
+# Two commands from a bare machine with Python 3.11: `make demo` and `make test`.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: help demo test check clean lock
+help:            ## this list
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
+
+.venv/ready: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	touch $@
+
+demo: .venv/ready  ## train on synthetic faces, then test: under three minutes on two cores
+	$(BIN)/smart-retail fit --config configs/experiment/demo.yaml
+	$(BIN)/smart-retail test --config configs/experiment/demo.yaml --ckpt_path best
+
+test: .venv/ready  ## all tests that need no real data
+	$(BIN)/pytest -m "not real"
+
+check: .venv/ready ## formatting, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+lock: .venv/ready  ## write the versions that are installed now
+	$(BIN)/pip freeze --exclude-editable > requirements.lock
+
+clean:           ## remove the environment and caches
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
