@@ -55,11 +55,11 @@ def _run(command: str, args: list[str]) -> int:
 
         train([command, *args])
     elif command == "data":
-        from smart_retail.data.command import show
+        from smart_retail.training.cli import show_data
 
-        show(args)
+        show_data(args)
     elif command == "benchmark":
-        from smart_retail.benchmark import run
+        from smart_retail.training.benchmark import run
 
         run(args)
     else:

@@ -121,9 +121,9 @@ class FaceDataset(Dataset[tuple[Tensor, int] | None]):
         if not read:
             raise DataError(f"no image of a whole batch ({len(items)}) could be read; is the data folder still there?")
         rows = torch.tensor([row for _, row in read])
-        return FaceBatch(
-            torch.stack([image for image, _ in read]), *(FaceLabels(*(t[rows] for t in self.labels))), rows
-        )
+        images = torch.stack([image for image, _ in read])
+        labels = FaceLabels._make(column[rows] for column in self.labels)
+        return FaceBatch(image=images, row=rows, **labels._asdict())
 
 
 class FaceLabels(NamedTuple):
@@ -141,9 +141,11 @@ class FaceLabels(NamedTuple):
     def of(cls, faces: pd.DataFrame, datasets: list[str]) -> FaceLabels:
         """Read them from rows of a ``FaceIndex``."""
         tasks = ("gender", "age", "emotion")
-        masks = [torch.from_numpy(faces[task].notna().to_numpy(bool, copy=True)) for task in tasks]
+        gender_mask, age_mask, emotion_mask = (
+            torch.from_numpy(faces[task].notna().to_numpy(bool, copy=True)) for task in tasks
+        )
         filled = [faces[task].fillna(0).to_numpy(np.float32, copy=True) for task in tasks]
         gender, age, emotion = (torch.from_numpy(values) for values in filled)
         number = {name: i for i, name in enumerate(datasets)}
         dataset = torch.tensor([number[name] for name in faces["dataset"]], dtype=torch.int64)
-        return cls(gender.long(), age, emotion.long(), *masks, dataset)
+        return cls(gender.long(), age, emotion.long(), gender_mask, age_mask, emotion_mask, dataset)

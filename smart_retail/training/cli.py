@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,12 +12,14 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
+from rich.console import Console
 
 from smart_retail.callbacks.ema import EMA
 from smart_retail.callbacks.last_checkpoint import LastCheckpoint
 from smart_retail.callbacks.model_file import ModelFile
 from smart_retail.callbacks.throughput import Throughput
 from smart_retail.data.datamodule import FaceDataModule
+from smart_retail.data.summary import print_summary, write_contact_sheet
 from smart_retail.runs import LOGS, find_checkpoint, version_of
 from smart_retail.training.module import FaceAttributeModule
 
@@ -26,6 +29,9 @@ from smart_retail.data.sources.fer2013 import FER2013  # noqa: F401, isort: skip
 from smart_retail.data.sources.synthetic import SyntheticFaces  # noqa: F401, isort: skip
 from smart_retail.data.sources.table import FaceTable  # noqa: F401, isort: skip
 from smart_retail.data.sources.utkface import UTKFace  # noqa: F401, isort: skip
+
+
+PARSER: dict[str, Any] = {"default_config_files": ["configs/base.yaml"]}
 
 
 class FaceCLI(LightningCLI):
@@ -98,5 +104,49 @@ def train(args: list[str]) -> None:
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},
         trainer_defaults={"precision": "32-true"},
-        parser_kwargs={name: {"default_config_files": ["configs/base.yaml"]} for name in ("fit", "validate", "test")},
+        parser_kwargs={name: dict(PARSER) for name in ("fit", "validate", "test")},
+    )
+
+
+class DataCLI(FaceCLI):
+    """Reads the same configs as ``fit`` and makes the data only."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Declare the contact sheet."""
+        super().add_arguments_to_parser(parser)
+        parser.add_argument("--sheet", type=str | None, help="write a picture of augmented crops to this .png or .jpg")
+
+    def instantiate_classes(self) -> None:
+        """Make the data module; a network and a trainer are not needed."""
+        self.config_init = self.parser.instantiate_classes(self.config)
+        self.datamodule = self._get(self.config_init, "data")
+
+
+def show_data(args: list[str]) -> None:
+    """Print what a config's data hold, and write a contact sheet if asked."""
+    cli = _data_cli(args, "data", "List the faces of a config: labels, duplicates, splits, what was left out.")
+    data = cli.datamodule
+    console = Console()
+    print_summary(data.index, console)
+    if sheet := cli.config.sheet:
+        write_contact_sheet(data.dataset("train"), data.index.datasets, Path(sheet), size=max(96, data.image_size))
+        console.print(f"contact sheet: {sheet}")
+
+
+def read_data(args: list[str], command: str, description: str) -> FaceDataModule:
+    """Return the data module that a config describes."""
+    data: FaceDataModule = _data_cli(args, command, description).datamodule
+    return data
+
+
+def _data_cli(args: list[str], command: str, description: str) -> DataCLI:
+    sys.argv = sys.argv[:1]
+    return DataCLI(
+        FaceAttributeModule,
+        FaceDataModule,
+        args=args,
+        run=False,
+        seed_everything_default=0,
+        save_config_callback=None,
+        parser_kwargs=PARSER | {"prog": f"smart-retail {command}", "description": description},
     )

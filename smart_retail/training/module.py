@@ -90,30 +90,35 @@ class FaceAttributeModule(pl.LightningModule):
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
-        return self._step(batch, "train")
+        loss, losses = self.judge(batch, "train")
+        values = {f"train/step_loss_{task}": value.detach() for task, value in losses.items()}
+        values["train/step_loss"] = loss.detach()
+        if self.weights.learnt:
+            current = self.weights.current().detach()
+            values |= {f"train/weight_{t}": w for t, w in zip(TASKS, current, strict=True)}
+        self.log_dict(values, batch_size=len(batch.row))
+        return loss
 
     def validation_step(self, batch: FaceBatch, batch_idx: int) -> None:
         """Measure one batch."""
-        self._step(batch, "val")
+        self.judge(batch, "val")
 
     def test_step(self, batch: FaceBatch, batch_idx: int) -> None:
         """Measure one batch."""
-        self._step(batch, "test")
+        self.judge(batch, "test")
 
-    def _step(self, batch: FaceBatch, stage: str) -> Tensor:
+    def judge(self, batch: FaceBatch, stage: str) -> tuple[Tensor, dict[str, Tensor]]:
+        """Run the network on a batch and add it to the metrics of a stage.
+
+        Returns:
+            The weighted loss, and the loss of each task.
+        """
         raw = self.net.raw(batch.image.contiguous(memory_format=self.layout))
         losses = task_losses(self.net, raw, batch, float(self.hparams["label_smoothing"]))
-        loss: Tensor = self.weights(losses)
         with torch.no_grad():
             self._metrics(stage).update(self.net.decode(raw), batch, losses)
-        if stage == "train":
-            values = {f"train/step_loss_{task}": value.detach() for task, value in losses.items()}
-            values["train/step_loss"] = loss.detach()
-            if self.weights.learnt:
-                current = self.weights.current().detach()
-                values |= {f"train/weight_{t}": w for t, w in zip(TASKS, current, strict=True)}
-            self.log_dict(values, batch_size=len(batch.row))
-        return loss
+        loss: Tensor = self.weights(losses)
+        return loss, losses
 
     def on_train_epoch_end(self) -> None:
         """Log the training metrics: of augmented images, while the network changes."""

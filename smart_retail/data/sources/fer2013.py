@@ -15,6 +15,8 @@ HANDLE = "msambare/fer2013/versions/1"
 TERMS = "FER2013: collected by web search; terms unclear, treat as research only"
 OFFICIAL = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 NAME = re.compile(r"(Training|PublicTest|PrivateTest)_\d+\.jpg", re.IGNORECASE)
+FLAT_TONES = 8
+"""Tones between darkest and lightest pixel up to which a picture shows nothing."""
 FLAT_BYTES = 1000
 """A 48x48 JPEG of one flat tone is far smaller than one of a face: only these are opened here."""
 
@@ -48,7 +50,7 @@ class FER2013(Source):
                 elif folder.name not in EMOTIONS or match is None:
                     skipped["unknown class or file name"] += 1
                 elif path.stat().st_size < FLAT_BYTES and _is_flat(str(path)):
-                    skipped["flat (all black) image"] += 1
+                    skipped["flat (black) image"] += 1
                 else:
                     rows.append(
                         {
@@ -67,4 +69,4 @@ def _is_flat(path: str) -> bool:
         image = read_image(path)
     except BrokenImageError:
         return False
-    return int(image.max()) - int(image.min()) <= 2
+    return int(image.max()) - int(image.min()) <= FLAT_TONES

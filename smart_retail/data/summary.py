@@ -1,0 +1,134 @@
+"""What a person should know of the data before training: tables and a contact sheet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from smart_retail.data.cache import write_aside
+from smart_retail.data.dataset import FaceDataset
+from smart_retail.data.index import FaceIndex
+from smart_retail.data.sampler import Draw
+from smart_retail.data.splits import contradictions
+from smart_retail.errors import ConfigError, DataError
+from smart_retail.labels import EMOTIONS, GENDERS, SPLITS, TASKS
+
+GROUPS = (("same pixels", "exact"), ("near", "cluster"))
+
+
+def print_summary(index: FaceIndex, console: Console) -> None:
+    """Print the tables of an index: faces and labels, classes, duplicates, what was left out."""
+    faces = index.faces
+    console.print(_counts(index), _classes(faces), _duplicates(index), sep="\n")
+    left_out = Table(title="Left out or altered", title_justify="left")
+    for column in ("data set", "reason", "files"):
+        left_out.add_column(column, justify="right" if column == "files" else "left")
+    for name, reasons in index.skipped.items():
+        set_aside = faces.loc[(faces["dataset"] == name) & (faces["excluded"] != ""), "excluded"].value_counts()
+        for reason, count in [*reasons.items(), *((f"training face: {r}", n) for r, n in set_aside.items())]:
+            left_out.add_row(name, str(reason), f"{count:,}")
+    console.print(left_out if left_out.row_count else "Nothing was left out.")
+    for path, why in index.broken[:5]:
+        console.print(f"unreadable: {path}: {why}", style="yellow", markup=False)
+    console.print("\nTerms of use")
+    for terms in index.terms:
+        console.print(f"  {terms}", markup=False)
+    console.print(f"\nfingerprint of the data: {index.fingerprint()}")
+
+
+def _counts(index: FaceIndex) -> Table:
+    table = Table(title="Faces", title_justify="left")
+    for column in ("data set", "faces", *TASKS, *SPLITS, "set aside"):
+        table.add_column(column, justify="left" if column == "data set" else "right", no_wrap=True)
+    for name, part in [*index.faces.groupby("dataset", sort=False), ("all", index.faces)]:
+        if name == "all":
+            table.add_section()
+        counts = [len(part), *(part[task].notna().sum() for task in TASKS)]
+        counts += [(part["split"] == split).sum() for split in (*SPLITS, "")]
+        table.add_row(str(name), *(f"{n:,}" for n in counts))
+    return table
+
+
+def _classes(faces: pd.DataFrame) -> Table:
+    table = Table(title="Training labels", title_justify="left")
+    table.add_column("label")
+    table.add_column("share of the training faces that have it")
+    train = faces[faces["split"] == "train"]
+    for task, names in (("gender", GENDERS), ("emotion", EMOTIONS)):
+        share = train[task].value_counts(normalize=True)
+        if len(share):
+            table.add_row(task, ", ".join(f"{name} {share.get(i, 0):.0%}" for i, name in enumerate(names)))
+    if train["age"].notna().any():
+        low, first, middle, third, high = train["age"].quantile([0, 0.25, 0.5, 0.75, 1])
+        table.add_row(
+            "age", f"{low:.0f} to {high:.0f} years, median {middle:.0f}, half of them {first:.0f}-{third:.0f}"
+        )
+    return table
+
+
+def _duplicates(index: FaceIndex) -> Table:
+    table = Table(title="Duplicates", title_justify="left")
+    columns = ("data set", "twins", "groups", "files", *TASKS, "leaks")
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("data set", "twins") else "right", no_wrap=True)
+    for name, part in index.faces.groupby("dataset", sort=False):
+        for kind, column in GROUPS:
+            sizes = part.groupby(column)["key"].transform("size")
+            twins = part[sizes > 1]
+            wrong = contradictions(twins, column)
+            groups = [twins.loc[wrong[task], column].nunique() for task in TASKS]
+            leaks = _leaks(part, column)
+            counts = [twins[column].nunique(), len(twins), *groups, leaks]
+            table.add_row(str(name), kind, *(f"{n:,}" for n in counts))
+    across = index.faces.groupby("cluster")["dataset"].nunique()
+    table.caption = (
+        "gender, age, emotion: groups whose labels disagree; leaks: official validation and test faces with a "
+        f"twin in official training; groups that reach over data sets: {(across > 1).sum()}"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _leaks(part: pd.DataFrame, column: str) -> int:
+    """Count validation and test faces with a twin that officially is a training face."""
+    training = part.loc[part["official"] == "train", column]
+    return int((part["official"].isin(["val", "test"]) & part[column].isin(training)).sum())
+
+
+def write_contact_sheet(data: FaceDataset, datasets: list[str], path: Path, *, size: int, rows: int = 6) -> None:
+    """Write a picture of what the network will see: each row a face, as it is and augmented.
+
+    Args:
+        data: training faces with their augmentation.
+        datasets: names of the data sets; each gets ``rows`` rows, spread over its faces.
+        path: a PNG or JPEG file; pictures of people, so mind where it goes.
+        size: side of a face in pixels.
+        rows: faces of each data set.
+
+    Raises:
+        ConfigError: OpenCV cannot write such a file.
+        DataError: a face cannot be read.
+    """
+    strips = []
+    for number in range(len(datasets)):
+        members = np.flatnonzero(data.labels.dataset.numpy() == number)
+        for row in members[np.linspace(0, len(members) - 1, min(rows, len(members)), dtype=int)]:
+            draws: list[int | Draw] = [int(row), *(Draw(int(row), size, seed) for seed in range(1, 12))]
+            faces = [data[draw] for draw in draws]
+            if any(face is None for face in faces):
+                raise DataError(f"{data.paths[row]} cannot be read any more")
+            images = [face[0].numpy().transpose(1, 2, 0) for face in faces if face is not None]
+            images[0] = cv2.resize(images[0], (size, size), interpolation=cv2.INTER_AREA)
+            strips.append(np.hstack(images))
+    sheet = cv2.cvtColor(np.vstack(strips), cv2.COLOR_RGB2BGR)
+    try:
+        with write_aside(path) as aside:
+            if not cv2.imwrite(str(aside), sheet):
+                raise ConfigError(f"{path}: cannot be written")
+    except cv2.error as error:
+        raise ConfigError(f"{path}: give the sheet a name that ends in .png or .jpg") from error

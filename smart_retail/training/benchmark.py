@@ -1,0 +1,154 @@
+"""``smart-retail benchmark``: images a second of the training step and of the loader, paired."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+from tqdm import trange
+
+from smart_retail.data.datamodule import FaceDataModule
+from smart_retail.data.dataset import FaceBatch
+from smart_retail.data.images import read_image
+from smart_retail.data.sampler import Draw
+from smart_retail.errors import ConfigError
+from smart_retail.models.memory_layout import DecimatedConv2d
+from smart_retail.training.cli import read_data
+from smart_retail.training.module import FaceAttributeModule
+
+OURS, PLAIN = "this project", "plain loop"
+
+
+def run(args: list[str]) -> None:
+    """Run ``step`` or ``loader``; ``args`` begins with its name.
+
+    Raises:
+        ConfigError: neither is named.
+    """
+    if args[:1] == ["step"]:
+        _run_step(args[1:])
+    elif args[:1] == ["loader"]:
+        _run_loader(args[1:])
+    else:
+        raise ConfigError("say what to measure: smart-retail benchmark step, or smart-retail benchmark loader")
+
+
+def _run_step(args: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="smart-retail benchmark step",
+        description="Training step (forward, losses, backward, optimiser) beside the same network in the plain "
+        "memory layout in a plain PyTorch loop, in turns. Images are random: only the time counts.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--backbone", default="mobileone_s2")
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--rounds", type=int, default=10, help="steps of each kind")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args(args)
+    torch.set_num_threads(options.threads)
+    seconds = time_in_turns(
+        step_pair(options.backbone, options.image_size, options.batch_size), options.rounds, "training steps"
+    )
+    _report(f"training step, {options.image_size} px, batch {options.batch_size}", seconds, options.batch_size, options)
+
+
+def step_pair(backbone: str, image_size: int, batch_size: int) -> dict[str, Callable[[], None]]:
+    """Return two training steps on the same random batch, ours and the plain loop's."""
+    images = torch.randn(batch_size, 3, image_size, image_size)
+    mask = torch.ones(batch_size, dtype=torch.bool)
+    zeros = torch.zeros(batch_size, dtype=torch.int64)
+    ages = torch.full((batch_size,), 30.0)
+    batch = FaceBatch(images, zeros, ages, zeros, mask, mask, mask, zeros, zeros)
+    ours = FaceAttributeModule(backbone, image_size=image_size)
+    plain = FaceAttributeModule(backbone, image_size=image_size, channels_last=False)
+    for module in plain.modules():
+        if type(module) is DecimatedConv2d:
+            module.__class__ = nn.Conv2d  # type: ignore[assignment]
+    return {OURS: _step(ours, batch), PLAIN: _step(plain, batch)}
+
+
+def _step(module: FaceAttributeModule, batch: FaceBatch) -> Callable[[], None]:
+    optimizer = torch.optim.Adam(module.parameters(), lr=1e-4)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        module.judge(batch, "train")[0].backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    return step
+
+
+def time_in_turns(steps: dict[str, Callable[[], None]], rounds: int, what: str) -> dict[str, list[float]]:
+    """Time callables in turns, so that a drift of the machine hits all alike; one warm-up each.
+
+    Returns:
+        Seconds of each round, by name.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for number in trange(rounds + 1, desc=what, leave=False):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            if number:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def _run_loader(args: list[str]) -> None:
+    as_json = "--json" in args
+    data = read_data([word for word in args if word != "--json"], "benchmark loader", "Time the loader of a config.")
+    seconds = time_in_turns(loader_pair(data), 10, "loading")
+    options = argparse.Namespace(json=as_json, threads=1)
+    _report(f"loader, one core, {data.image_size} px", seconds, LOADER_FACES, options)
+
+
+LOADER_FACES = 500
+"""Faces a round."""
+
+
+def loader_pair(data: FaceDataModule) -> dict[str, Callable[[], None]]:
+    """Return our whole loading (decode, crop, augment) and the bare decoding of the same files."""
+    faces = data.dataset("train")
+    rows = np.random.default_rng(0).integers(len(faces), size=LOADER_FACES)
+
+    def load() -> None:
+        for row in rows:
+            _ = faces[Draw(int(row), data.image_size, int(row))]
+
+    def decode() -> None:
+        for row in rows:
+            read_image(str(faces.paths[row]))
+
+    return {"loader": load, "bare decode": decode}
+
+
+def _report(title: str, seconds: dict[str, list[float]], images: int, options: Any) -> None:
+    first, second = seconds
+    ratios = [b / a for a, b in zip(seconds[first], seconds[second], strict=True)]
+    rates = {name: sorted(images / s for s in values) for name, values in seconds.items()}
+    if options.json:
+        rows = {n: {"min": v[0], "median": statistics.median(v), "max": v[-1]} for n, v in rates.items()}
+        ratio = {"min": min(ratios), "median": statistics.median(ratios), "max": max(ratios)}
+        print(json.dumps({"what": title, "threads": options.threads, "images_per_second": rows, "speedup": ratio}))
+        return
+    table = Table(title=f"{title}, threads: {options.threads}", title_justify="left")
+    table.add_column("images a second")
+    for column in ("min", "median", "max"):
+        table.add_column(column, justify="right")
+    for name, values in rates.items():
+        table.add_row(name, *(f"{v:,.1f}" for v in (values[0], statistics.median(values), values[-1])))
+    table.add_section()
+    pairs = (min(ratios), statistics.median(ratios), max(ratios))
+    table.add_row(f"{first} / {second}, pair by pair", *(f"{r:.2f}" for r in pairs))
+    Console().print(table)
