@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import ArgumentError
 
 from smart_retail.errors import SmartRetailError
 
@@ -42,8 +43,16 @@ def main(args: list[str] | None = None) -> int:
     except SmartRetailError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except ArgumentError as error:
+        print(f"error: {error}\nsmart-retail {args[0]} --help lists the settings", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return INTERRUPTED
+    except SystemExit as end:
+        # Lightning turns Ctrl-C into exit code 1.
+        if isinstance(end.__context__, KeyboardInterrupt):
+            return INTERRUPTED
+        raise
 
 
 def _run(command: str, args: list[str]) -> int:

@@ -41,3 +41,11 @@ def version_of(checkpoint: Path, run: str, logs: Path = LOGS) -> str | None:
     """Return the ``version_N`` a checkpoint belongs to if it is one of this run's, else None."""
     folder = checkpoint.resolve().parent.parent
     return folder.name if folder.parent == (logs / run).resolve() else None
+
+
+def keep_metrics(folder: Path) -> None:
+    """Put ``metrics.csv`` of the run so far aside as ``metrics-1.csv``, ...: a logger starts it anew."""
+    table = folder / "metrics.csv"
+    if table.is_file():
+        number = 1 + len(list(folder.glob("metrics-*.csv")))
+        table.rename(folder / f"metrics-{number}.csv")

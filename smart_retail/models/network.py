@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import NamedTuple
 
 import timm
@@ -79,7 +80,7 @@ class FaceNet(nn.Module):
         if not 0 <= dropout < 1:
             raise ConfigError(f"dropout {dropout} is outside 0 to 1")
         if not timm.is_model(backbone):
-            near = ", ".join(timm.list_models(f"*{backbone.split('_')[0]}*")[:6]) or "see timm.list_models()"
+            near = ", ".join(get_close_matches(backbone, timm.list_models())) or "nothing (see timm.list_models())"
             raise ConfigError(f"timm has no backbone {backbone!r}; near it: {near}")
         self.backbone = timm.create_model(backbone, pretrained=pretrained, num_classes=0)
         if identity_start and not pretrained:

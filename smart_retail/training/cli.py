@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,10 @@ from smart_retail.callbacks.model_file import ModelFile
 from smart_retail.callbacks.throughput import Throughput
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.summary import print_summary, write_contact_sheet
-from smart_retail.runs import LOGS, find_checkpoint, version_of
+from smart_retail.models.load import read_checkpoint
+from smart_retail.runs import LOGS, find_checkpoint, keep_metrics, version_of
 from smart_retail.training.module import FaceAttributeModule
+from smart_retail.training.quiet import quiet
 
 # Short names in YAML: importing the sources lets `class_path: UTKFace` do.
 from smart_retail.data.sources.all_age_faces import AllAgeFaces  # noqa: F401, isort: skip
@@ -31,7 +32,8 @@ from smart_retail.data.sources.table import FaceTable  # noqa: F401, isort: skip
 from smart_retail.data.sources.utkface import UTKFace  # noqa: F401, isort: skip
 
 
-PARSER: dict[str, Any] = {"default_config_files": ["configs/base.yaml"]}
+# With exit_on_error a typo would print the whole usage; cli.main prints one line instead.
+PARSER: dict[str, Any] = {"default_config_files": ["configs/base.yaml"], "exit_on_error": False}
 
 
 class FaceCLI(LightningCLI):
@@ -57,6 +59,7 @@ class FaceCLI(LightningCLI):
         if config.get("ckpt_path"):
             self.checkpoint = find_checkpoint(str(config.ckpt_path), config.run)
             config.ckpt_path = str(self.checkpoint)
+            _tell_overridden(config.model, read_checkpoint(self.checkpoint).get("hyper_parameters", {}))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add loggers (a resumed run goes on in its folder) and callbacks."""
@@ -78,6 +81,8 @@ class FaceCLI(LightningCLI):
             kwargs.setdefault("logger", False)
         elif trainer_config.get("logger") in (None, True):
             version = version_of(self.checkpoint, run) if self.checkpoint else None
+            if version:
+                keep_metrics(LOGS / run / version)
             board = TensorBoardLogger(str(LOGS), name=run, version=version, default_hp_metric=False)
             table = CSVLogger(str(LOGS), name=run, version=board.version, flush_logs_every_n_steps=50)
             kwargs.setdefault("logger", [board, table])
@@ -92,10 +97,16 @@ class FaceCLI(LightningCLI):
         return dict(self.config_dump)
 
 
+def _tell_overridden(model: Any, hyper_parameters: dict[str, Any]) -> None:
+    """Say which settings of the command line give way to the checkpoint's (Lightning loads those)."""
+    for name, value in hyper_parameters.items():
+        if name in model and model[name] is not None and model[name] != value:
+            print(f"note: model.{name} is {value!r}, from the checkpoint, not {model[name]!r}", file=sys.stderr)
+
+
 def train(args: list[str]) -> None:
     """Run ``fit``, ``validate`` or ``test``; ``args`` begins with its name."""
-    # Two busy OpenMP threads that spin on two cores slow each other down.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    quiet()
     sys.argv = sys.argv[:1]  # Lightning warns where words are given twice
     FaceCLI(
         FaceAttributeModule,
@@ -104,7 +115,8 @@ def train(args: list[str]) -> None:
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},
         trainer_defaults={"precision": "32-true"},
-        parser_kwargs={name: dict(PARSER) for name in ("fit", "validate", "test")},
+        parser_kwargs={name: dict(PARSER) for name in ("fit", "validate", "test")}
+        | {"exit_on_error": False, "prog": "smart-retail"},
     )
 
 
@@ -140,6 +152,7 @@ def read_data(args: list[str], command: str, description: str) -> FaceDataModule
 
 
 def _data_cli(args: list[str], command: str, description: str) -> DataCLI:
+    quiet()
     sys.argv = sys.argv[:1]
     return DataCLI(
         FaceAttributeModule,
