@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from smart_retail.contract import Contract
 from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.index import FaceIndex, SplitSettings, build_index
-from smart_retail.data.sampler import BalancedSampler, face_weights
+from smart_retail.data.sampler import BalancedSampler, OrderedSampler, face_weights
 from smart_retail.data.sources.base import Source
 from smart_retail.data.transforms import Augmentation, TrainTransform
 from smart_retail.errors import ConfigError, DataError
@@ -49,10 +49,10 @@ class FaceDataModule(pl.LightningDataModule):
 
         Args:
             sources: the data sets, one entry each.
-            image_size: side in pixels for validation, test and export, and for training unless
+            image_size: side in pixels for the test and the export, and for training unless
                 ``progressive`` says otherwise.
-            progressive: side in pixels for training by the epoch from which it holds, for example
-                ``{0: 48, 10: 64}``: small images first are cheap epochs.
+            progressive: side in pixels for training, and for the validation within it, by the epoch
+                from which it holds, for example ``{0: 48, 10: 64}``: small images first are cheap epochs.
             batch_size: faces a training step, per process.
             eval_batch_size: faces a validation or test step, per process.
             workers: loader processes; None leaves one core to training, 0 loads in the main process.
@@ -156,11 +156,22 @@ class FaceDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return the validation loader."""
-        return self._loader(self.dataset("val"), batch_size=self.eval_batch_size)
+        return self._eval_loader("val")
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Return the test loader."""
-        return self._loader(self.dataset("test"), batch_size=self.eval_batch_size)
+        return self._eval_loader("test")
+
+    def _eval_loader(self, split: str) -> DataLoader[Any]:
+        data, trainer = self.dataset(split), self.trainer
+        fitting = trainer is not None and trainer.state.fn == "fit"
+        sampler = OrderedSampler(
+            len(data),
+            sizes=self.sizes if fitting else {0: self.image_size},
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )
+        return self._loader(data, batch_size=self.eval_batch_size, sampler=sampler)
 
     def _loader(self, data: FaceDataset, **settings: Any) -> DataLoader[Any]:
         return DataLoader(
