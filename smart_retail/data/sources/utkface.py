@@ -13,7 +13,7 @@ HANDLE = "jangedoo/utkface-new/versions/1"
 TERMS = "UTKFace: non-commercial research only, no redistribution of images"
 RACES = ("White", "Black", "Asian", "Indian", "Others")
 # Age, gender and race must be there; the time stamp may be odd, and so may the ending.
-NAME = re.compile(r"(\d{1,3})_([01])_([0-4])_\d+\s*(?:\.?jpg\.chip)?\.(?:jpe?g|pg)", re.IGNORECASE)
+NAME = re.compile(r"(\d{1,3})_([01])_([0-4])_\d+\s*(?:\.?j?pg\.chip)?\.(?:jpe?g|pg)", re.IGNORECASE)
 
 
 @dataclass
