@@ -1,0 +1,1 @@
+"""Tests of smart_retail: no network, no real face, every picture drawn at test time."""

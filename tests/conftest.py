@@ -1,0 +1,23 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep drawings and hashes of the tests out of the user's cache; shared, so drawn once."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["SMART_RETAIL_CACHE"] = str(folder)
+    torch.set_num_threads(1)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_real_data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let only tests marked ``real`` see the real data sets."""
+    if request.node.get_closest_marker("real") is None:
+        monkeypatch.delenv("SMART_RETAIL_DATA", raising=False)
+    elif not os.environ.get("SMART_RETAIL_DATA"):
+        pytest.skip("SMART_RETAIL_DATA does not name the folder of the real data sets")

@@ -1,0 +1,1 @@
+"""What several tests share: data sets in their real on-disk formats, batches, runs."""

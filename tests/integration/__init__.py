@@ -1,0 +1,1 @@
+"""The command line, from files on disk to files on disk."""

@@ -1,0 +1,52 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import smart_retail
+from smart_retail.provenance import git_state, versions
+
+
+def test_public_names_are_importable():
+    for name in smart_retail.__all__:
+        assert getattr(smart_retail, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = smart_retail.nonsense
+
+
+def test_python_m_prints_the_help():
+    done = subprocess.run(
+        [sys.executable, "-m", "smart_retail", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=Path(smart_retail.__file__).parent.parent,
+    )
+    assert done.returncode == 0
+    assert "smart-retail COMMAND" in done.stdout
+
+
+def test_versions_name_what_decides_the_outcome():
+    assert versions()["torch"][0].isdigit()
+    assert {"python", "timm", "lightning", "numpy"} <= versions().keys()
+
+
+def test_git_state_of_a_checkout_is_its_commit(tmp_path, monkeypatch):
+    def git(*words):
+        subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@y", *words], check=True)
+
+    (tmp_path / "code").mkdir()
+    code = tmp_path / "code" / "provenance.py"
+    code.write_text("one")
+    monkeypatch.setattr("smart_retail.provenance.__file__", str(code))
+    assert git_state() == ""
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "one", "--no-verify")
+    clean = git_state()
+    code.write_text("two")
+    assert len(clean) == 40
+    assert git_state() == clean + "+changes"

@@ -1,0 +1,118 @@
+import pandas as pd
+import pytest
+
+from smart_retail.data.sources.table import FaceTable
+from smart_retail.errors import ConfigError, DataError
+from tests.helpers.trees import write_table
+
+
+def listed(folder, text, pictures=("a.jpg", "b.jpg")):
+    return FaceTable(str(write_table(folder, text, pictures))).load()
+
+
+def test_names_and_numbers_of_classes_mean_the_same(tmp_path):
+    faces = listed(tmp_path, "path,gender,emotion\na.jpg,Female,happy\nb.jpg,1,2\n").faces
+    assert faces["gender"].tolist() == [1, 1]
+    assert faces["emotion"].tolist() == [2, 2]
+
+
+def test_an_empty_cell_is_a_missing_label(tmp_path):
+    faces = listed(tmp_path, "path,gender,age\na.jpg,male,\nb.jpg,,31\n").faces
+    assert faces["gender"].tolist() == [0, pd.NA]
+    assert faces["age"].isna().tolist() == [True, False]
+
+
+def test_a_label_column_may_be_absent(tmp_path):
+    faces = listed(tmp_path, "path,age\na.jpg,3\nb.jpg,4.5\n").faces
+    assert faces["emotion"].isna().all()
+    assert faces["age"].tolist() == [3, 4.5]
+
+
+def test_rows_without_a_label_or_a_file_are_skipped_and_counted(tmp_path):
+    listing = listed(tmp_path, "path,age\na.jpg,3\nb.jpg,\nc.jpg,4\n")
+    assert listing.skipped == {"no label at all": 1, "file not found": 1}
+
+
+def test_landmarks_become_the_contracts_square(tmp_path):
+    names = "left_eye_x,left_eye_y,right_eye_x,right_eye_y,mouth_x,mouth_y"
+    faces = listed(tmp_path, f"path,age,{names}\na.jpg,3,83,40,117,40,100,80\n").faces
+    assert faces.loc[0, ["crop_x", "crop_y", "crop_side"]].tolist() == pytest.approx([100, 58, 100])
+
+
+def test_a_box_becomes_a_square(tmp_path):
+    faces = listed(tmp_path, "path,age,left,top,right,bottom\na.jpg,3,10,20,30,60\n").faces
+    assert faces.loc[0, ["crop_x", "crop_y", "crop_side"]].tolist() == [20, 40, 40]
+
+
+def test_without_a_place_the_whole_image_is_the_face(tmp_path):
+    faces = listed(tmp_path, "path,age,left,top,right,bottom\na.jpg,3,,,,\n").faces
+    assert faces["crop_side"].isna().all()
+
+
+def test_a_split_column_is_the_official_split(tmp_path):
+    faces = listed(tmp_path, "path,age,split\na.jpg,3,test\nb.jpg,4,\n").faces
+    assert faces["official"].tolist() == ["test", ""]
+
+
+def test_parquet_reads_like_csv(tmp_path):
+    table = write_table(tmp_path, "path,age\na.jpg,3\n", ["a.jpg"])
+    pd.read_csv(table).to_parquet(tmp_path / "faces.parquet")
+    assert FaceTable(str(tmp_path / "faces.parquet")).load().faces.equals(FaceTable(str(table)).load().faces)
+
+
+def test_relative_paths_start_at_the_root_if_one_is_given(tmp_path):
+    write_table(tmp_path / "pictures", "", ["a.jpg"])
+    table = write_table(tmp_path / "tables", "path,age\na.jpg,3\n")
+    assert len(FaceTable(str(table), root=str(tmp_path / "pictures")).load().faces) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a.jpg,woman,3,happy,train", "row 2: gender 'woman' is none of male, female"),
+        ("a.jpg,2,3,happy,train", "row 2: gender .* is none of male, female"),
+        ("a.jpg,male,young,happy,train", "row 2: age 'young' is not a number"),
+        ("a.jpg,male,-3,happy,train", "row 2: age -3.0 is outside"),
+        ("a.jpg,male,300,happy,train", "row 2: age 300.0 is outside"),
+        ("a.jpg,male,3,glad,train", "row 2: emotion 'glad' is none of angry"),
+        ("a.jpg,male,3,happy,holdout", "row 2: split 'holdout' is none of train"),
+    ],
+)
+def test_a_wrong_value_stops_with_its_row(tmp_path, row, message):
+    with pytest.raises(DataError, match=message):
+        listed(tmp_path, f"path,gender,age,emotion,split\n{row}\n")
+
+
+@pytest.mark.parametrize("box", ["10,10,10,10", "left,1,2,3", "1,2,inf,3", "1,2,,4"])
+def test_a_box_that_is_no_box_stops_with_its_row(tmp_path, box):
+    with pytest.raises(DataError, match=r"row 2: left, top, right, bottom"):
+        listed(tmp_path, f"path,age,left,top,right,bottom\na.jpg,3,{box}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,age\na.jpg,3\n", "no column `path`"),
+        ("path,years\na.jpg,3\n", "none of the label columns"),
+        ("", "not r"),
+    ],
+)
+def test_a_table_of_another_form_is_refused(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        listed(tmp_path, text)
+
+
+def test_a_parquet_file_that_is_none_is_refused(tmp_path):
+    (tmp_path / "faces.parquet").write_text("path,age")
+    with pytest.raises(DataError, match=r"not readable as \.parquet"):
+        FaceTable(str(tmp_path / "faces.parquet")).load()
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"gone\.csv: no such file"):
+        FaceTable(str(tmp_path / "gone.csv")).load()
+
+
+def test_a_name_must_fit_into_metric_names():
+    with pytest.raises(ConfigError, match="letters, digits and underscores"):
+        FaceTable("faces.csv", name="my faces/2")
