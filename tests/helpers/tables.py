@@ -20,10 +20,10 @@ def face_table(
     count = len(clusters)
     faces = pd.DataFrame(index=range(count))
     for column, dtype in COLUMNS.items():
-        faces[column] = pd.Series([pd.NA] * count if dtype != "str" else [""] * count).astype(dtype)
+        faces[column] = pd.Series([{"str": "", "Int8": pd.NA}.get(dtype, np.nan)] * count).astype(dtype)
     faces["dataset"], faces["official"] = dataset, official
     faces["key"] = list(keys) if keys is not None else [f"{name}/{i:05d}" for i, name in enumerate(faces["dataset"])]
     faces["cluster"] = faces["exact"] = np.asarray(clusters)
     for name, values in labels.items():
-        faces[name] = pd.Series(list(values)).astype(COLUMNS[name])
+        faces[name] = pd.Series(list(values), dtype=COLUMNS[name])
     return faces

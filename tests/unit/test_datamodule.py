@@ -1,0 +1,144 @@
+import pytest
+import torch
+
+from smart_retail.contract import Contract
+from smart_retail.data.datamodule import FaceDataModule, normalise
+from smart_retail.data.index import SplitSettings
+from smart_retail.data.sources.fer2013 import FER2013
+from smart_retail.data.sources.synthetic import SyntheticFaces
+from smart_retail.data.sources.table import FaceTable
+from smart_retail.data.sources.utkface import UTKFace
+from smart_retail.errors import ConfigError, DataError
+from tests.helpers.trees import write_fer2013, write_table, write_utkface
+
+
+def module(*sources, **settings):
+    sources = sources or (SyntheticFaces(count=64),)
+    return FaceDataModule(list(sources), **{"image_size": 32, "batch_size": 8, "workers": 0} | settings)
+
+
+def train_batches(data, epoch=0):
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(epoch)
+    return list(loader)
+
+
+def same(first, second):
+    return all(torch.equal(a, b) for x, y in zip(first, second, strict=True) for a, b in zip(x, y, strict=True))
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return train_batches(module())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_batches_do_not_depend_on_the_number_of_workers(alone, workers):
+    assert same(alone, train_batches(module(workers=workers)))
+
+
+def test_epochs_show_other_augmentations(alone):
+    def by_row(batches):
+        return {int(r): image for b in batches for r, image in zip(b.row, b.image, strict=True)}
+
+    first, second = by_row(alone), by_row(train_batches(module(), epoch=1))
+    common = first.keys() & second.keys()
+    assert len(common) > 20
+    assert not any(torch.equal(first[row], second[row]) for row in common)
+
+
+def test_persistent_workers_show_other_augmentations_in_the_next_epoch():
+    data = module(workers=1)
+    loader = data.train_dataloader()
+    first = list(loader)
+    loader.sampler.set_epoch(1)
+    assert same(list(loader), train_batches(module(), epoch=1))
+    assert same(first, train_batches(module(), epoch=0))
+
+
+def test_the_seed_repeats_an_epoch_and_another_changes_it(alone):
+    assert same(alone, train_batches(module(seed=0)))
+    assert not same(alone, train_batches(module(seed=1)))
+
+
+def test_training_faces_come_once_an_epoch(alone):
+    rows = torch.cat([batch.row for batch in alone]).tolist()
+    assert len(set(rows)) == len(rows) == len(module().dataset("train")) // 8 * 8
+
+
+def test_validation_shows_every_face_once_in_order():
+    data = module(eval_batch_size=3)
+    rows = torch.cat([batch.row for batch in data.val_dataloader()]).tolist()
+    assert rows == list(range(len(data.dataset("val"))))
+
+
+def test_sources_with_different_labels_merge_into_masked_batches(tmp_path):
+    data = module(FER2013(str(write_fer2013(tmp_path / "fer", 4))), UTKFace(str(write_utkface(tmp_path / "utk", 30))))
+    batch = next(iter(data.train_dataloader()))
+    fer = batch.dataset == 0
+    assert 0 < fer.sum() < 8
+    assert torch.equal(batch.emotion_mask, fer)
+    assert torch.equal(batch.age_mask, ~fer)
+
+
+def test_balance_shows_a_small_data_set_as_often_as_a_large_one(tmp_path):
+    data = module(
+        SyntheticFaces(count=64), UTKFace(str(write_utkface(tmp_path, 10))), balance=1.0, epoch_size=160, batch_size=160
+    )
+    (batch,) = data.train_dataloader()
+    assert batch.dataset.bincount().tolist() == pytest.approx([80, 80], abs=8)
+
+
+def test_progressive_sizes_change_with_the_epoch():
+    data = module(progressive={0: 40, 2: 64}, image_size=48)
+    assert [train_batches(data, e)[0].image.shape[-1] for e in (0, 1, 2)] == [40, 40, 64]
+    assert next(iter(data.val_dataloader())).image.shape[-1] == 48
+
+
+def test_limits_draw_that_many_faces():
+    data = module(limit_train=16, limit_eval=2)
+    assert (len(data.dataset("train")), len(data.dataset("val"))) == (16, 2)
+
+
+def test_a_batch_larger_than_the_data_still_gives_a_step():
+    assert len(train_batches(module(limit_train=5, batch_size=64))) == 1
+
+
+def test_a_split_without_a_face_is_a_data_error():
+    with pytest.raises(DataError, match=r"no face in the val part of synthetic; change data\.splits"):
+        module(SyntheticFaces(count=4), splits=SplitSettings(val_share=0.0)).setup("fit")
+
+
+def test_a_task_without_a_label_is_warned_of(tmp_path, caplog):
+    table = write_table(
+        tmp_path, "path,age,split\na.jpg,3,train\nb.jpg,4,val\nc.jpg,4,test\n", ["a.jpg", "b.jpg", "c.jpg"]
+    )
+    module(FaceTable(str(table))).setup("fit")
+    assert "no training face has a label for: gender, emotion" in caplog.text
+
+
+@pytest.mark.parametrize("settings", [{"image_size": 16}, {"progressive": {0: 16}}, {"batch_size": 0}])
+def test_sizes_that_cannot_work_are_refused(settings):
+    with pytest.raises(ConfigError, match=r"data\."):
+        module(**settings)
+
+
+def test_normalising_gives_zero_mean_and_unit_deviation_of_the_contracts_statistics():
+    contract = Contract(mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 1.0))
+    pixels = torch.tensor([255, 0, 255], dtype=torch.uint8).view(1, 3, 1, 1)
+    assert normalise(pixels, contract).flatten().tolist() == pytest.approx([1.0, -1.0, 1.0])
+
+
+def test_the_loader_passes_on_bytes_and_the_device_gets_floats():
+    data = module()
+    batch = next(iter(data.train_dataloader()))
+    assert batch.image.dtype == torch.uint8
+    moved = data.on_after_batch_transfer(batch, 0)
+    assert moved.image.dtype == torch.float32
+    assert torch.equal(moved.image, normalise(batch.image, Contract()))
+
+
+def test_every_face_of_the_index_is_in_at_most_one_part():
+    data = module()
+    keys = [set(data.index.part(split)["key"]) for split in ("train", "val", "test")]
+    assert sum(map(len, keys)) == len(set.union(*keys)) == 64

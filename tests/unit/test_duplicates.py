@@ -1,0 +1,169 @@
+import os
+import shutil
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from smart_retail.data import duplicates
+from smart_retail.data.duplicates import HASH_BYTES, MAX_BITS, cluster, scan_faces, scan_image
+from smart_retail.data.images import read_image
+from tests.helpers.pictures import drawn_face, truncate, write_face, write_image
+
+NAN = float("nan")
+
+
+def listing(*paths, side=NAN):
+    columns = {"path": [str(p) for p in paths], "dataset": "test", "crop_x": side / 2, "crop_y": side / 2}
+    return pd.DataFrame(columns | {"crop_side": side}).astype(
+        dict.fromkeys(["crop_x", "crop_y", "crop_side"], "float32")
+    )
+
+
+def hashes(count, seed, near=0):
+    """Random hash pairs; each of the last ``near`` is an earlier one with a few bits turned."""
+    rng = np.random.default_rng(seed)
+    bits = rng.integers(2, size=(count, 2, 8 * HASH_BYTES), dtype=np.uint8)
+    for row in range(count - near, count):
+        bits[row] = bits[rng.integers(row)]
+        for half in range(2):
+            turned = rng.choice(8 * HASH_BYTES, rng.integers(MAX_BITS + 4), replace=False)
+            bits[row, half, turned] ^= 1
+    packed = np.packbits(bits, axis=2)
+    return packed[:, 0], packed[:, 1]
+
+
+def brute_force(dhash, ahash):
+    def apart(hashes):
+        return np.bitwise_count(hashes[:, None] ^ hashes[None]).sum(2, dtype=int)
+
+    close = (apart(dhash) <= MAX_BITS) & (apart(ahash) <= MAX_BITS)
+    return {(i, j) for i, j in zip(*np.nonzero(close), strict=True) if i < j}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_banded_search_finds_what_brute_force_finds(seed):
+    dhash, ahash = hashes(300, seed, near=150)
+    left, right = duplicates._near_pairs(dhash, ahash)
+    found = {(min(a, b), max(a, b)) for a, b in zip(left, right, strict=True)}
+    expected = brute_force(dhash, ahash)
+    assert len(expected) > 50
+    assert found == expected
+
+
+def test_both_hashes_must_agree():
+    dhash, ahash = hashes(2, 0)
+    dhash[1] = dhash[0]
+    assert len(duplicates._near_pairs(dhash, ahash)[0]) == 0
+
+
+def test_a_single_face_has_no_twin():
+    dhash, ahash = hashes(1, 0)
+    assert len(duplicates._near_pairs(dhash, ahash)[0]) == 0
+
+
+def test_clusters_are_transitive():
+    dhash, ahash = hashes(4, 0)
+    bits = np.unpackbits(dhash[0])
+    for row, turned in ((1, slice(0, 8)), (2, slice(0, 16))):
+        changed = bits.copy()
+        changed[turned] ^= 1
+        dhash[row], ahash[row] = np.packbits(changed), ahash[0]
+    digests = [bytes([i]) * 16 for i in range(4)]
+    scans = pd.DataFrame(
+        {"digest": digests, "dhash": [h.tobytes() for h in dhash], "ahash": [h.tobytes() for h in ahash]}
+    )
+    exact, near = cluster(scans)
+    assert len(set(exact)) == 4
+    assert near[0] == near[1] == near[2] != near[3]
+
+
+def test_a_lossless_copy_is_an_exact_twin(tmp_path):
+    face = drawn_face(0, 64)
+    for name in ("a.png", "b.png"):
+        write_image(tmp_path / name, face)
+    write_image(tmp_path / "c.png", drawn_face(1, 64, emotion=5))
+    exact, near = cluster(scan_faces(listing(*sorted(tmp_path.glob("?.png"))), 1))
+    assert exact[0] == exact[1] != exact[2]
+    assert near[0] == near[1] != near[2]
+
+
+def test_a_recompressed_and_scaled_copy_is_a_near_twin(tmp_path):
+    face = drawn_face(0, 96)
+    paths = [
+        write_image(tmp_path / "a.png", face),
+        write_image(tmp_path / "b.jpg", cv2.resize(face, (128, 128), interpolation=cv2.INTER_CUBIC)),
+    ]
+    exact, near = cluster(scan_faces(listing(*paths), 1))
+    assert exact[0] != exact[1]
+    assert near[0] == near[1]
+
+
+def test_the_crop_is_hashed_not_the_frame(tmp_path):
+    face = drawn_face(0, 64)
+    frames = np.random.default_rng(0).integers(256, size=(2, 100, 100, 3), dtype=np.uint8)
+    paths = []
+    for i, frame in enumerate(frames):
+        frame[:64, :64] = face
+        paths.append(write_image(tmp_path / f"{i}.png", frame))
+    assert len(set(cluster(scan_faces(listing(*paths, side=64), 1))[0])) == 1
+    assert len(set(cluster(scan_faces(listing(*paths), 1))[0])) == 2
+
+
+def test_a_broken_file_is_reported_with_its_reason(tmp_path):
+    scans = scan_faces(listing(truncate(write_face(tmp_path / "a.jpg", 0)), write_face(tmp_path / "b.jpg", 1)), 1)
+    assert scans["error"].iloc[0] != ""
+    assert scans["error"].iloc[1] == ""
+
+
+def test_a_missing_file_is_reported(tmp_path):
+    assert "FileNotFoundError" in scan_faces(listing(tmp_path / "gone.jpg"), 1)["error"].iloc[0]
+
+
+def test_what_the_scan_calls_readable_the_loader_can_read(tmp_path):
+    """Cut anywhere: a file passes the scan only if it is complete."""
+    whole = write_face(tmp_path / "whole.jpg", 0, 64).read_bytes()
+    path = tmp_path / "cut.jpg"
+    for size in range(0, len(whole), max(1, len(whole) // 12)):
+        path.write_bytes(whole[:size])
+        if not scan_image((str(path), NAN, NAN, NAN))[3]:
+            read_image(path)
+
+
+def test_hashes_come_from_the_cache_while_the_file_is_unchanged(tmp_path, monkeypatch):
+    paths = [write_face(tmp_path / f"{i}.jpg", i) for i in range(3)]
+    first = scan_faces(listing(*paths), 1)
+    scanned = []
+    monkeypatch.setattr(duplicates, "scan_image", lambda task: scanned.append(task) or scan_image(task))
+    assert scan_faces(listing(*paths), 1).equals(first)
+    assert scanned == []
+    write_face(paths[1], 99)
+    os.utime(paths[1], ns=(1, 1))
+    again = scan_faces(listing(*paths), 1)
+    assert [task[0] for task in scanned] == [str(paths[1])]
+    assert (again["digest"] != first["digest"]).tolist() == [False, True, False]
+
+
+def test_another_crop_is_hashed_anew(tmp_path):
+    path = write_face(tmp_path / "a.jpg", 0)
+    assert scan_faces(listing(path), 1)["digest"][0] != scan_faces(listing(path, side=20), 1)["digest"][0]
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("SMART_RETAIL_CACHE", str(tmp_path / "cache"))
+    path = write_face(tmp_path / "a.jpg", 0)
+    first = scan_faces(listing(path), 1)
+    (file,) = (tmp_path / "cache").iterdir()
+    file.write_bytes(b"PAR1 damaged")
+    assert scan_faces(listing(path), 1).equals(first)
+    assert pd.read_parquet(file)["digest"].tolist() == first["digest"].tolist()
+
+
+def test_processes_find_what_one_finds(tmp_path, monkeypatch):
+    monkeypatch.setenv("SMART_RETAIL_CACHE", str(tmp_path / "cache"))
+    paths = [write_face(tmp_path / f"{i}.jpg", i) for i in range(4)]
+    one = scan_faces(listing(*paths), 1)
+    shutil.rmtree(tmp_path / "cache")
+    monkeypatch.setattr(duplicates, "PARALLEL_FROM", 2)
+    assert scan_faces(listing(*paths), 2).equals(one)
