@@ -86,7 +86,8 @@ class FaceNet(nn.Module):
         if identity_start and not pretrained:
             identity_init(self.backbone)
         decimate_pointwise(self.backbone)
-        features = self.backbone.num_features
+        # MobileNetV3 and its like have a wider layer behind the last feature map; the rest name one width.
+        features = getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features
         self.dropout = nn.Dropout(dropout)
         self.gender = nn.Linear(features, len(GENDERS))
         self.age = age_head(age, features, age_sigma)
