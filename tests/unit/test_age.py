@@ -1,0 +1,77 @@
+import pytest
+import torch
+
+from smart_retail.models.age import TYPICAL_AGE, AgeDistribution, AgeRegression
+
+AGES = torch.tensor([0.0, 0.4, 1.0, 26.0, 50.5, 99.0, 100.0])
+
+
+class TestRegression:
+    def test_it_starts_near_a_typical_age(self):
+        torch.manual_seed(0)
+        head = AgeRegression(64)
+        years = head.years(head(torch.randn(100, 64)))
+        assert years.mean().item() == pytest.approx(TYPICAL_AGE, abs=5)
+
+    def test_the_loss_is_the_absolute_error_in_decades(self):
+        head = AgeRegression(4)
+        assert head.loss(torch.tensor([[3.0], [4.5]]), torch.tensor([35.0, 40.0])).tolist() == [0.5, 0.5]
+
+    def test_years_are_ten_times_the_output(self):
+        assert AgeRegression(4).years(torch.tensor([[3.2]])).tolist() == [[32.0]]
+
+
+class TestDistribution:
+    @pytest.mark.parametrize("sigma", [0.0, 0.5, 2.0, 5.0])
+    def test_a_target_is_a_distribution(self, sigma):
+        target = AgeDistribution(4, sigma).target(AGES)
+        assert (target >= 0).all()
+        assert target.sum(1) == pytest.approx(torch.ones(len(AGES)))
+
+    @pytest.mark.parametrize("sigma", [0.0, 1.0, 2.0, 3.0])
+    def test_the_expectation_of_a_target_is_its_label(self, sigma):
+        head, inside = AgeDistribution(4, sigma), AGES[3:5]
+        assert (head.target(inside) * head.bins).sum(1) == pytest.approx(inside, abs=1e-3)
+
+    def test_without_width_the_expectation_is_the_label_at_the_edges_too(self):
+        head = AgeDistribution(4, 0.0)
+        assert (head.target(AGES) * head.bins).sum(1) == pytest.approx(AGES, abs=1e-3)
+
+    def test_a_sure_network_says_its_year(self):
+        logits = torch.full((1, 101), -50.0)
+        logits[0, 42] = 50
+        assert AgeDistribution(4).years(logits).tolist() == [[42.0]]
+
+    def test_years_stay_inside_the_range(self):
+        years = AgeDistribution(4).years(100 * torch.randn(50, 101))
+        assert years.min() >= 0
+        assert years.max() <= 100
+
+    @pytest.mark.parametrize("sigma", [0.0, 2.0])
+    @pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
+    def test_loss_and_gradient_are_finite_at_the_edges(self, sigma, scale):
+        head = AgeDistribution(4, sigma)
+        logits = (scale * torch.randn(len(AGES), 101)).requires_grad_()
+        loss = head.loss(logits, AGES)
+        loss.sum().backward()
+        assert torch.isfinite(loss).all()
+        assert torch.isfinite(logits.grad).all()
+
+    def test_a_nearer_distribution_has_a_smaller_loss(self):
+        head = AgeDistribution(4)
+        logits = head.target(torch.tensor([30.0, 33.0, 60.0])).clamp(min=1e-9).log()
+        near, off, far = head.loss(logits, torch.tensor([30.0, 30.0, 30.0]))
+        assert near < off < far
+
+    def test_gradient_descent_finds_the_label(self):
+        head = AgeDistribution(4)
+        logits = torch.zeros(1, 101, requires_grad=True)
+        optimizer = torch.optim.Adam([logits], lr=0.3)
+        for _ in range(150):
+            optimizer.zero_grad()
+            head.loss(logits, torch.tensor([7.0])).sum().backward()
+            optimizer.step()
+        assert head.years(logits).item() == pytest.approx(7, abs=0.3)
+
+    def test_the_bins_are_no_weights(self):
+        assert set(AgeDistribution(4).state_dict()) == {"weight", "bias"}

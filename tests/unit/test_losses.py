@@ -1,0 +1,131 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from smart_retail.errors import ConfigError
+from smart_retail.training.losses import TaskWeights, masked_mean, task_losses
+from tests.helpers.batches import face_batch, mask, tiny_network
+
+EQUAL = {"gender": 1.0, "age": 1.0, "emotion": 1.0}
+
+
+def gradients(network, batch):
+    network.zero_grad()
+    losses = task_losses(network, network.raw(batch.image), batch, 0.1)
+    sum(losses.values()).backward()
+    return [p.grad.clone() for p in network.parameters()], losses
+
+
+def test_the_mean_is_over_the_labels_that_exist():
+    assert masked_mean(torch.tensor([1.0, 100.0, 3.0, 100.0]), mask("x.x.")) == 2
+
+
+def test_the_mean_of_nothing_is_zero_and_has_a_gradient():
+    losses = torch.tensor([1.0, 2.0], requires_grad=True)
+    mean = masked_mean(losses, mask(".."))
+    mean.backward()
+    assert mean == 0
+    assert losses.grad.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("age", ["distribution", "regression"])
+def test_fillers_never_influence_loss_or_gradient(age):
+    network = tiny_network(age=age).eval()
+    batch = face_batch("xx..", ".xx.", "...x")
+    first, losses = gradients(network, batch)
+    changed = batch._replace(
+        gender=torch.where(batch.gender_mask, batch.gender, 1 - batch.gender),
+        age=torch.where(batch.age_mask, batch.age, 77.0),
+        emotion=torch.where(batch.emotion_mask, batch.emotion, 5 - batch.emotion),
+    )
+    second, other = gradients(network, changed)
+    assert losses == other
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_each_loss_is_that_of_its_labelled_faces_alone():
+    network = tiny_network().eval()
+    batch = face_batch("xx..", ".xx.", "...x")
+    raw = network.raw(batch.image)
+    losses = task_losses(network, raw, batch, 0.1)
+    assert losses["gender"].item() == pytest.approx(
+        F.cross_entropy(raw.gender[:2], batch.gender[:2], label_smoothing=0.1).item()
+    )
+    assert losses["emotion"].item() == pytest.approx(
+        F.cross_entropy(raw.emotion[3:], batch.emotion[3:], label_smoothing=0.1).item()
+    )
+    assert losses["age"].item() == pytest.approx(network.age.loss(raw.age[1:3], batch.age[1:3]).mean().item())
+
+
+@pytest.mark.parametrize("empty", ["gender", "age", "emotion"])
+def test_an_empty_task_costs_nothing_and_every_parameter_has_a_finite_gradient(empty):
+    network = tiny_network()
+    batch = face_batch(**{empty: "...."})
+    found, losses = gradients(network, batch)
+    assert losses[empty] == 0
+    assert len(found) == len(list(network.parameters()))
+    assert all(torch.isfinite(g).all() for g in found)
+    head = getattr(network, empty)
+    assert head.weight.grad.abs().max() == 0
+
+
+def test_a_batch_without_any_label_gives_zero_gradients():
+    found, losses = gradients(tiny_network(), face_batch("....", "....", "...."))
+    assert sum(losses.values()) == 0
+    assert all((g == 0).all() for g in found)
+
+
+def test_age_labels_are_not_smoothed():
+    network = tiny_network().eval()
+    batch = face_batch()
+    raw = network.raw(batch.image)
+    a, b = task_losses(network, raw, batch, 0.0), task_losses(network, raw, batch, 0.3)
+    assert a["age"] == b["age"]
+    assert a["gender"] != b["gender"]
+
+
+class TestTaskWeights:
+    losses = {"gender": torch.tensor(1.0), "age": torch.tensor(2.0), "emotion": torch.tensor(4.0)}  # noqa: RUF012
+
+    def test_fixed_weights_make_a_weighted_sum(self):
+        weights = TaskWeights({"gender": 1.0, "age": 0.5, "emotion": 0.25}, learnt=False)
+        assert weights(self.losses) == 3
+        assert list(weights.parameters()) == []
+
+    def test_the_order_in_the_config_does_not_matter(self):
+        a = TaskWeights({"emotion": 0.25, "gender": 1.0, "age": 0.5}, learnt=False)
+        assert a(self.losses) == 3
+
+    def test_fixed_weights_are_no_part_of_a_checkpoint(self):
+        assert TaskWeights(EQUAL, learnt=False).state_dict() == {}
+
+    def test_learnt_weights_start_where_told(self):
+        weights = TaskWeights({"gender": 1.0, "age": 0.5, "emotion": 2.0}, learnt=True)
+        assert weights.current().tolist() == pytest.approx([1, 0.5, 2])
+
+    def test_learnt_weights_find_the_inverse_of_twice_the_loss(self):
+        """The minimum of ``exp(-s) L + s / 2`` is at ``exp(-s) = 1 / (2 L)``."""
+        weights = TaskWeights(EQUAL, learnt=True)
+        optimizer = torch.optim.Adam(weights.parameters(), lr=0.05)
+        for _ in range(400):
+            optimizer.zero_grad()
+            weights(self.losses).backward()
+            optimizer.step()
+        assert weights.current().tolist() == pytest.approx([1 / 2, 1 / 4, 1 / 8], rel=0.02)
+
+    @pytest.mark.parametrize(
+        ("values", "learnt"),
+        [
+            ({"gender": 1.0, "age": 1.0}, False),
+            (EQUAL | {"race": 1.0}, False),
+            (EQUAL | {"age": -1.0}, False),
+            (dict.fromkeys(EQUAL, 0.0), False),
+            (EQUAL | {"age": 0.0}, True),
+        ],
+    )
+    def test_weights_that_cannot_work_are_refused(self, values, learnt):
+        with pytest.raises(ConfigError, match="task_weights"):
+            TaskWeights(values, learnt=learnt)
+
+    def test_a_fixed_weight_of_zero_switches_a_task_off(self):
+        assert TaskWeights(EQUAL | {"emotion": 0.0}, learnt=False)(self.losses) == 3

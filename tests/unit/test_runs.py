@@ -1,0 +1,55 @@
+import os
+
+import pytest
+
+from smart_retail.errors import CheckpointError
+from smart_retail.runs import find_checkpoint, version_of
+
+
+def checkpoint(logs, version, name="last", run="demo", when=0):
+    path = logs / run / f"version_{version}" / "checkpoints" / f"{name}.ckpt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    os.utime(path, (when, when))
+    return path
+
+
+def test_last_is_the_newest_of_the_run(tmp_path):
+    checkpoint(tmp_path, 9, when=1)
+    newest = checkpoint(tmp_path, 10, when=3)
+    checkpoint(tmp_path, 11, when=2)
+    assert find_checkpoint("last", "demo", tmp_path) == newest
+
+
+def test_other_runs_do_not_count(tmp_path):
+    mine = checkpoint(tmp_path, 0, when=1)
+    checkpoint(tmp_path, 0, run="other", when=2)
+    assert find_checkpoint("last", "demo", tmp_path) == mine
+
+
+def test_best_is_another_file(tmp_path):
+    checkpoint(tmp_path, 0, "last")
+    best = checkpoint(tmp_path, 0, "best")
+    assert find_checkpoint("best", "demo", tmp_path) == best
+
+
+def test_a_folder_means_its_best(tmp_path):
+    best = checkpoint(tmp_path, 0, "best")
+    assert find_checkpoint(str(best.parent.parent), "whatever", tmp_path) == best
+
+
+def test_a_file_is_itself(tmp_path):
+    path = checkpoint(tmp_path, 0)
+    assert find_checkpoint(str(path), "whatever", tmp_path) == path
+
+
+@pytest.mark.parametrize("wanted", ["last", "best", "some/file.ckpt"])
+def test_what_is_not_there_is_named(tmp_path, wanted):
+    with pytest.raises(CheckpointError, match=f"--ckpt_path {wanted}: no"):
+        find_checkpoint(wanted, "demo", tmp_path)
+
+
+def test_a_checkpoint_of_this_run_goes_on_in_its_version(tmp_path):
+    path = checkpoint(tmp_path, 4)
+    assert version_of(path, "demo", tmp_path) == "version_4"
+    assert version_of(path, "other", tmp_path) is None
