@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import Any
 
@@ -20,8 +19,6 @@ from smart_retail.data.sources.base import Source
 from smart_retail.data.transforms import Augmentation, TrainTransform
 from smart_retail.errors import ConfigError, DataError
 from smart_retail.labels import TASKS
-
-log = logging.getLogger(__name__)
 
 
 class FaceDataModule(pl.LightningDataModule):
@@ -104,11 +101,11 @@ class FaceDataModule(pl.LightningDataModule):
         needed = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, ("train", "val", "test"))
         for split in needed:
             self.dataset(split)
-        if stage == "fit":
-            faces = self.index.part("train")
-            missing = [task for task in TASKS if not faces[task].notna().any()]
-            if missing:
-                log.warning("no training face has a label for: %s; that head will not learn", ", ".join(missing))
+
+    def unlabelled_tasks(self) -> list[str]:
+        """Return the tasks for which no training face has a label."""
+        faces = self.index.part("train")
+        return [task for task in TASKS if not faces[task].notna().any()]
 
     def dataset(self, split: str) -> FaceDataset:
         """Return the faces of one split, augmented if it is ``train``.

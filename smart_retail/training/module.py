@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from smart_retail.contract import Contract
+from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.dataset import FaceBatch
+from smart_retail.errors import ConfigError
 from smart_retail.labels import TASKS
 from smart_retail.models.load import check_weights, network_from
 from smart_retail.models.network import FaceOutputs
@@ -77,9 +79,20 @@ class FaceAttributeModule(pl.LightningModule):
         self.metrics = torch.nn.ModuleDict({f"{stage}_stage": FaceMetrics() for stage in ("train", "val", "test")})
 
     def setup(self, stage: str) -> None:
-        """Measure each data set by its name."""
+        """Measure each data set by its name.
+
+        Raises:
+            ConfigError: a task is to be learnt that no training face has a label for.
+        """
         data = getattr(self.trainer, "datamodule", None)
-        names = data.index.datasets if data is not None else []
+        if stage == "fit" and isinstance(data, FaceDataModule):
+            for task in data.unlabelled_tasks():
+                if self.hparams["task_weights"][task] > 0:
+                    raise ConfigError(
+                        f"no training face has a label for {task}: add a source that has, "
+                        f"or do without with model.task_weights.{task} 0"
+                    )
+        names = data.index.datasets if isinstance(data, FaceDataModule) else []
         for split in ("val", "test"):
             self.metrics[f"{split}_stage"] = FaceMetrics(names).to(self.device)
 

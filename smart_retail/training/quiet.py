@@ -12,6 +12,7 @@ WARNINGS = (
     r".*does not have many workers.*",  # on a small machine more workers only take cores from training
     r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
     r".*Experiment logs directory .* exists and is not empty.*",  # likewise
+    r".*your dataloader is not resumable.*",  # the sampler is: FaceDataModule puts it where the run stopped
     r".*The number of training batches .* is smaller than the logging interval.*",
 )
 TIPS = ("litlogger", "litmodels", "`weights_only` was not set", "TPU available")
