@@ -86,11 +86,12 @@ class FaceAttributeModule(pl.LightningModule):
         """
         data = getattr(self.trainer, "datamodule", None)
         if stage == "fit" and isinstance(data, FaceDataModule):
+            weights = dict(zip(TASKS, self.weights.current().tolist(), strict=True))
             for task in data.unlabelled_tasks():
-                if self.hparams["task_weights"][task] > 0:
+                if weights[task] > 0:
                     raise ConfigError(
                         f"no training face has a label for {task}: add a source that has, "
-                        f"or do without with model.task_weights.{task} 0"
+                        f"or do without with --model.task_weights.{task}=0"
                     )
         names = data.index.datasets if isinstance(data, FaceDataModule) else []
         for split in ("val", "test"):
