@@ -10,22 +10,13 @@ them to check that the code runs and learns, never to report the quality of a mo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Points: TypeAlias = npt.NDArray[np.float64]
-Color: TypeAlias = npt.NDArray[np.float64]
-Image: TypeAlias = npt.NDArray[np.uint8]
+from smart_retail.data.sources.pen import ARC, BOW, BUMP, LOOP, RUN, Color, Image, Pen, Points, U, gauss, mix, ramp
 
-_U: Points = np.linspace(-1.0, 1.0, 17)
-_BUMP: Points = 1.0 - _U**2
-_ARC: Points = np.linspace(0.0, np.pi, 25)
-_LOOP: Points = np.linspace(0.0, 2.0 * np.pi, 22, endpoint=False)
-_RUN: Points = np.linspace(0.0, 1.0, 7)
-_BOW: Points = 1.0 - (2.0 * _RUN - 1.0) ** 2
 _SKIN: Points = np.array([[252, 222, 200], [238, 195, 160], [212, 160, 122], [164, 112, 78], [112, 74, 52]], float)
 _HAIR: Points = np.array([[32, 27, 28], [60, 40, 30], [98, 64, 40], [142, 78, 42], [196, 154, 94]], float)
 _GREY: Color = np.array([206.0, 206.0, 210.0])
@@ -81,34 +72,6 @@ class FaceSpec:
             raise ValueError(f"label out of range: {self}")
 
 
-class _Pen:
-    """Draws shapes given in unit coordinates through one similarity transform."""
-
-    def __init__(self, image: Image, scale: float, angle: float, shift: Points) -> None:
-        self.image, unit = image, image.shape[0] * 16.0  # cv2 takes sixteenths of a pixel
-        self.turn = complex(np.cos(angle), np.sin(angle)) * scale * unit
-        self.origin = complex(0.5 + shift[0], 0.5 + shift[1]) * unit - (0.5 + 0.5j) * self.turn
-
-    def _fixed(self, x: Points, y: Points) -> npt.NDArray[np.int32]:
-        plane = ((x + 1j * y) * self.turn + self.origin).view(np.float64)
-        points: npt.NDArray[np.int32] = np.rint(plane).astype(np.int32).reshape(-1, 2)
-        return points
-
-    def fill(self, x: Points, y: Points, color: Color) -> None:
-        """Fill the polygon whose corners are ``x`` and ``y``."""
-        cv2.fillPoly(self.image, [self._fixed(x, y)], tuple(color.tolist()), cv2.LINE_AA, 4)
-
-    def line(self, x: Points, y: Points, color: Color, width: float, closed: bool = False) -> None:
-        """Stroke a line of ``width`` sides of the frame."""
-        pixels = max(1, round(width * self.image.shape[0]))
-        points = [self._fixed(x, y)]
-        cv2.polylines(self.image, points, closed, tuple(color.tolist()), pixels, cv2.LINE_AA, 4)
-
-    def oval(self, x: float, y: float, rx: float, ry: float, color: Color) -> None:
-        """Fill an ellipse."""
-        self.fill(x + rx * np.cos(_LOOP), y + ry * np.sin(_LOOP), color)
-
-
 class _Face:
     """One face: samples its look from the labels, then draws it layer by layer."""
 
@@ -119,11 +82,11 @@ class _Face:
         self.old = float(np.clip((age - 25.0) / 60.0, 0.0, 1.1))
         grown = float(np.clip((age - 12.0) / 8.0, 0.0, 1.0))
         # Nuisances, independent of the labels.
-        tone = _ramp(_SKIN, rng.random()) * rng.normal(1.0, 0.02, 3)
-        self.skin = np.clip(_mix(tone, np.full(3, tone.mean()), 0.14 * self.old), 20, 255)
-        hair = _ramp(_HAIR, rng.random() ** 1.3)
+        tone = ramp(_SKIN, rng.random()) * rng.normal(1.0, 0.02, 3)
+        self.skin = np.clip(mix(tone, np.full(3, tone.mean()), 0.14 * self.old), 20, 255)
+        hair = ramp(_HAIR, rng.random() ** 1.3)
         back = rng.uniform(50, 230, 3)
-        self.back = _mix(back, np.full(3, back.mean()), 0.45)
+        self.back = mix(back, np.full(3, back.mean()), 0.45)
         self.iris = np.array([[70, 45, 30], [60, 95, 130], [75, 100, 65]], float)[rng.integers(3)]
         self.tilt = rng.normal(0.0, 0.004, 2)
         self.fringe = rng.random() < 0.22
@@ -131,51 +94,51 @@ class _Face:
         self.glasses = rng.random() < 0.18
         # Expression, more or less pronounced.
         rest, full = _EXPRESSIONS[3], _EXPRESSIONS[spec.emotion]
-        self.look = _Expression(*(rest + _gauss(rng, 1.0, 0.13, 0.75, 1.3) * (full - rest)))
+        self.look = _Expression(*(rest + gauss(rng, 1.0, 0.13, 0.75, 1.3) * (full - rest)))
         # Gender cues: each overlaps between the two labels.
         long_hair = rng.random() < (0.85 if female else 0.08)
         self.length = rng.uniform(0.68, 1.15) if long_hair else 0.40
         self.length -= (self.length - 0.40) * 0.4 * float(np.clip((7.0 - age) / 5.0, 0.0, 1.0))
-        self.lashes = _gauss(rng, 0.2 + 0.6 * female, 0.16, 0.0, 1.0)
-        self.rouge = _gauss(rng, 0.12 + 0.55 * female, 0.16, 0.0, 1.0)
-        self.brow = _gauss(rng, 0.034 - 0.013 * female, 0.004, 0.014, 0.044) * (1 - 0.4 * self.baby)
-        jaw = _gauss(rng, 0.60 + 0.20 * female, 0.06, 0.48, 0.92)
+        self.lashes = gauss(rng, 0.2 + 0.6 * female, 0.16, 0.0, 1.0)
+        self.rouge = gauss(rng, 0.12 + 0.55 * female, 0.16, 0.0, 1.0)
+        self.brow = gauss(rng, 0.034 - 0.013 * female, 0.004, 0.014, 0.044) * (1 - 0.4 * self.baby)
+        jaw = gauss(rng, 0.60 + 0.20 * female, 0.06, 0.48, 0.92)
         shade = rng.choice([0.05, 0.2, 0.55], p=[0.3, 0.45, 0.25]) * (1.0 - female)
         self.beard = float(shade * grown * rng.uniform(0.7, 1.2))
         # Age cues.
         grey = 1.0 / (1.0 + np.exp((52.0 - age + rng.normal(0.0, 3.5)) / 7.0))
-        self.hair = _mix(hair, _GREY, float(grey))
-        self.brow_color = _mix(np.minimum(hair, 0.42 * self.skin), _GREY, 0.35 * float(grey))
-        self.brow_color = _mix(self.brow_color, self.skin, 0.35 * self.baby)
+        self.hair = mix(hair, _GREY, float(grey))
+        self.brow_color = mix(np.minimum(hair, 0.42 * self.skin), _GREY, 0.35 * float(grey))
+        self.brow_color = mix(self.brow_color, self.skin, 0.35 * self.baby)
         self.recede = self.old * float(np.clip(rng.normal(1.0 - 0.6 * female, 0.2), 0.1, 1.3))
         self.cover = float(np.clip(0.22 + age / 6.0, 0.0, 1.0))
         # Geometry.
         self.eye_y = 0.40 + 0.075 * self.baby
         self.nose_y = 0.585 + 0.050 * self.baby
         self.mouth_y = 0.72 + 0.045 * self.baby + 0.006 * self.old
-        self.half = _gauss(rng, 0.378 + 0.045 * self.baby, 0.012, 0.34, 0.45)
-        self.chin = _gauss(rng, 0.945 - 0.01 * self.baby, 0.012, 0.91, 0.975)
+        self.half = gauss(rng, 0.378 + 0.045 * self.baby, 0.012, 0.34, 0.45)
+        self.chin = gauss(rng, 0.945 - 0.01 * self.baby, 0.012, 0.91, 0.975)
         self.jaw = jaw - 0.10 * self.old - 0.10 * self.baby
-        self.eye_gap = _gauss(rng, 0.17, 0.004, 0.16, 0.18)
+        self.eye_gap = gauss(rng, 0.17, 0.004, 0.16, 0.18)
         self.eye = 1.0 + 0.55 * self.baby - 0.10 * self.old
 
     def outline(self, inset: float = 0.0) -> tuple[Points, Points]:
         """Return the contour of the head, from the left temple over the chin and the top."""
-        cos, sin = np.cos(_ARC), np.sin(_ARC)
+        cos, sin = np.cos(ARC), np.sin(ARC)
         half, middle = self.half - inset, 0.46
         low_x = 0.5 - half * np.sign(cos) * np.abs(cos) ** self.jaw
         low_y = middle + (self.chin - inset - middle) * sin
         top_x, top_y = 0.5 + half * cos, middle - (middle + 0.02 - inset) * sin
         return np.concatenate([low_x, top_x]), np.concatenate([low_y, top_y])
 
-    def draw_skin(self, pen: _Pen) -> None:
+    def draw_skin(self, pen: Pen) -> None:
         """Draw what is later softened: back hair, neck, ears, face, cheeks and beard."""
         skin, half, shadow = self.skin, self.half, self.skin * 0.80
         if self.cover > 0.6:
             flare = half + 0.028 + 0.05 * max(0.0, self.length - 0.5)
             end = self.length
             x = 0.5 + flare * np.array([-1, -1.04, -0.75, 0.75, 1.04, 1])
-            top_x, top_y = 0.5 + flare * np.cos(_ARC), 0.40 - 0.48 * np.sin(_ARC)
+            top_x, top_y = 0.5 + flare * np.cos(ARC), 0.40 - 0.48 * np.sin(ARC)
             y = np.array([0.4, end - 0.06, end, end, end - 0.06, 0.4])
             pen.fill(np.concatenate([x, top_x]), np.concatenate([y, top_y]), self.hair * 0.82)
         neck = np.array([-0.20, -0.24, 0.24, 0.20]) * (1.12 - 0.16 * self.spec.gender)
@@ -184,23 +147,23 @@ class _Face:
             ear = 0.085 + 0.012 * self.old
             pen.oval(0.5 + side * (half + 0.008), self.eye_y + 0.08, 0.042, ear, shadow)
         pen.fill(*self.outline(), shadow)
-        pen.fill(*self.outline(0.016), _mix(shadow, skin, 0.5))
+        pen.fill(*self.outline(0.016), mix(shadow, skin, 0.5))
         pen.fill(*self.outline(0.032), skin)
         if self.beard > 0.02:
             x, y = self.outline(0.012)
             x, y = x[:25], y[:25]
             keep = y > 0.56
-            edge = 0.5 + _U[::-1] * half * 0.97
-            line = self.mouth_y - 0.075 - 0.09 * np.abs(_U) ** 4 + 0.05 * np.sin(np.pi * _U) ** 2
-            color = _mix(skin, np.minimum(self.hair, skin * 0.5), self.beard)
+            edge = 0.5 + U[::-1] * half * 0.97
+            line = self.mouth_y - 0.075 - 0.09 * np.abs(U) ** 4 + 0.05 * np.sin(np.pi * U) ** 2
+            color = mix(skin, np.minimum(self.hair, skin * 0.5), self.beard)
             pen.fill(np.append(x[keep], edge), np.append(y[keep], line), color)
-        blush = _mix(skin, np.array([222.0, 84.0, 84.0]), 0.10 + 0.14 * self.baby)
-        socket = _mix(skin, skin * 0.7, 0.15 + 0.30 * self.old)
+        blush = mix(skin, np.array([222.0, 84.0, 84.0]), 0.10 + 0.14 * self.baby)
+        socket = mix(skin, skin * 0.7, 0.15 + 0.30 * self.old)
         for side in (-1, 1):
             pen.oval(0.5 + side * 0.225, self.nose_y + 0.015, 0.075, 0.05, blush)
             pen.oval(0.5 + side * self.eye_gap, self.eye_y + 0.012, 0.10, 0.062 * self.eye, socket)
 
-    def draw_age(self, pen: _Pen) -> None:
+    def draw_age(self, pen: Pen) -> None:
         """Draw wrinkles, which set in one after the other, and age spots."""
         rng, age, ink = self.rng, self.spec.age, self.skin * [0.50, 0.44, 0.42]
         late = age + rng.normal(0.0, 2.5)
@@ -208,50 +171,50 @@ class _Face:
         def crease(onset: float, x: Points, y: Points, width: float = 0.008) -> None:
             depth = float(np.clip((late - onset) / 30.0, 0.0, 1.0))
             if depth > 0.0:
-                pen.line(x, y, _mix(self.skin, ink, 0.15 + 0.65 * depth), width + 0.004 * depth)
+                pen.line(x, y, mix(self.skin, ink, 0.15 + 0.65 * depth), width + 0.004 * depth)
 
         for row in range(4):
-            wave = 0.005 * np.cos(6.0 * _RUN + rng.uniform(-2, 2)) - 0.008 * _BOW
-            x = 0.5 + (2 * _RUN - 1) * (0.20 - 0.025 * row) + rng.normal(0.0, 0.01)
+            wave = 0.005 * np.cos(6.0 * RUN + rng.uniform(-2, 2)) - 0.008 * BOW
+            x = 0.5 + (2 * RUN - 1) * (0.20 - 0.025 * row) + rng.normal(0.0, 0.01)
             crease(30.0 + 9.0 * row, x, self.eye_y - 0.165 - 0.042 * row + wave)
         for side in (-1, 1):
             eye, lips = 0.5 + side * self.eye_gap, side * (self.look.mouth_width + 0.040)
             for row in range(3):
-                x = eye + side * (0.105 + 0.055 * _RUN)
-                crease(32.0 + 11.0 * row, x, self.eye_y + (row - 0.8) * (0.02 + 0.026 * _RUN))
+                x = eye + side * (0.105 + 0.055 * RUN)
+                crease(32.0 + 11.0 * row, x, self.eye_y + (row - 0.8) * (0.02 + 0.026 * RUN))
             for row in range(2):
-                bag = self.eye_y + (0.058 + 0.030 * row) * self.eye + 0.020 * _BOW
-                crease(36.0 + 20.0 * row, eye + (2 * _RUN - 1) * (0.075 - 0.01 * row), bag)
-            x = 0.5 + side * 0.080 + (lips - side * 0.080) * _RUN**0.7
-            crease(24.0, x, self.nose_y - 0.005 + (self.mouth_y - self.nose_y) * _RUN, 0.009)
-            crease(50.0, 0.5 + lips * (1 + 0.15 * _RUN), self.mouth_y + 0.045 + 0.08 * _RUN)
-            x = 0.5 + side * (0.24 + 0.05 * _BOW)
-            crease(60.0, x, self.nose_y + 0.01 + 0.16 * _RUN)
-            crease(72.0, x + side * 0.045, self.nose_y + 0.03 + 0.12 * _RUN)
+                bag = self.eye_y + (0.058 + 0.030 * row) * self.eye + 0.020 * BOW
+                crease(36.0 + 20.0 * row, eye + (2 * RUN - 1) * (0.075 - 0.01 * row), bag)
+            x = 0.5 + side * 0.080 + (lips - side * 0.080) * RUN**0.7
+            crease(24.0, x, self.nose_y - 0.005 + (self.mouth_y - self.nose_y) * RUN, 0.009)
+            crease(50.0, 0.5 + lips * (1 + 0.15 * RUN), self.mouth_y + 0.045 + 0.08 * RUN)
+            x = 0.5 + side * (0.24 + 0.05 * BOW)
+            crease(60.0, x, self.nose_y + 0.01 + 0.16 * RUN)
+            crease(72.0, x + side * 0.045, self.nose_y + 0.03 + 0.12 * RUN)
         for _ in range(rng.poisson(max(0.0, age - 45.0) / 5.0)):
             left, top = rng.uniform([0.2, 0.15], [0.8, 0.82])
             r = rng.uniform(0.008, 0.016)
-            pen.oval(left, top, r, r * 0.8, _mix(self.skin, self.skin * [0.66, 0.55, 0.5], 0.7))
+            pen.oval(left, top, r, r * 0.8, mix(self.skin, self.skin * [0.66, 0.55, 0.5], 0.7))
 
-    def draw_eyes(self, pen: _Pen) -> None:
+    def draw_eyes(self, pen: Pen) -> None:
         """Draw the eyes, the brows and the nose."""
-        look, skin, ink = self.look, self.skin, _mix(_DARK, self.skin * 0.3, 0.3)
+        look, skin, ink = self.look, self.skin, mix(_DARK, self.skin * 0.3, 0.3)
         wide, tall = 0.078 * (0.5 + 0.5 * self.eye), 0.040 * self.eye
         for side, tilt in zip((-1, 1), self.tilt, strict=True):
             cx, cy = 0.5 + side * self.eye_gap, self.eye_y
             # Lids: u runs from the nose outwards; angry lids slant in, sad ones slant out.
-            slant = (look.brow_inner - look.brow_outer) * 0.16 * _U
-            upper = -tall * look.lids * _BUMP**0.6 - slant
-            lower = tall * (0.72 if look.corner_lift < 0.03 else 0.45) * _BUMP**0.7 - slant
-            x = cx + side * wide * _U
+            slant = (look.brow_inner - look.brow_outer) * 0.16 * U
+            upper = -tall * look.lids * BUMP**0.6 - slant
+            lower = tall * (0.72 if look.corner_lift < 0.03 else 0.45) * BUMP**0.7 - slant
+            x = cx + side * wide * U
             pen.fill(np.append(x, x[::-1]), cy + np.append(upper, lower[::-1]), _WHITE)
             for radius, color in ((0.92, self.iris), (0.45, _DARK * 0.5)):
-                dx, dy = radius * tall * np.cos(_LOOP), radius * tall * np.sin(_LOOP)
+                dx, dy = radius * tall * np.cos(LOOP), radius * tall * np.sin(LOOP)
                 at = side * dx / wide
-                dy = np.clip(dy, np.interp(at, _U, upper), np.interp(at, _U, lower))
+                dy = np.clip(dy, np.interp(at, U, upper), np.interp(at, U, lower))
                 pen.fill(cx + dx, cy + dy, color)
             pen.oval(cx + 0.012, cy - 0.012, 0.008, 0.008, _WHITE)
-            pen.line(x, cy + lower, _mix(skin, ink, 0.45), 0.007)
+            pen.line(x, cy + lower, mix(skin, ink, 0.45), 0.007)
             pen.line(x, cy + upper, ink, 0.010 + 0.016 * self.lashes)
             pen.line(x, cy + upper - 0.022, skin * 0.74, 0.008)
             if self.lashes > 0.45:
@@ -260,33 +223,33 @@ class _Face:
                     rise = np.array([0.0, -0.030 * self.lashes])
                     pen.line(x[spot] + tip, cy + upper[spot] + rise, ink, 0.010)
             # Brows, from the inner to the outer end.
-            run = (_U + 1.0) / 2.0
+            run = (U + 1.0) / 2.0
             base = self.eye_y - 0.098 - 0.018 * self.baby + tilt
-            y = base + look.brow_inner * (1 - run) + look.brow_outer * run - look.brow_arch * _BUMP
-            x = cx + side * (_U * 0.098 - look.brow_pinch * (1 - run))
+            y = base + look.brow_inner * (1 - run) + look.brow_outer * run - look.brow_arch * BUMP
+            x = cx + side * (U * 0.098 - look.brow_pinch * (1 - run))
             body = self.brow * (0.25 + 0.75 * (1 - run**2)) * np.minimum(1.0, 0.6 + 4 * run) / 2
             pen.fill(np.append(x, x[::-1]), np.append(y - body, (y + body)[::-1]), self.brow_color)
         size = 1.0 - 0.40 * self.baby + 0.14 * self.old
-        x = 0.5 + 0.045 * size - 0.012 * _BUMP
-        pen.line(x, self.nose_y - 0.07 + 0.055 * _U, skin * 0.84, 0.010)
-        y = self.nose_y + 0.020 * _BUMP**0.6
-        pen.line(0.5 + 0.062 * size * _U, y, skin * 0.62, 0.012)
+        x = 0.5 + 0.045 * size - 0.012 * BUMP
+        pen.line(x, self.nose_y - 0.07 + 0.055 * U, skin * 0.84, 0.010)
+        y = self.nose_y + 0.020 * BUMP**0.6
+        pen.line(0.5 + 0.062 * size * U, y, skin * 0.62, 0.012)
         for side in (-1, 1):
             pen.oval(0.5 + side * 0.030 * size, self.nose_y + 0.008, 0.012, 0.008, skin * 0.42)
 
-    def draw_mouth(self, pen: _Pen) -> None:
+    def draw_mouth(self, pen: Pen) -> None:
         """Draw lips, and what an open mouth shows."""
         look, my = self.look, self.mouth_y
         width = look.mouth_width * (1 - 0.25 * self.baby)
         skew = self.rng.normal(0.0, 0.004) + (0.018 if self.spec.emotion == 0 else 0.0)
-        x = 0.5 + width * _U
-        middle = my + look.corner_lift * (0.45 - _U**2) + skew * _U * self.rng.choice([-1, 1])
-        shape = _BUMP ** max(0.2, look.boxiness)
+        x = 0.5 + width * U
+        middle = my + look.corner_lift * (0.45 - U**2) + skew * U * self.rng.choice([-1, 1])
+        shape = BUMP ** max(0.2, look.boxiness)
         top, low = middle - 0.45 * look.opening * shape, middle + look.opening * shape
         lip = look.lips * (1.0 - 0.38 * self.old) * (0.85 + 0.3 * self.rouge)
         plain = self.skin * [0.80, 0.58, 0.56]
-        color = _mix(plain, np.array([190.0, 36.0, 58.0]), 0.85 * self.rouge)
-        bow = 1.0 - 0.25 * np.exp(-((_U / 0.16) ** 2))
+        color = mix(plain, np.array([190.0, 36.0, 58.0]), 0.85 * self.rouge)
+        bow = 1.0 - 0.25 * np.exp(-((U / 0.16) ** 2))
         outer = np.append(top - 0.024 * lip * shape * bow, (low + 0.030 * lip * shape)[::-1])
         pen.fill(np.append(x, x[::-1]), outer, color)
         if look.opening > 0.012:
@@ -297,7 +260,7 @@ class _Face:
                 tongue = (low - 0.35 * (low - top))[inner]
                 pen.fill(
                     np.append(x[inner], x[inner][::-1]),
-                    np.append(tongue + 0.01 * (1 - _BUMP[inner]), low[inner][::-1]),
+                    np.append(tongue + 0.01 * (1 - BUMP[inner]), low[inner][::-1]),
                     np.array([178.0, 70.0, 76.0]),
                 )
             else:  # upper teeth when happy, both rows clenched in fear
@@ -308,23 +271,23 @@ class _Face:
                 if part > 0.6:
                     pen.line(x[inner], top[inner] + 0.5 * gap, _DARK * 2.4, 0.008)
         else:
-            pen.line(x, middle, _mix(color * 0.45, _DARK, 0.5), 0.013)
+            pen.line(x, middle, mix(color * 0.45, _DARK, 0.5), 0.013)
         y = my + 0.085 + look.opening * 0.8
-        pen.line(0.5 + 0.05 * _U, y - 0.008 * _BUMP, self.skin * 0.86, 0.009)
+        pen.line(0.5 + 0.05 * U, y - 0.008 * BUMP, self.skin * 0.86, 0.009)
 
-    def draw_hair(self, pen: _Pen) -> None:
+    def draw_hair(self, pen: Pen) -> None:
         """Draw the hair over the forehead, the strands beside the face, and glasses."""
         half = self.half
-        hair = _mix(self.skin, self.hair, self.cover)
+        hair = mix(self.skin, self.hair, self.cover)
         line = 0.135 - 0.02 * self.baby - 0.16 * self.recede
         temple, rim = (0.36, 0.013) if self.cover > 0.6 else (0.28, -0.022)
-        away = np.abs(_U - self.part * (1 - _U**2)) ** (2.2 + 3.5 * self.recede)
+        away = np.abs(U - self.part * (1 - U**2)) ** (2.2 + 3.5 * self.recede)
         low = line + (temple - line) * away
         if self.fringe and self.cover > 0.6:
-            low = np.maximum(low, 0.225 - 0.12 * self.recede + 0.012 * np.sin(9.0 * _U))
-        top_x = 0.5 + (half + 0.015 + rim) * np.cos(_ARC)
-        top_y = temple - (temple + 0.10) * np.sin(_ARC)
-        x = 0.5 + _U * (half + rim)
+            low = np.maximum(low, 0.225 - 0.12 * self.recede + 0.012 * np.sin(9.0 * U))
+        top_x = 0.5 + (half + 0.015 + rim) * np.cos(ARC)
+        top_y = temple - (temple + 0.10) * np.sin(ARC)
+        x = 0.5 + U * (half + rim)
         pen.fill(np.append(x, top_x), np.append(low, top_y), hair)
         if self.length > 0.6 and self.cover > 0.6:
             for side in (-1, 1):
@@ -335,34 +298,20 @@ class _Face:
                 both = np.append(inner, outer[::-1])
                 pen.fill(0.5 + side * both, np.append(y, y[::-1]), hair * 0.93)
         for at in self.rng.uniform(-0.75, 0.75, 7):
-            reach = float(np.interp(at, _U, low)) - 0.02
+            reach = float(np.interp(at, U, low)) - 0.02
             if reach > 0.02:
                 x = 0.5 + half * (at + (self.part - at) * 0.35 * np.array([1.0, 0.4, 0.0]))
                 y = np.array([-0.06, 0.35 * reach, reach])
                 shine = self.rng.uniform(0.80, 1.14)
                 pen.line(x, y, np.minimum(hair * shine, 255.0), 0.009)
         if self.glasses:
-            frame = _mix(_DARK, self.back, 0.25)
+            frame = mix(_DARK, self.back, 0.25)
             for side in (-1, 1):
-                x = 0.5 + side * self.eye_gap + 0.125 * np.cos(_LOOP)
-                pen.line(x, self.eye_y + 0.012 + 0.092 * np.sin(_LOOP), frame, 0.013, closed=True)
+                x = 0.5 + side * self.eye_gap + 0.125 * np.cos(LOOP)
+                pen.line(x, self.eye_y + 0.012 + 0.092 * np.sin(LOOP), frame, 0.013, closed=True)
                 x = 0.5 + side * np.array([self.eye_gap + 0.125, half + 0.01])
                 pen.line(x, np.array([self.eye_y, self.eye_y - 0.01]), frame, 0.013)
-            pen.line(0.5 + 0.045 * _U, self.eye_y + 0.005 - 0.012 * _BUMP, frame, 0.013)
-
-
-def _mix(first: Color, second: Color, share: float) -> Color:
-    return first + (second - first) * share
-
-
-def _ramp(stops: Points, at: float) -> Color:
-    """Interpolate the rows of ``stops`` at ``at`` in 0 to 1."""
-    place = np.linspace(0.0, 1.0, len(stops))
-    return np.array([np.interp(at, place, channel) for channel in stops.T])
-
-
-def _gauss(rng: np.random.Generator, mean: float, std: float, low: float, high: float) -> float:
-    return float(min(max(rng.normal(mean, std), low), high))
+            pen.line(0.5 + 0.045 * U, self.eye_y + 0.005 - 0.012 * BUMP, frame, 0.013)
 
 
 def draw_face(spec: FaceSpec, rng: np.random.Generator, size: int = 96) -> Image:
@@ -380,8 +329,8 @@ def draw_face(spec: FaceSpec, rng: np.random.Generator, size: int = 96) -> Image
     face = _Face(spec, rng)
     canvas: Image = np.empty((side, side, 3), np.uint8)
     cv2.rectangle(canvas, (0, 0), (side, side), tuple(face.back.tolist()), -1)
-    scale, angle = _gauss(rng, 1.0, 0.03, 0.93, 1.08), _gauss(rng, 0.0, 0.06, -0.15, 0.15)
-    pen = _Pen(canvas, scale, angle, np.clip(rng.normal(0.0, 0.012, 2), -0.03, 0.03))
+    scale, angle = gauss(rng, 1.0, 0.03, 0.93, 1.08), gauss(rng, 0.0, 0.06, -0.15, 0.15)
+    pen = Pen(canvas, scale, angle, np.clip(rng.normal(0.0, 0.012, 2), -0.03, 0.03))
     face.draw_skin(pen)
     face.draw_age(pen)
     cv2.blur(canvas, (side // 64 | 1, side // 64 | 1), dst=canvas)
