@@ -15,6 +15,10 @@ class Throughput(pl.Callback):
         """Start with nothing seen."""
         self.images, self.seconds, self.since = 0, 0.0, 0.0
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock of an epoch that is resumed in its middle."""
+        self.images, self.since = 0, time.monotonic()
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self.images, self.since = 0, time.monotonic()

@@ -107,7 +107,6 @@ def _tell_overridden(model: Any, hyper_parameters: dict[str, Any]) -> None:
 def train(args: list[str]) -> None:
     """Run ``fit``, ``validate`` or ``test``; ``args`` begins with its name."""
     quiet()
-    sys.argv = sys.argv[:1]  # Lightning warns where words are given twice
     FaceCLI(
         FaceAttributeModule,
         FaceDataModule,
@@ -153,7 +152,6 @@ def read_data(args: list[str], command: str, description: str) -> FaceDataModule
 
 def _data_cli(args: list[str], command: str, description: str) -> DataCLI:
     quiet()
-    sys.argv = sys.argv[:1]
     return DataCLI(
         FaceAttributeModule,
         FaceDataModule,

@@ -6,6 +6,7 @@ import logging
 import warnings
 
 WARNINGS = (
+    r".*LightningCLI's args parameter is intended.*",  # the same words in sys.argv, for DDP's other processes
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning's own use of torch, mended there some day
     r".*callbacks used to create the checkpoint need to be provided.*",  # testing needs no callbacks
     r".*loading a checkpoint outside the 'fit' stage.*",  # its weights are the averaged ones: as wanted
