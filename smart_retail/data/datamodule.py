@@ -195,6 +195,8 @@ class FaceDataModule(pl.LightningDataModule):
             persistent_workers=self.workers > 0 and data.transform is not None,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=_quiet_worker,
+            # Its own: else loaders draw from the dropout's random numbers, as often as there are workers.
+            generator=torch.Generator(),
             **settings,
         )
 
