@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import cv2
@@ -216,3 +217,5 @@ def _quiet_worker(worker: int) -> None:
     # One thread a worker: the cores are shared with the training step.
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+    # A terminal sends Ctrl-C to the workers too; the main process still needs them for its last step.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
