@@ -71,7 +71,9 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Save when it is time, and when something asks the run to stop."""
         self.stopped = trainer.should_stop
-        due = time.monotonic() - self.saved_at > self.seconds
+        due = time.monotonic() - self.saved_at > self.seconds or trainer.received_sigterm
+        # A run that ends at max_steps, in the middle of an epoch, has no validation after which to save.
+        due = due or trainer.global_step == trainer.max_steps
         # Every rank must come to the same decision: saving is collective.
         if trainer.strategy.reduce_boolean_decision(due or self.stopped or self.interrupted, all=False):
             self.save(trainer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import cv2
@@ -80,6 +81,7 @@ class FaceDataModule(pl.LightningDataModule):
             raise ConfigError("data.batch_size and data.eval_batch_size must be 1 or more")
         self._index: FaceIndex | None = None
         self._parts: dict[str, FaceDataset] = {}
+        self._position = (0, 0)
 
     @property
     def index(self) -> FaceIndex:
@@ -147,8 +149,8 @@ class FaceDataModule(pl.LightningDataModule):
             world_size=trainer.world_size if trainer else 1,
         )
         batch_size = min(self.batch_size, len(sampler))
-        if trainer and trainer.state.fn == "fit":
-            sampler.resume(*_position(trainer, len(sampler) // batch_size, batch_size))
+        sampler.resume(*self._position)
+        self._position = (0, 0)
         return self._loader(data, batch_size=batch_size, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -170,6 +172,22 @@ class FaceDataModule(pl.LightningDataModule):
         )
         return self._loader(data, batch_size=self.eval_batch_size, sampler=sampler)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the epoch to go on with and the faces of it that this rank has seen already.
+
+        Lightning restores its counters but not the place in the data.
+        """
+        assert self.trainer is not None
+        progress: Any = self.trainer.fit_loop.epoch_progress.current
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        if done >= self.trainer.num_training_batches:  # after the last batch of an epoch the next starts afresh
+            return {"epoch": progress.ready, "faces": 0}
+        return {"epoch": progress.processed, "faces": done * self.batch_size}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the place up; Lightning calls this before it makes the training loader."""
+        self._position = (state_dict["epoch"], state_dict["faces"])
+
     def _loader(self, data: FaceDataset, **settings: Any) -> DataLoader[Any]:
         return DataLoader(
             data,
@@ -178,6 +196,8 @@ class FaceDataModule(pl.LightningDataModule):
             persistent_workers=self.workers > 0 and data.transform is not None,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=_quiet_worker,
+            # Its own: else loaders draw from the dropout's random numbers, as often as there are workers.
+            generator=torch.Generator(),
             **settings,
         )
 
@@ -193,20 +213,9 @@ def normalise(images: torch.Tensor, contract: Contract) -> torch.Tensor:
     return (images.float() - mean) / std
 
 
-def _position(trainer: pl.Trainer, batches: int, batch_size: int) -> tuple[int, int]:
-    """Return the epoch and the faces of it that a resumed run has seen already.
-
-    Lightning restores its counters but not the place in the data, and makes the first iterator
-    before it tells the sampler its epoch.
-    """
-    progress: Any = trainer.fit_loop.epoch_progress.current
-    done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-    if done >= batches:  # stopped after the last batch of an epoch: the next one starts afresh
-        return progress.ready, 0
-    return progress.processed, done * batch_size
-
-
 def _quiet_worker(worker: int) -> None:
     # One thread a worker: the cores are shared with the training step.
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+    # A terminal sends Ctrl-C to the workers too; the main process still needs them for its last step.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

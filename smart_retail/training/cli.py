@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 from smart_retail.callbacks.ema import EMA
@@ -33,6 +34,8 @@ from smart_retail.data.sources.utkface import UTKFace  # noqa: F401, isort: skip
 
 
 # With exit_on_error a typo would print the whole usage; cli.main prints one line instead.
+TERMINATED = 128 + 15
+"""Exit code after SIGTERM, as shells count."""
 PARSER: dict[str, Any] = {"default_config_files": ["configs/base.yaml"], "exit_on_error": False}
 
 
@@ -107,16 +110,19 @@ def _tell_overridden(model: Any, hyper_parameters: dict[str, Any]) -> None:
 def train(args: list[str]) -> None:
     """Run ``fit``, ``validate`` or ``test``; ``args`` begins with its name."""
     quiet()
-    FaceCLI(
-        FaceAttributeModule,
-        FaceDataModule,
-        args=args,
-        seed_everything_default=0,
-        save_config_kwargs={"overwrite": True},
-        trainer_defaults={"precision": "32-true"},
-        parser_kwargs={name: dict(PARSER) for name in ("fit", "validate", "test")}
-        | {"exit_on_error": False, "prog": "smart-retail"},
-    )
+    try:
+        FaceCLI(
+            FaceAttributeModule,
+            FaceDataModule,
+            args=args,
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            trainer_defaults={"precision": "32-true"},
+            parser_kwargs={name: dict(PARSER) for name in ("fit", "validate", "test")}
+            | {"exit_on_error": False, "prog": "smart-retail"},
+        )
+    except SIGTERMException:
+        raise SystemExit(TERMINATED) from None  # Lightning's own code is 0, as if the run had ended
 
 
 class DataCLI(FaceCLI):

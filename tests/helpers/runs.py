@@ -12,6 +12,7 @@ from smart_retail.cli import main
 TINY: dict[str, Any] = {
     "run": "tiny",
     "seed_everything": 0,
+    "threads": 1,  # sums of other numbers of threads differ in the last bit
     "model": {"backbone": "resnet10t", "learning_rate": 1e-3},
     "data": {
         "sources": [{"class_path": "SyntheticFaces", "init_args": {"count": 64}}],
@@ -51,6 +52,10 @@ def run(*words: str | Path) -> int:
         return main([str(word) for word in words])
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except RuntimeError as error:
+        if str(error) != "stopped by the test":
+            raise
+        return 1
 
 
 def checkpoint(name: str = "last", version: int = 0, run_name: str = "tiny") -> Path:

@@ -7,7 +7,7 @@ import lightning.pytorch as pl
 
 
 class StopAt(pl.Callback):
-    """Stops after a training step: ``budget``, ``interrupt``, ``group``, ``terminate`` or ``kill``."""
+    """Stops after a training step: ``budget``, ``interrupt``, ``group``, ``terminate`` or ``kill`` or ``raise``."""
 
     def __init__(self, step: int, way: str = "interrupt") -> None:
         self.step, self.way = step, way
@@ -20,6 +20,8 @@ class StopAt(pl.Callback):
             signal.raise_signal(signal.SIGINT)
         elif self.way == "group":  # as a terminal does: the loader's workers hear it too
             os.killpg(os.getpgrp(), signal.SIGINT)
+        elif self.way == "raise":
+            raise RuntimeError("stopped by the test")
         elif self.way == "terminate":
             signal.raise_signal(signal.SIGTERM)
 

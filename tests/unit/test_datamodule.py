@@ -1,3 +1,7 @@
+import multiprocessing
+import os
+import signal
+
 import pytest
 import torch
 
@@ -54,6 +58,17 @@ def test_persistent_workers_show_other_augmentations_in_the_next_epoch():
     loader.sampler.set_epoch(1)
     assert same(list(loader), train_batches(module(), epoch=1))
     assert same(first, train_batches(module(), epoch=0))
+
+
+def test_ctrl_c_leaves_the_workers_to_finish_the_step():
+    """A terminal sends it to them too; the run then saves, which takes the batches of the running step."""
+    iterator = iter(module(workers=1, batch_size=4).train_dataloader())
+    first = next(iterator)
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid, signal.SIGINT)
+    rest = list(iterator)
+    assert len(first.row) == 4
+    assert len(rest) > 5
 
 
 def test_the_seed_repeats_an_epoch_and_another_changes_it(alone):

@@ -1,0 +1,151 @@
+"""A run that is stopped and resumed ends with the weights of the unbroken run, bit for bit."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import smart_retail
+from tests.helpers.runs import checkpoint, differing, load, run, write_config
+
+STEPS = 5  # of an epoch of the training faces by eights
+
+
+def stops(step, way):
+    return {"callbacks": [{"class_path": "tests.helpers.stops.StopAt", "init_args": {"step": step, "way": way}}]}
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert run("fit", "--config", write_config(folder)) == 0
+    assert load(folder / checkpoint())["global_step"] == 2 * STEPS
+    return folder / checkpoint()
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def resume(folder, **changes):
+    assert run("fit", "--config", write_config(folder, **changes), "--ckpt_path", "last") == 0
+
+
+def test_the_same_seed_twice_gives_the_same_weights(unbroken, here):
+    assert run("fit", "--config", write_config(here)) == 0
+    assert differing(unbroken, checkpoint()) == []
+
+
+@pytest.mark.parametrize("step", [1, 4, STEPS, STEPS + 1, STEPS + 3])
+def test_ctrl_c_at_any_step(unbroken, here, step):
+    assert run("fit", "--config", write_config(here, trainer=stops(step, "interrupt"))) == 130
+    assert load(checkpoint())["global_step"] == step
+    resume(here)
+    assert differing(unbroken, checkpoint()) == []
+
+
+@pytest.mark.parametrize("step", [3, STEPS])
+def test_a_time_budget(unbroken, here, step):
+    assert run("fit", "--config", write_config(here, trainer=stops(step, "budget"))) == 0
+    assert load(checkpoint())["global_step"] == step
+    resume(here)
+    assert differing(unbroken, checkpoint()) == []
+
+
+def test_an_epochs_end(unbroken, here):
+    """As after a crash between two epochs: the checkpoint is the one that follows the validation."""
+    trainer = stops(STEPS + 1, "raise")
+    assert run("fit", "--config", write_config(here, trainer=trainer)) != 0
+    assert load(checkpoint())["global_step"] == STEPS
+    resume(here)
+    assert differing(unbroken, checkpoint()) == []
+
+
+def test_twice(unbroken, here):
+    assert run("fit", "--config", write_config(here, trainer=stops(3, "interrupt"))) == 130
+    again = write_config(here, trainer=stops(STEPS + 2, "interrupt"))
+    assert run("fit", "--config", again, "--ckpt_path", "last") == 130
+    resume(here)
+    assert differing(unbroken, checkpoint()) == []
+
+
+def test_with_another_number_of_workers(unbroken, here):
+    assert run("fit", "--config", write_config(here, trainer=stops(3, "interrupt"), data={"workers": 1})) == 130
+    resume(here, data={"workers": 2})
+    assert differing(unbroken, checkpoint()) == []
+
+
+def test_a_resumed_run_goes_on_in_its_folder(here):
+    assert run("fit", "--config", write_config(here, trainer=stops(3, "interrupt"))) == 130
+    resume(here)
+    assert not checkpoint(version=1).exists()
+    assert (here / "lightning_logs/tiny/version_0/model.pth").is_file()
+
+
+@pytest.mark.parametrize("step", [2, 3, 5])
+def test_with_fewer_batches_an_epoch_than_there_are(here, step):
+    few = {"limit_train_batches": 3}
+    assert run("fit", "--config", write_config(here, run="whole", trainer=few)) == 0
+    assert run("fit", "--config", write_config(here, trainer=few | stops(step, "interrupt"))) == 130
+    resume(here, trainer=few)
+    assert differing(checkpoint(run_name="whole"), checkpoint()) == []
+
+
+def test_with_growing_images(here):
+    data = {"progressive": {0: 32, 1: 48}}
+    assert run("fit", "--config", write_config(here, run="whole", data=data)) == 0
+    assert run("fit", "--config", write_config(here, data=data, trainer=stops(STEPS + 2, "interrupt"))) == 130
+    resume(here, data=data)
+    assert differing(checkpoint(run_name="whole"), checkpoint()) == []
+
+
+def test_of_a_finished_run_does_nothing(unbroken, here):
+    assert run("fit", "--config", write_config(here)) == 0
+    resume(here)
+    assert differing(unbroken, checkpoint()) == []
+
+
+def start(folder: Path, config: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``fit`` in a process group of its own."""
+    root = str(Path(smart_retail.__file__).parent.parent)
+    return subprocess.run(
+        [sys.executable, "-m", "smart_retail", "fit", "--config", str(config)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        timeout=120,
+    )
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_workers_too(unbroken, here):
+    done = start(here, write_config(here, trainer=stops(4, "group"), data={"workers": 1}))
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    assert load(checkpoint())["global_step"] == 4
+    resume(here)
+    assert differing(unbroken, checkpoint()) == []
+
+
+def test_kill_9(unbroken, here):
+    config = write_config(here, trainer=stops(STEPS + 2, "kill"), last={"minutes": 1e-6})
+    assert start(here, config).returncode == -9
+    assert load(checkpoint())["global_step"] in (STEPS + 1, STEPS + 2)
+    resume(here)
+    assert differing(unbroken, checkpoint()) == []
+
+
+def test_sigterm(unbroken, here):
+    done = start(here, write_config(here, trainer=stops(4, "terminate")))
+    assert done.returncode == 143
+    assert "Traceback" not in done.stderr
+    assert load(checkpoint())["global_step"] == 4
+    resume(here)
+    assert differing(unbroken, checkpoint()) == []
