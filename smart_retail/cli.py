@@ -20,7 +20,7 @@ commands:
   export     write a bundle      smart-retail export --checkpoint .../best.ckpt --output bundle
   predict    judge face crops    smart-retail predict bundle faces/*.jpg
   verify     recheck a bundle
-  benchmark  images a second of the training step and of the loader
+  benchmark  images a second of the training step and of the loader; benchmark bundle: of a bundle
 
 smart-retail COMMAND --help tells the options of each; configs/ holds commented examples.
 """
@@ -70,6 +70,10 @@ def _run(command: str, args: list[str]) -> int:
         from smart_retail.training.cli import show_data
 
         show_data(args)
+    elif command == "benchmark" and args[:1] == ["bundle"]:
+        from smart_retail.deploy.benchmark_command import benchmark_bundle
+
+        benchmark_bundle(args[1:])
     elif command == "benchmark":
         from smart_retail.training.benchmark import run
 

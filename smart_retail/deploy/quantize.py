@@ -81,11 +81,17 @@ def quantise(source: Path, path: Path, faces: FaceCrops, settings: Int8Settings,
     if not len(faces):
         raise DataError("no training face to calibrate INT8 on")
     crops = faces.sample(settings.calibration_faces, seed).first(settings.calibration_faces)
+    return quantise_crops(source, path, crops, faces.contract, settings)
+
+
+def quantise_crops(
+    source: Path, path: Path, crops: np.ndarray, contract: Contract, settings: Int8Settings
+) -> dict[str, Any]:
+    """Like ``quantise``, calibrated on (N, S, S, 3) uint8 RGB crops."""
     model = onnx.load(source)
-    ranges: dict[str, Range] | None = None
     if settings.equalise:
-        equalise(model, crops, faces.contract)
-    ranges = calibrate(model, crops, faces.contract, settings)
+        equalise(model, crops, contract)
+    ranges = calibrate(model, crops, contract, settings)
     kept = float_layers(model, settings)
     with write_aside(path) as aside:
         write_quantised(model, aside, ranges, settings, kept)
