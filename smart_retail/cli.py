@@ -17,7 +17,10 @@ commands:
   fit        train            smart-retail fit --config configs/experiment/demo.yaml
   validate   measure on the validation faces
   test       measure on the test faces   smart-retail test --config ... --ckpt_path best
-  benchmark  images a second of the training step and of the loader
+  export     write a bundle      smart-retail export --checkpoint .../best.ckpt --output bundle
+  predict    judge face crops    smart-retail predict bundle faces/*.jpg
+  verify     recheck a bundle
+  benchmark  images a second of the training step and of the loader; benchmark bundle: of a bundle
 
 smart-retail COMMAND --help tells the options of each; configs/ holds commented examples.
 """
@@ -67,10 +70,22 @@ def _run(command: str, args: list[str]) -> int:
         from smart_retail.training.cli import show_data
 
         show_data(args)
+    elif command == "benchmark" and args[:1] == ["bundle"]:
+        from smart_retail.deploy.benchmark_command import benchmark_bundle
+
+        benchmark_bundle(args[1:])
     elif command == "benchmark":
         from smart_retail.training.benchmark import run
 
         run(args)
+    elif command == "export":
+        from smart_retail.deploy.export_command import export
+
+        export(args)
+    elif command in ("predict", "verify"):
+        from smart_retail.deploy import predict_command
+
+        {"predict": predict_command.predict, "verify": predict_command.verify_bundle}[command](args)
     else:
         print(f"error: no command {command!r}; smart-retail --help lists them", file=sys.stderr)
         return 2

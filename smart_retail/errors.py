@@ -19,3 +19,15 @@ class BrokenImageError(DataError):
 
 class CheckpointError(SmartRetailError):
     """A checkpoint or model file that is missing, damaged or of another shape."""
+
+
+class ExportError(SmartRetailError):
+    """A network that does not survive its export: it deviates, or an operator is missing."""
+
+
+class GateError(SmartRetailError):
+    """An INT8 network that loses more accuracy than is allowed."""
+
+
+class BundleError(SmartRetailError):
+    """A bundle that is incomplete, altered, or written by another version."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from smart_retail.contract import Contract
 from smart_retail.errors import CheckpointError, SmartRetailError
+from smart_retail.models.fake_quantise import fake_quantise, fuse, is_fake_quantised
 from smart_retail.models.network import FaceNet
 
 PREFIX = "net."
@@ -41,7 +42,8 @@ def load_model(path: str | Path) -> FaceNet:
         path: ``model.pth`` or a checkpoint of ``fit``; of the latter the averaged weights are taken.
 
     Returns:
-        The network in eval mode on the CPU, with its ``contract`` as an attribute.
+        The network in eval mode on the CPU, with its ``contract`` as an attribute; after
+        quantisation-aware training the fused one that rounds as INT8 does.
 
     Raises:
         CheckpointError: the file is missing, damaged, or no model of this project.
@@ -57,6 +59,8 @@ def load_model(path: str | Path) -> FaceNet:
         network = network_from(settings, pretrained=False)
     except (KeyError, TypeError, SmartRetailError) as error:
         raise CheckpointError(f"{path}: its settings do not describe a network ({error})") from error
+    if is_fake_quantised(weights):
+        network = fake_quantise(fuse(network))
     check_weights(weights, network.state_dict(), str(path))
     network.load_state_dict(weights)
     network.contract = Contract.from_dict(content["contract"])

@@ -1,0 +1,116 @@
+"""Writing a bundle whole or not at all, and checking one again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from smart_retail.contract import Contract
+from smart_retail.deploy.manifest import GOLDEN, NAME, PRECISIONS, Manifest, check_files, read_manifest, sha256
+from smart_retail.deploy.session import check_session, feed, open_session
+from smart_retail.errors import BundleError, ConfigError
+
+TOLERANCE = {"fp32": 1e-3, "int8": 0.05}
+"""Largest deviation from the stored outputs: share of a probability or of 100 years. Integer kernels
+differ between processors in the last bit of each layer."""
+
+
+@contextmanager
+def write_bundle(folder: Path) -> Iterator[Path]:
+    """Yield a folder aside that takes the place of ``folder`` when the block ends well.
+
+    Raises:
+        ConfigError: the place is taken by something that is no bundle.
+    """
+    if folder.exists() and not (folder / NAME).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"--output {folder} exists and is no bundle; name another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        yield aside
+        aside.chmod(0o777 & ~_umask())
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-old-"))
+            folder.replace(old)
+            aside.rename(folder)
+            shutil.rmtree(old)
+        else:
+            aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def seal(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest with the sums of all files in the folder."""
+    names = sorted(p.name for p in folder.iterdir() if p.name != NAME)
+    sealed = replace(manifest, files={name: sha256(folder / name) for name in names})
+    (folder / NAME).write_text(sealed.dump(), encoding="utf-8")
+
+
+def write_golden(folder: Path, contract: Contract, crops: np.ndarray) -> None:
+    """Store faces and what each network of the folder says of them.
+
+    Args:
+        folder: with the networks.
+        contract: of the networks.
+        crops: (N, S, S, 3) uint8 RGB of nobody: a bundle goes places where training faces must not go.
+    """
+    stored = {"crops": crops}
+    for precision, name in PRECISIONS.items():
+        if (folder / name).is_file():
+            said = feed(open_session(folder / name), crops, contract)
+            stored |= {f"{precision}.{output}": value for output, value in said.items()}
+    np.savez_compressed(folder / GOLDEN, **stored)  # type: ignore[arg-type]
+
+
+def verify(bundle: str | Path) -> dict[str, float]:
+    """Check a bundle: sums, contract, outputs, and the stored answers.
+
+    Returns:
+        Largest deviation from the stored answers, by precision.
+
+    Raises:
+        BundleError: anything is not as it was written.
+    """
+    folder = Path(bundle)
+    manifest = read_manifest(folder)
+    if needed := {PRECISIONS["fp32"], GOLDEN} - manifest.files.keys():
+        raise BundleError(f"{folder / NAME} has no sums of {', '.join(sorted(needed))}")
+    check_files(folder, manifest)
+    with np.load(folder / GOLDEN, allow_pickle=False) as stored:
+        golden = {name: stored[name] for name in stored.files}
+    found = {}
+    for precision, name in PRECISIONS.items():
+        if name not in manifest.files:
+            continue
+        session = open_session(folder / name)
+        check_session(session, manifest.contract, manifest.outputs, folder / name)
+        written = session.get_modelmeta().custom_metadata_map
+        if json.loads(written.get("contract", "null")) != manifest.contract.to_dict():
+            raise BundleError(f"{folder / name}: the contract in its metadata is not the manifest's")
+        worst = 0.0
+        for output, value in feed(session, golden["crops"], manifest.contract).items():
+            expected = golden[f"{precision}.{output}"]
+            scale = 100.0 if output == "age" else max(1.0, float(np.abs(expected).max()))
+            worst = max(worst, float(np.abs(value - expected).max()) / scale)
+        if not worst <= TOLERANCE[precision]:
+            raise BundleError(
+                f"{folder / name} answers other than when it was written: deviation {worst:.1e}, "
+                f"allowed {TOLERANCE[precision]:.0e}; is this processor or onnxruntime version supported?"
+            )
+        found[precision] = worst
+    return found

@@ -1,0 +1,164 @@
+"""From a checkpoint to a bundle: export, quantise, measure, gate, seal."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from smart_retail.data.sources.drawing import FaceSpec, draw_face
+from smart_retail.deploy.bundle import seal, write_bundle, write_golden
+from smart_retail.deploy.faces import FaceCrops, read_index, split_of, training_config
+from smart_retail.deploy.gate import Gate
+from smart_retail.deploy.manifest import CARD, DISTRIBUTION, OUTPUTS, PRECISIONS, Manifest
+from smart_retail.deploy.measure import Feed, Judged, age_interval, drops, groups, judge
+from smart_retail.deploy.model_card import model_card
+from smart_retail.deploy.onnx import export_network
+from smart_retail.deploy.quantize import Int8Settings, quantise
+from smart_retail.deploy.session import feed, open_session
+from smart_retail.deploy.timing import device, time_in_turns
+from smart_retail.models.load import load_model, read_checkpoint
+from smart_retail.models.network import FaceNet
+from smart_retail.provenance import versions
+
+log = logging.getLogger(__name__)
+PARITY_FACES = 16
+LATENCY_ROUNDS = 30
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What a bundle holds and how it is checked.
+
+    Attributes:
+        precision: int8 writes FP32 and INT8, fp32 the former alone.
+        input: float32 takes normalised (B, 3, S, S); uint8 takes (B, S, S, 3) RGB as it is, with the
+            preprocessing in the graph.
+        outputs: what gender and emotion say.
+        age_distribution: also answer with the probability of each year.
+        int8: how INT8 is made.
+        gate: how much INT8 may lose on the validation faces.
+        limit_eval: measure on this many validation and test faces only, drawn by the seed.
+        seed: of all draws.
+    """
+
+    precision: Literal["int8", "fp32"] = "int8"
+    input: Literal["float32", "uint8"] = "float32"
+    outputs: Literal["probabilities", "logits"] = "probabilities"
+    age_distribution: bool = False
+    int8: Int8Settings = field(default_factory=Int8Settings)
+    gate: Gate = field(default_factory=Gate)
+    limit_eval: int | None = None
+    seed: int = 0
+
+
+def export_bundle(
+    checkpoint: str | Path, folder: Path, settings: ExportSettings, data: Mapping[str, Any] | None = None
+) -> Manifest:
+    """Write a bundle from a checkpoint; nothing appears unless every check passes.
+
+    Args:
+        checkpoint: of ``fit``, or ``model.pth``.
+        folder: where the bundle goes; replaced if it is a bundle.
+        settings: what and how.
+        data: config with ``data``; None for the one of the training.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        CheckpointError: the checkpoint is unusable.
+        ExportError: ONNX deviates from PyTorch.
+        GateError: INT8 loses too much.
+    """
+    content = read_checkpoint(checkpoint)
+    network = load_model(checkpoint)
+    index = read_index(data or training_config(content, str(checkpoint)))
+    made_by = dict(content.get("made_by") or {})
+    trained_on, found = made_by.get("data_fingerprint"), index.fingerprint()
+    if trained_on and trained_on != found:
+        log.warning(
+            "the faces are not those of the training (fingerprint %s, trained on %s): "
+            "validation faces may have been seen in training",
+            found,
+            trained_on,
+        )
+    made_by |= {"export_versions": versions(), "measured_on": found, "data_terms": index.terms}
+    made_by["exported"] = datetime.now(UTC).isoformat(timespec="seconds")
+    parts = {split: split_of(index, split, network.contract) for split in ("train", "val", "test")}
+    for split in ("val", "test"):
+        parts[split] = parts[split].sample(settings.limit_eval, settings.seed)
+    with write_bundle(folder) as aside:
+        return fill_bundle(aside, network, parts, settings, made_by)
+
+
+def fill_bundle(
+    folder: Path, network: FaceNet, parts: Mapping[str, FaceCrops], settings: ExportSettings, made_by: dict[str, Any]
+) -> Manifest:
+    """Write all files of a bundle into a folder; see ``export_bundle``."""
+    contract = network.contract
+    paths = {p: folder / name for p, name in PRECISIONS.items() if p == "fp32" or settings.precision == "int8"}
+    parity = export_network(
+        network,
+        paths["fp32"],
+        parts["val"].first(PARITY_FACES),
+        source=settings.input,
+        form=settings.outputs,
+        ages=settings.age_distribution,
+    )
+    variants: dict[str, Any] = {"fp32": {"parity": parity}}
+    if "int8" in paths:
+        variants["int8"] = quantise(paths["fp32"], paths["int8"], parts["train"], settings.int8, settings.seed)
+    networks: dict[str, Feed] = {}
+    for precision, path in paths.items():
+        variants[precision]["bytes"] = path.stat().st_size
+        networks[precision] = partial(feed, open_session(path), contract=contract)
+    val = judge(networks, parts["val"], what="validation faces")
+    metrics: dict[str, Any] = {"val": _metrics(val)}
+    if "int8" in paths:
+        settings.gate.check(metrics["val"]["drop"])
+    test = judge(networks, parts["test"], what="test faces")
+    metrics["test"] = _metrics(test)
+    shipped = "int8" if "int8" in paths else "fp32"
+    metrics["test"]["groups"] = groups(test[shipped], parts["test"].table)
+    manifest = Manifest(
+        contract=contract,
+        input=settings.input,
+        form=settings.outputs,
+        outputs=OUTPUTS + ((DISTRIBUTION,) if settings.age_distribution else ()),
+        files={},
+        variants=variants,
+        metrics=metrics,
+        age_interval=age_interval(val[shipped]),
+        latency=_latency(networks, parts["val"].first(1)),
+        made_by=made_by,
+    )
+    write_golden(folder, contract, drawn_faces(contract.image_size))
+    (folder / CARD).write_text(model_card(manifest), encoding="utf-8")
+    seal(folder, manifest)
+    return manifest
+
+
+def _metrics(judged: dict[str, Judged]) -> dict[str, Any]:
+    found: dict[str, Any] = {name: j.summary() for name, j in judged.items()}
+    if "int8" in judged:
+        found["drop"] = drops(judged["fp32"], judged["int8"])
+    return found
+
+
+def _latency(networks: dict[str, Feed], crop: np.ndarray) -> dict[str, Any]:
+    seconds = time_in_turns({name: partial(run, crop) for name, run in networks.items()}, LATENCY_ROUNDS)
+    rows = {name: {"median_ms": 1000 * float(np.median(s)), "min_ms": 1000 * min(s)} for name, s in seconds.items()}
+    return {"device": device(), "threads": 1, "batch": 1, "variants": rows}
+
+
+def drawn_faces(size: int, count: int = 4) -> np.ndarray:
+    """Return (N, S, S, 3) uint8 RGB drawings of nobody."""
+    specs = [FaceSpec(i % 2, 15.0 + 20 * i, i % 6) for i in range(count)]
+    return np.stack([draw_face(spec, np.random.default_rng(i), size) for i, spec in enumerate(specs)])

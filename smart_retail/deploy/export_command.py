@@ -1,0 +1,41 @@
+"""``smart-retail export``: from a checkpoint to a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from smart_retail.deploy.export import ExportSettings, export_bundle
+from smart_retail.deploy.model_card import summary
+from smart_retail.errors import ConfigError
+
+
+def export(args: Sequence[str]) -> None:
+    """Export; ``args`` are the words after ``export``.
+
+    Raises:
+        ConfigError: a file of settings cannot be read.
+    """
+    parser = ArgumentParser(
+        prog="smart-retail export",
+        description="Write a checked bundle: FP32 and INT8 networks, manifest, model card.",
+    )
+    parser.add_argument("--config", action="config", help="YAML with any of these settings")
+    parser.add_argument("--checkpoint", type=str, required=True, help="best.ckpt, last.ckpt or model.pth of a run")
+    parser.add_argument("--output", type=str, required=True, help="folder of the bundle")
+    parser.add_argument("--data", type=str | None, help="YAML with `data:`, where not the training's own is meant")
+    names = parser.add_class_arguments(ExportSettings)
+    options = parser.instantiate(parser.parse_args(list(args)))
+    settings = ExportSettings(**{name: options[name] for name in {n.split(".")[0] for n in names}})
+    data = None
+    if options.data:
+        try:
+            data = yaml.safe_load(Path(options.data).read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"--data {options.data} cannot be read: {error}") from error
+    manifest = export_bundle(options.checkpoint, Path(options.output), settings, data)
+    print(summary(manifest))
+    print(f"bundle: {options.output}")

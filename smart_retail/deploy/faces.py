@@ -1,0 +1,127 @@
+"""Labelled face crops for calibration and measurement, streamed in batches of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from tqdm import tqdm
+
+from smart_retail.contract import Contract
+from smart_retail.data.crops import Square, crop_square, whole_image
+from smart_retail.data.images import read_image
+from smart_retail.data.index import FaceIndex, SplitSettings, build_index
+from smart_retail.data.sources.base import Source
+from smart_retail.errors import BrokenImageError, CheckpointError, DataError
+
+
+@dataclass
+class FaceCrops:
+    """Faces of one split, cut by a contract when they are asked for.
+
+    Attributes:
+        table: rows of a ``FaceIndex``.
+        contract: how they are cut.
+    """
+
+    table: pd.DataFrame
+    contract: Contract
+
+    def __len__(self) -> int:
+        """Return the number of faces."""
+        return len(self.table)
+
+    def sample(self, count: int | None, seed: int = 0) -> FaceCrops:
+        """Return at most so many faces, drawn by the seed."""
+        if count is None or count >= len(self.table):
+            return self
+        return FaceCrops(self.table.sample(count, random_state=seed), self.contract)
+
+    def batches(self, size: int, what: str = "") -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield row numbers (N,) and crops (N, S, S, 3) uint8 RGB; unreadable files are left out.
+
+        Args:
+            size: faces in a batch.
+            what: shown beside a progress bar; none without it.
+        """
+        rows: list[int] = []
+        crops: list[np.ndarray] = []
+        squares = self.table[["crop_x", "crop_y", "crop_side"]].to_numpy(np.float64)
+        paths = tqdm(self.table["path"], desc=what, unit="face", leave=False, disable=not what)
+        for row, path in enumerate(paths):
+            try:
+                image = read_image(path)
+            except BrokenImageError:
+                continue
+            square = whole_image(image) if np.isnan(squares[row, 2]) else Square(*squares[row])
+            rows.append(row)
+            crops.append(crop_square(image, square, self.contract.image_size))
+            if len(rows) == size:
+                yield np.array(rows), np.stack(crops)
+                rows, crops = [], []
+        if rows:
+            yield np.array(rows), np.stack(crops)
+
+    def first(self, count: int) -> np.ndarray:
+        """Return the first readable crops, (N, S, S, 3) uint8 RGB.
+
+        Raises:
+            DataError: none can be read.
+        """
+        for _, crops in self.batches(count):
+            return crops
+        raise DataError("no face can be read; is the data folder still there?")
+
+
+def training_config(checkpoint: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the config that a checkpoint was trained with.
+
+    Raises:
+        CheckpointError: it does not tell.
+    """
+    config = yaml.safe_load((checkpoint.get("made_by") or {}).get("config") or "null")
+    if not isinstance(config, dict) or not (config.get("data") or {}).get("sources"):
+        raise CheckpointError(f"{name} does not tell its training data; name them with --data configs/data/....yaml")
+    return config
+
+
+def read_index(config: Mapping[str, Any]) -> FaceIndex:
+    """List and split the faces of a training config, as its training did.
+
+    Args:
+        config: with ``data.sources`` and optionally ``data.splits``, as ``fit`` takes it.
+
+    Raises:
+        DataError: a source is missing or unusable.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    # Short names of the sources in YAML: importing them lets `class_path: UTKFace` do.
+    from smart_retail.data.sources import all_age_faces, fer2013, synthetic, table, utkface  # noqa: F401
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--sources", type=list[Source])
+    parser.add_class_arguments(SplitSettings, "splits")
+    data = {key: config["data"][key] for key in ("sources", "splits") if config["data"].get(key)}
+    try:
+        made = parser.instantiate(parser.parse_object(data))
+    except ArgumentError as error:
+        line = " ".join(str(error).split())
+        raise DataError(f"the training's data sources cannot be made: {line[:200]}") from error
+    return build_index(made.sources, made.splits)
+
+
+def split_of(index: FaceIndex, split: str, contract: Contract) -> FaceCrops:
+    """Return the faces of one split.
+
+    Raises:
+        DataError: there is none.
+    """
+    part = index.part(split)
+    if part.empty:
+        raise DataError(f"no face in the {split} part of {', '.join(index.datasets)}")
+    return FaceCrops(part.reset_index(drop=True), contract)

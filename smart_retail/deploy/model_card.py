@@ -1,0 +1,132 @@
+"""``MODEL_CARD.md``, written from what was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smart_retail.deploy.manifest import PRECISIONS, Manifest
+
+USES = """- Counting visitors by group and time of day, without keeping faces, where people are told and the
+  law allows it.
+- Research on multi-task face analysis."""
+FORBIDDEN = """- Identifying, tracking over time or singling out a person.
+- Decisions about a person: admission, prices, employment, credit, policing, age checks.
+- Reading what someone feels: the emotion is the look of an expression as annotators named it. In the
+  European Union emotion recognition at work and in education is prohibited (AI Act, article 5)."""
+LIMITS = """- Gender is annotated in two classes by appearance; it says nothing of how people see themselves.
+- Age is the look of a face; the interval holds for faces like the validation data's.
+- Emotions were learnt from posed and web images in grey at 48 px; expressions in a shop are weaker.
+- Groups below without a figure had too few labelled faces to be measured."""
+
+
+def summary(manifest: Manifest) -> str:
+    """Return size, latency and accuracy of each precision as a table."""
+    rows = [("", *(p for p in PRECISIONS if p in manifest.variants))]
+    found: dict[str, Any] = manifest.variants
+    columns = rows[0][1:]
+    rows.append(("size, MB", *(f"{found[p]['bytes'] / 1e6:.1f}" for p in columns)))
+    latency = manifest.latency.get("variants", {})
+    rows.append(("latency, ms", *(f"{latency[p]['median_ms']:.2f}" if p in latency else "" for p in columns)))
+    for split, values in manifest.metrics.items():
+        for metric, text in METRICS.items():
+            if any(metric in values[p] for p in columns):
+                cells = (_value(metric, values[p].get(metric)) for p in columns)
+                drop = values.get("drop", {}).get(metric.split("_")[0])
+                change = f"{drop['drop']:+.2f} ({drop['low']:+.2f} to {drop['high']:+.2f})" if drop else ""
+                rows.append((f"{split}: {text}", *cells, change if metric != "age_cs5" else ""))
+    if "int8" in columns:
+        rows[0] = (*rows[0], "loss of INT8 (95%)")
+    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows)))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=False)).rstrip() for row in rows)
+
+
+METRICS = {
+    "gender_acc": "gender accuracy, %",
+    "age_mae": "age, mean error in years",
+    "age_cs5": "age within 5 years, %",
+    "emotion_acc": "emotion accuracy, %",
+}
+
+
+def _value(metric: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if metric == "age_mae" else f"{100 * value:.2f}"
+
+
+def model_card(manifest: Manifest) -> str:
+    """Return the text of the card.
+
+    Args:
+        manifest: with metrics, variants and what the network was made from.
+    """
+    made = manifest.made_by
+    device = manifest.latency.get("device", {})
+    terms = "\n".join(f"- {line}" for line in made.get("data_terms", [])) or "- not recorded"
+    config = str(made.get("config") or "not recorded").strip()
+    versions = ", ".join(f"{k} {v}" for k, v in made.get("versions", {}).items()) or "not recorded"
+    bands = manifest.age_interval.get("bands", [])
+    interval = (
+        f"Of the validation faces {100 * manifest.age_interval['coverage']:.0f}% have an age inside the interval "
+        f"({manifest.age_interval['faces']} faces)."
+        if bands
+        else "Too few validation faces with an age to give intervals."
+    )
+    return f"""# Model card
+
+One network for gender (2 classes), age (years) and emotion (6 classes) of a face crop of
+{manifest.contract.image_size} px.
+
+## Measured
+
+```
+{summary(manifest)}
+```
+
+Latency: batch 1, one thread, median, on {device.get("processor", "a device not recorded")}.
+`val` chose the checkpoint and gates INT8; `test` was used for nothing else. {interval}
+
+### By group, test faces, {"INT8" if "int8" in manifest.variants else "FP32"}
+
+{_groups(manifest.metrics.get("test", {}).get("groups", {}))}
+
+## Limits
+
+{LIMITS}
+
+## Meant for
+
+{USES}
+
+## Not allowed
+
+{FORBIDDEN}
+
+## Training data and terms
+
+Fingerprint {made.get("data_fingerprint") or "not recorded"}.
+
+{terms}
+
+## Made by
+
+{versions}; commit {made.get("git") or "not recorded"}.
+
+```yaml
+{config}
+```
+"""
+
+
+def _groups(groups: dict[str, dict[str, float]]) -> str:
+    if not groups:
+        return "No group had enough labelled faces."
+    lines = [
+        "| group | faces | " + " | ".join(METRICS.values()) + " |",
+        "| --- | ---: " + "| ---: " * len(METRICS) + "|",
+    ]
+    for name, values in groups.items():
+        faces = max(values[f"{task}_faces"] for task in ("gender", "age", "emotion"))
+        cells = " | ".join(_value(metric, values.get(metric)) for metric in METRICS)
+        lines.append(f"| {name} | {faces:.0f} | {cells} |")
+    return "\n".join(lines)

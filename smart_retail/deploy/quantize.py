@@ -1,0 +1,212 @@
+"""Static post-training quantisation: an FP32 file in, a QDQ file with integer kernels out."""
+
+from __future__ import annotations
+
+import collections
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+
+from smart_retail.contract import Contract
+from smart_retail.data.cache import write_aside
+from smart_retail.deploy.equalise import equalise
+from smart_retail.deploy.faces import FaceCrops
+from smart_retail.deploy.ranges import Range, Recorder, activations, find_ranges
+from smart_retail.errors import ConfigError, DataError, ExportError
+
+OPERATORS = ("Conv", "Relu", "Clip", "Add", "MaxPool")
+"""Quantised operators. The heads stay in float: they cost nothing and decide everything."""
+INTEGER_KERNELS = ("QLinearConv", "ConvInteger")
+
+
+@dataclass(frozen=True)
+class Int8Settings:
+    """How a network is quantised after its training.
+
+    Attributes:
+        calibration_faces: training crops that set the ranges of the activations.
+        ranges: how: minmax, percentile or mse.
+        percentile: share in percent of an activation that stays inside, for percentile.
+        weight_bits: 7 never overflows in x86 kernels without VNNI; 8 does there.
+        per_channel: a scale for each output channel of a weight.
+        equalise: even out channels before quantising, see ``deploy.equalise``.
+        float_first: keep the first convolution in float.
+        float_last: keep the last convolution in float.
+        float_layers: names of further convolutions to keep in float.
+    """
+
+    calibration_faces: int = 512
+    ranges: Literal["minmax", "percentile", "mse"] = "minmax"
+    percentile: float = 99.99
+    weight_bits: int = 7
+    per_channel: bool = True
+    equalise: bool = True
+    float_first: bool = False
+    float_last: bool = False
+    float_layers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.weight_bits not in (7, 8):
+            raise ConfigError(f"int8.weight_bits {self.weight_bits} is neither 7 nor 8")
+        if self.calibration_faces < 1:
+            raise ConfigError(f"int8.calibration_faces {self.calibration_faces} must be 1 or more")
+        if not 90 <= self.percentile <= 100:
+            raise ConfigError(f"int8.percentile {self.percentile} is outside 90 to 100")
+
+
+def quantise(source: Path, path: Path, faces: FaceCrops, settings: Int8Settings, seed: int = 0) -> dict[str, Any]:
+    """Write the INT8 form of an exported network.
+
+    Args:
+        source: FP32 file.
+        path: file to write.
+        faces: training faces to calibrate on; never validation or test.
+        settings: how.
+        seed: of the draw.
+
+    Returns:
+        What was done, for the manifest: settings and the count of integer kernels.
+
+    Raises:
+        DataError: no face to calibrate on.
+        ConfigError: a layer to keep in float does not exist.
+        ExportError: ONNX Runtime runs a convolution in float that should be integer.
+    """
+    if not len(faces):
+        raise DataError("no training face to calibrate INT8 on")
+    crops = faces.sample(settings.calibration_faces, seed).first(settings.calibration_faces)
+    return quantise_crops(source, path, crops, faces.contract, settings)
+
+
+def quantise_crops(
+    source: Path, path: Path, crops: np.ndarray, contract: Contract, settings: Int8Settings
+) -> dict[str, Any]:
+    """Like ``quantise``, calibrated on (N, S, S, 3) uint8 RGB crops."""
+    model = onnx.load(source)
+    if settings.equalise:
+        equalise(model, crops, contract)
+    ranges = calibrate(model, crops, contract, settings)
+    kept = float_layers(model, settings)
+    with write_aside(path) as aside:
+        write_quantised(model, aside, ranges, settings, kept)
+        kernels = count_kernels(aside)
+        check_kernels(kernels, model, kept)
+    return {
+        "method": "static post-training quantisation",
+        "settings": asdict(settings) | {"calibration_faces": len(crops)},
+        "kernels": kernels,
+    }
+
+
+def calibrate(
+    model: onnx.ModelProto, crops: np.ndarray, contract: Contract, settings: Int8Settings
+) -> dict[str, Range]:
+    """Return the range of each activation of the quantised operators."""
+    recorder = Recorder(model, activations(model, OPERATORS), contract)
+    return find_ranges(recorder, crops, method=settings.ranges, percentile=settings.percentile)
+
+
+def convolutions(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the convolutions, in the order of the graph."""
+    return [node.name for node in model.graph.node if node.op_type == "Conv"]
+
+
+def float_layers(model: onnx.ModelProto, settings: Int8Settings) -> list[str]:
+    """Return the names of the convolutions that stay in float.
+
+    Raises:
+        ConfigError: one does not exist.
+    """
+    names = convolutions(model)
+    if odd := set(settings.float_layers) - set(names):
+        raise ConfigError(
+            f"int8.float_layers: no convolution {', '.join(sorted(odd))}; there are {names[0]} to {names[-1]}"
+        )
+    ends = names[:1] * settings.float_first + names[-1:] * settings.float_last
+    return sorted({*ends, *settings.float_layers}, key=names.index)
+
+
+def write_quantised(
+    model: onnx.ModelProto, path: Path, ranges: dict[str, Range], settings: Int8Settings, kept: list[str]
+) -> None:
+    """Write a network with Q/DQ pairs around its convolutions.
+
+    Args:
+        model: FP32.
+        path: file to write.
+        ranges: of the activations.
+        settings: how.
+        kept: convolutions that stay in float.
+    """
+    from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
+    from onnxruntime.quantization.calibrate import TensorData, TensorsData, save_tensors_data
+
+    found = {
+        name: TensorData(lowest=np.array(low, np.float32), highest=np.array(high, np.float32))
+        for name, (low, high) in ranges.items()
+    }
+    quiet = logging.getLogger()
+    level, props = quiet.level, {p.key: p.value for p in model.metadata_props}
+    quiet.setLevel(logging.ERROR)  # it advises a preparation that the exporter has done
+    try:
+        with TemporaryDirectory() as folder:
+            cache, plain = Path(folder) / "ranges.json", Path(folder) / "plain.onnx"
+            save_tensors_data(TensorsData(CalibrationMethod.MinMax, found), cache)
+            onnx.save(model, plain)
+            quantize_static(
+                plain,
+                path,
+                op_types_to_quantize=list(OPERATORS),
+                nodes_to_exclude=_with_activation(model, kept),
+                per_channel=settings.per_channel,
+                reduce_range=settings.weight_bits == 7,
+                # Unsigned, so that a ReLU is a clip at zero and fuses.
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibration_cache_path=cache,
+            )
+    finally:
+        quiet.setLevel(level)
+    made = onnx.load(path)
+    onnx.helper.set_model_props(made, props)
+    onnx.save(made, path)
+
+
+def _with_activation(model: onnx.ModelProto, kept: list[str]) -> list[str]:
+    """Return convolutions and the ReLU behind each: rounding its output would not leave it in float."""
+    outputs = {node.output[0] for node in model.graph.node if node.name in kept}
+    behind = [n.name for n in model.graph.node if n.op_type in ("Relu", "Clip") and n.input[0] in outputs]
+    return [*kept, *behind]
+
+
+def count_kernels(path: Path) -> dict[str, int]:
+    """Return what ONNX Runtime really runs: convolutions by kernel, after its own optimisation."""
+    import onnxruntime as ort
+
+    with TemporaryDirectory() as folder:
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = 1
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.optimized_model_filepath = str(Path(folder) / "optimised.onnx")
+        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        counts = collections.Counter(n.op_type for n in onnx.load(options.optimized_model_filepath).graph.node)
+    return {name: n for name, n in sorted(counts.items()) if "Conv" in name}
+
+
+def check_kernels(kernels: dict[str, int], model: onnx.ModelProto, kept: list[str]) -> None:
+    """Compare the count of integer kernels with the convolutions of the network.
+
+    Raises:
+        ExportError: some run in float.
+    """
+    expected = len(convolutions(model)) - len(kept)
+    integer = sum(kernels.get(name, 0) for name in INTEGER_KERNELS)
+    if integer != expected:
+        raise ExportError(f"only {integer} of {expected} convolutions run as integer kernels ({kernels})")

@@ -1,0 +1,84 @@
+"""ONNX Runtime sessions, opened the same way by predictor, gate, verification and benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smart_retail.contract import Contract
+from smart_retail.errors import BundleError, ConfigError
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+FLOAT, BYTES = "float32", "uint8"
+
+
+def open_session(path: str | Path, *, threads: int = 1) -> ort.InferenceSession:
+    """Open an ONNX file on the CPU.
+
+    Args:
+        path: the file.
+        threads: of one call; 0 for one a core.
+
+    Raises:
+        BundleError: ONNX Runtime cannot read it.
+        ConfigError: onnxruntime is not installed.
+    """
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise ConfigError("onnxruntime is missing: pip install 'smart_retail[edge]'") from error
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Threads that spin between two images eat the cores that decode and detect.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads != 1 else "1")
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises a class of its own for each status
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise BundleError(f"{path}: ONNX Runtime cannot read it ({line[:150]})") from error
+
+
+def check_session(session: ort.InferenceSession, contract: Contract, outputs: tuple[str, ...], path: Path) -> None:
+    """Compare inputs and outputs of a network with what is promised.
+
+    Raises:
+        BundleError: they differ.
+    """
+    names = tuple(o.name for o in session.get_outputs())
+    if names != outputs:
+        raise BundleError(f"{path} answers {', '.join(names)}; the manifest promises {', '.join(outputs)}")
+    inputs = session.get_inputs()
+    shape = list(inputs[0].shape[1:]) if len(inputs) == 1 else None
+    s = contract.image_size
+    if shape not in ([3, s, s], [s, s, 3]):
+        raise BundleError(f"{path} takes {[i.shape for i in inputs]}; the contract says faces of {s} px")
+
+
+def feed(session: ort.InferenceSession, crops: np.ndarray, contract: Contract) -> dict[str, np.ndarray]:
+    """Run crops through a network, preprocessed as its input asks for.
+
+    Args:
+        session: with a float32 or a uint8 input.
+        crops: (N, S, S, 3) uint8 RGB.
+        contract: of the network.
+
+    Returns:
+        (N, ...) float32 by the name of the output.
+    """
+    entry = session.get_inputs()[0]
+    images = np.ascontiguousarray(crops) if entry.type == "tensor(uint8)" else normalise(crops, contract)
+    values = session.run(None, {entry.name: images})
+    return {o.name: v for o, v in zip(session.get_outputs(), values, strict=True)}
+
+
+def normalise(crops: np.ndarray, contract: Contract) -> np.ndarray:
+    """Turn (N, S, S, 3) uint8 RGB into the contract's (N, 3, S, S) normalised float32."""
+    mean = np.array(contract.mean, np.float32) * 255
+    std = np.array(contract.std, np.float32) * 255
+    return np.ascontiguousarray(((crops.astype(np.float32) - mean) / std).transpose(0, 3, 1, 2))
