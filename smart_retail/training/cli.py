@@ -82,6 +82,7 @@ class FaceCLI(LightningCLI):
         trainer_config = self._get(self.config_init, "trainer")
         if not fit:
             kwargs.setdefault("logger", False)
+            self.save_config_callback = None  # it would write into the working directory
         elif trainer_config.get("logger") in (None, True):
             version = version_of(self.checkpoint, run) if self.checkpoint else None
             if version:
