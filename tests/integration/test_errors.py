@@ -98,6 +98,13 @@ def test_too_few_faces_for_a_split_are_named(here, capfd):
     assert "no face in the" in complaint(capfd, "fit", "--config", config)
 
 
+def test_a_task_without_a_label_is_named_with_the_way_to_do_without(here, capfd):
+    config = write_config(here, data=source("UTKFace", root=str(write_utkface(here / "utk", 40))))
+    said = complaint(capfd, "fit", "--config", config)
+    assert "no training face has a label for emotion" in said
+    assert run("fit", "--config", config, "--model.task_weights.emotion=0", "--trainer.max_steps", "1") == 0
+
+
 def test_too_many_broken_images_are_named(here, capfd):
     config = write_config(here, data=source("FER2013", root=str(write_fer2013(here / "fer", 2, broken=3))))
     said = complaint(capfd, "fit", "--config", config)
