@@ -1,4 +1,6 @@
+import io
 import signal
+from pathlib import Path
 
 import lightning.pytorch as pl
 import pytest
@@ -76,6 +78,24 @@ def test_it_saves_where_max_steps_ends_the_run(tmp_path):
     saves = Saves()
     fit(tmp_path, saves, max_steps=3)
     assert saves.steps == [3]
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second file system to put temporary files on")
+def test_the_file_before_stays_whole_until_the_new_one_is(tmp_path, monkeypatch):
+    """Temporary files often lie on another file system, from which no file can be renamed, only copied."""
+    monkeypatch.setattr("tempfile.tempdir", "/dev/shm")
+    saves = Saves()
+    old = []
+
+    def open_first(trainer):
+        if trainer.global_step == 5:
+            old.append(saves.path(trainer).open("rb"))
+
+    trainer = fit(tmp_path, saves, during=open_first)
+    with old[0]:
+        assert torch.load(io.BytesIO(old[0].read()), weights_only=True)["global_step"] == 4
+    assert torch.load(saves.path(trainer), weights_only=True)["global_step"] == 8
+    assert [p.name for p in saves.path(trainer).parent.iterdir() if p.name.startswith(".")] == []
 
 
 def test_it_does_not_save_in_a_trial_run(tmp_path):
