@@ -44,7 +44,7 @@ def main(args: list[str] | None = None) -> int:
     try:
         return _run(args[0], args[1:])
     except SmartRetailError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_message(error)}", file=sys.stderr)
         return 2
     except ArgumentError as error:
         print(f"error: {error}\nsmart-retail {args[0]} --help lists the settings", file=sys.stderr)
@@ -56,6 +56,14 @@ def main(args: list[str] | None = None) -> int:
         if isinstance(end.__context__, KeyboardInterrupt):
             return INTERRUPTED
         raise
+
+
+def _message(error: SmartRetailError) -> str:
+    """Return the message without the traceback that a loader's worker puts in front of it."""
+    text = str(error).strip()
+    if "Original Traceback" in text:
+        text = text.splitlines()[-1].partition("Error: ")[2]
+    return text
 
 
 def _run(command: str, args: list[str]) -> int:

@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+import lightning.pytorch  # noqa: F401 - its log handler keeps the stderr of the first import: not a single test's
 import pytest
 import torch
 

@@ -49,7 +49,12 @@ class LastCheckpoint(Checkpoint):
         if getattr(trainer, "fast_dev_run", False) or trainer.log_dir is None:
             return
         self.saved_at = time.monotonic()
-        trainer.save_checkpoint(self.path(trainer))
+        # Lightning writes to the folder of temporary files and moves: no rename if that is another disk.
+        path = self.path(trainer)
+        aside = path.with_name(".last.ckpt")
+        trainer.save_checkpoint(aside)
+        if trainer.is_global_zero:
+            aside.replace(path)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock and listen for Ctrl-C; continue the random numbers of a resumed run."""

@@ -20,6 +20,7 @@ from smart_retail.callbacks.model_file import ModelFile
 from smart_retail.callbacks.throughput import Throughput
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.summary import print_summary, write_contact_sheet
+from smart_retail.errors import CheckpointError
 from smart_retail.models.load import read_checkpoint
 from smart_retail.runs import LOGS, find_checkpoint, keep_metrics, version_of
 from smart_retail.training.module import FaceAttributeModule
@@ -62,7 +63,12 @@ class FaceCLI(LightningCLI):
         if config.get("ckpt_path"):
             self.checkpoint = find_checkpoint(str(config.ckpt_path), config.run)
             config.ckpt_path = str(self.checkpoint)
-            _tell_overridden(config.model, read_checkpoint(self.checkpoint).get("hyper_parameters", {}))
+            content = read_checkpoint(self.checkpoint)
+            if not {"state_dict", "pytorch-lightning_version"} <= set(content):
+                raise CheckpointError(
+                    f"--ckpt_path {self.checkpoint}: no checkpoint of a training; they lie in <run>/checkpoints"
+                )
+            _tell_overridden(config.model, content.get("hyper_parameters", {}))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add loggers (a resumed run goes on in its folder) and callbacks."""

@@ -124,12 +124,10 @@ def test_a_split_without_a_face_is_a_data_error():
         module(SyntheticFaces(count=4), splits=SplitSettings(val_share=0.0)).setup("fit")
 
 
-def test_a_task_without_a_label_is_warned_of(tmp_path, caplog):
-    table = write_table(
-        tmp_path, "path,age,split\na.jpg,3,train\nb.jpg,4,val\nc.jpg,4,test\n", ["a.jpg", "b.jpg", "c.jpg"]
-    )
-    module(FaceTable(str(table))).setup("fit")
-    assert "no training face has a label for: gender, emotion" in caplog.text
+def test_tasks_without_a_training_label_are_known(tmp_path):
+    text = "path,age,emotion,split\na.jpg,3,,train\nb.jpg,4,happy,val\nc.jpg,4,,test\n"
+    table = write_table(tmp_path, text, ["a.jpg", "b.jpg", "c.jpg"])
+    assert list(module(FaceTable(str(table))).unlabelled_tasks()) == ["gender", "emotion"]
 
 
 @pytest.mark.parametrize("settings", [{"image_size": 16}, {"progressive": {0: 16}}, {"batch_size": 0}])

@@ -1,0 +1,36 @@
+import json
+
+import pytest
+
+from tests.helpers.runs import run, write_config
+
+
+def test_the_step_is_timed_beside_the_plain_loop(capsys):
+    words = ["--backbone", "resnet10t", "--image-size", "32", "--batch-size", "2", "--rounds", "2", "--threads", "1"]
+    assert run("benchmark", "step", *words, "--json") == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(found["images_per_second"]) == {"this project", "plain loop"}
+    for rates in found["images_per_second"].values():
+        assert 0 < rates["min"] <= rates["median"] <= rates["max"]
+
+
+def test_the_table_shows_both(capsys):
+    words = ["--backbone", "resnet10t", "--image-size", "32", "--batch-size", "2", "--rounds", "1", "--threads", "1"]
+    assert run("benchmark", "step", *words) == 0
+    said = capsys.readouterr().out
+    assert "this project" in said
+    assert "plain loop" in said
+
+
+def test_the_loader_is_timed_beside_the_bare_decode(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("smart_retail.training.benchmark.LOADER_FACES", 5)
+    assert run("benchmark", "loader", "--config", write_config(tmp_path), "--json") == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["images_per_second"]["bare decode"]["median"] > 0
+
+
+@pytest.mark.parametrize("words", [[], ["network"]])
+def test_something_to_measure_must_be_named(words, capsys):
+    assert run("benchmark", *words) == 2
+    assert "benchmark step, or smart-retail benchmark loader" in capsys.readouterr().err

@@ -1,0 +1,76 @@
+import cv2
+import pytest
+
+from tests.helpers.runs import run, write_config
+from tests.helpers.trees import write_fer2013, write_utkface
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    return tmp_path
+
+
+def sources(folder):
+    fer = write_fer2013(folder / "fer", 3, twins=2, broken=1)
+    utk = write_utkface(folder / "utk", 20, contradictory=3)
+    return {
+        "sources": [
+            {"class_path": "FER2013", "init_args": {"root": str(fer)}},
+            {"class_path": "UTKFace", "init_args": {"root": str(utk)}},
+        ],
+        "max_broken": 0.1,
+    }
+
+
+def rows(text, title):
+    """Cells of the lines of one table: by the data set, and by the second column too where that tells more."""
+    ends = [text.find(other, text.index(title) + 1) for other in ("Training labels", "Duplicates", "Left out", "Terms")]
+    table = text[text.index(title) : min(end for end in ends if end > 0)]
+    lines = [[cell.strip() for cell in line.strip("│┃ ").split("│")] for line in table.splitlines() if "│" in line]
+    return {line[0] if title == "Faces" else tuple(line[:2]): line for line in lines}
+
+
+def test_it_tells_what_is_there_and_what_was_left_out(here, capsys):
+    assert run("data", "--config", write_config(here, data=sources(here))) == 0
+    said = capsys.readouterr().out
+    faces = rows(said, "Faces")
+    assert faces["fer2013"][1:5] == ["56", "0", "0", "56"]
+    assert faces["utkface"][1:5] == ["29", "29", "29", "0"]
+    assert faces["all"][1] == "85"
+    left_out = rows(said, "Left out")
+    assert left_out["fer2013", "disgust is not a class"][2] == "2"
+    assert left_out["fer2013", "unreadable image"][2] == "1"
+    assert left_out["utkface", "malformed file name"][2] == "4"
+    assert left_out["fer2013", "training face: twin in val or test"][2] == "2"
+
+
+def test_it_counts_duplicates_contradictions_and_leaks(here, capsys):
+    assert run("data", "--config", write_config(here, data=sources(here))) == 0
+    duplicates = rows(capsys.readouterr().out, "Duplicates")
+    # groups, files, gender, age, emotion, leaks
+    assert duplicates["fer2013", "same pixels"][2:] == ["2", "4", "0", "0", "0", "2"]
+    assert duplicates["utkface", "same pixels"][2:] == ["3", "6", "0", "3", "0", "0"]
+
+
+def test_it_names_broken_files_terms_and_the_fingerprint(here, capsys):
+    assert run("data", "--config", write_config(here, data=sources(here))) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Training_700.jpg" in said
+    assert "UTKFace: non-commercial research only" in said
+    assert "fingerprint of the data:" in said
+
+
+def test_a_contact_sheet_shows_each_data_set(here):
+    config = write_config(here, data=sources(here))
+    assert run("data", "--config", config, "--sheet", "sheet.png") == 0
+    height, width = cv2.imread("sheet.png").shape[:2]
+    assert (height, width) == (2 * 6 * 96, 12 * 96)
+
+
+def test_a_sheet_of_another_ending_is_refused(here, capsys):
+    config = write_config(here)
+    assert run("data", "--config", config, "--sheet", "sheet.doc") == 2
+    assert "ends in .png or .jpg" in capsys.readouterr().err
+    assert not (here / "sheet.doc").exists()

@@ -1,0 +1,76 @@
+import pytest
+import torch
+
+from smart_retail.contract import Contract
+from smart_retail.errors import CheckpointError, ConfigError
+from smart_retail.models.network import FaceOutputs
+from smart_retail.training.module import FaceAttributeModule
+from tests.helpers.batches import face_batch
+
+
+def module(**settings):
+    torch.manual_seed(0)
+    return FaceAttributeModule(**{"backbone": "resnet10t", "image_size": 32, "dropout": 0.0} | settings)
+
+
+def test_the_forward_pass_is_the_networks():
+    ours = module().eval()
+    images = torch.randn(2, 3, 32, 32)
+    outputs = ours(images)
+    assert isinstance(outputs, FaceOutputs)
+    assert torch.equal(outputs.age, ours.net(images).age)
+
+
+def test_task_weights_left_out_are_1():
+    assert module(task_weights={"age": 0.5}).weights.current().tolist() == [1, 0.5, 1]
+
+
+def test_the_loss_is_the_weighted_sum_of_the_tasks():
+    loss, losses = module(task_weights={"gender": 2.0, "age": 0.5, "emotion": 0.0}).judge(face_batch(), "train")
+    assert loss.item() == pytest.approx((2 * losses["gender"] + 0.5 * losses["age"]).item())
+
+
+@pytest.mark.parametrize("settings", [{}, {"learn_task_weights": True}, {"age_head": "regression"}])
+def test_a_few_steps_lower_the_loss_of_a_batch(settings):
+    ours, batch = module(**settings), face_batch("xx.x", "x.xx", ".xxx")
+    optimizer = torch.optim.Adam(ours.parameters(), 1e-3)
+    losses = []
+    for _ in range(12):
+        optimizer.zero_grad()
+        loss, _ = ours.judge(batch, "train")
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_both_memory_layouts_give_the_same_loss():
+    losses = [module(channels_last=layout).judge(face_batch(), "train")[0].item() for layout in (True, False)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_a_checkpoint_tells_how_its_network_is_fed():
+    checkpoint = {}
+    module(image_size=48).on_save_checkpoint(checkpoint)
+    assert Contract.from_dict(checkpoint["contract"]).image_size == 48
+
+
+def test_the_weights_of_another_network_are_refused():
+    other = module(age_head="regression")
+    with pytest.raises(CheckpointError, match=r"net\.age\.(weight|bias) is"):
+        module().on_load_checkpoint({"state_dict": other.state_dict()})
+
+
+def test_hyper_parameters_are_plain():
+    for value in module().hparams.values():
+        assert isinstance(value, str | bool | int | float | dict)
+
+
+def test_metrics_are_no_part_of_a_checkpoint():
+    assert not any(name.startswith("metrics") for name in module().state_dict())
+
+
+@pytest.mark.parametrize("settings", [{"backbone": "nonsense"}, {"task_weights": {"race": 1.0}}])
+def test_settings_that_cannot_work_are_refused(settings):
+    with pytest.raises(ConfigError):
+        module(**settings)
