@@ -64,6 +64,7 @@ def write_model_file(checkpoint: str | Path, path: Path) -> None:
         "hyper_parameters": content["hyper_parameters"],
         "contract": content["contract"],
         "made_by": content.get("made_by", {}),
+        **({"qat": content["qat"]} if "qat" in content else {}),
     }
     with write_aside(path) as aside:
         torch.save(model, aside)

@@ -20,10 +20,13 @@ from smart_retail.deploy.manifest import CARD, DISTRIBUTION, OUTPUTS, PRECISIONS
 from smart_retail.deploy.measure import Feed, Judged, age_interval, drops, groups, judge
 from smart_retail.deploy.model_card import model_card
 from smart_retail.deploy.onnx import export_network
+from smart_retail.deploy.qat import quantise_qat
 from smart_retail.deploy.quantize import Int8Settings, quantise
 from smart_retail.deploy.session import feed, open_session
 from smart_retail.deploy.timing import device, time_in_turns
-from smart_retail.models.load import load_model, read_checkpoint
+from smart_retail.errors import CheckpointError
+from smart_retail.models.fake_quantise import convolutions
+from smart_retail.models.load import network_of, read_checkpoint
 from smart_retail.models.network import FaceNet
 from smart_retail.provenance import versions
 
@@ -78,7 +81,11 @@ def export_bundle(
         GateError: INT8 loses too much.
     """
     content = read_checkpoint(checkpoint)
-    network = load_model(checkpoint)
+    network, qat = network_of(content, str(checkpoint)), None
+    if convolutions(network):
+        if "reference" not in content.get("qat", {}):
+            raise CheckpointError(f"{checkpoint} lacks the float network that its INT8 is judged against")
+        network, qat = network_of(content["qat"]["reference"], str(checkpoint)), network
     index = read_index(data or training_config(content, str(checkpoint)))
     made_by = dict(content.get("made_by") or {})
     trained_on, found = made_by.get("data_fingerprint"), index.fingerprint()
@@ -95,13 +102,27 @@ def export_bundle(
     for split in ("val", "test"):
         parts[split] = parts[split].sample(settings.limit_eval, settings.seed)
     with write_bundle(folder) as aside:
-        return fill_bundle(aside, network, parts, settings, made_by)
+        return fill_bundle(aside, network, parts, settings, made_by, qat)
 
 
 def fill_bundle(
-    folder: Path, network: FaceNet, parts: Mapping[str, FaceCrops], settings: ExportSettings, made_by: dict[str, Any]
+    folder: Path,
+    network: FaceNet,
+    parts: Mapping[str, FaceCrops],
+    settings: ExportSettings,
+    made_by: dict[str, Any],
+    qat: FaceNet | None = None,
 ) -> Manifest:
-    """Write all files of a bundle into a folder; see ``export_bundle``."""
+    """Write all files of a bundle into a folder; see ``export_bundle``.
+
+    Args:
+        folder: empty.
+        network: in float.
+        parts: faces by split.
+        settings: what and how.
+        made_by: provenance for the manifest.
+        qat: the same after quantisation-aware training; None for post-training quantisation.
+    """
     contract = network.contract
     paths = {p: folder / name for p, name in PRECISIONS.items() if p == "fp32" or settings.precision == "int8"}
     parity = export_network(
@@ -114,7 +135,7 @@ def fill_bundle(
     )
     variants: dict[str, Any] = {"fp32": {"parity": parity}}
     if "int8" in paths:
-        variants["int8"] = quantise(paths["fp32"], paths["int8"], parts["train"], settings.int8, settings.seed)
+        variants["int8"] = _int8(paths, parts["train"], settings, qat)
     networks: dict[str, Feed] = {}
     for precision, path in paths.items():
         variants[precision]["bytes"] = path.stat().st_size
@@ -145,6 +166,14 @@ def fill_bundle(
     return manifest
 
 
+def _int8(paths: Mapping[str, Path], faces: FaceCrops, settings: ExportSettings, qat: FaceNet | None) -> dict[str, Any]:
+    if qat is None:
+        return quantise(paths["fp32"], paths["int8"], faces, settings.int8, settings.seed)
+    count = settings.int8.calibration_faces
+    shape = {"source": settings.input, "form": settings.outputs, "ages": settings.age_distribution}
+    return quantise_qat(qat, paths["int8"], faces.sample(count, settings.seed).first(count), settings.int8, shape)
+
+
 def _metrics(judged: dict[str, Judged]) -> dict[str, Any]:
     found: dict[str, Any] = {name: j.summary() for name, j in judged.items()}
     if "int8" in judged:
@@ -160,5 +189,5 @@ def _latency(networks: dict[str, Feed], crop: np.ndarray) -> dict[str, Any]:
 
 def drawn_faces(size: int, count: int = 4) -> np.ndarray:
     """Return (N, S, S, 3) uint8 RGB drawings of nobody."""
-    specs = [FaceSpec(i % 2, 15.0 + 20 * i, i % 6) for i in range(count)]
+    specs = [FaceSpec(i % 2, 15.0 + 20 * (i % 4), i % 6) for i in range(count)]
     return np.stack([draw_face(spec, np.random.default_rng(i), size) for i, spec in enumerate(specs)])

@@ -45,7 +45,7 @@ class Judged:
     def loss(self, task: str) -> np.ndarray:
         """Return (N,) what counts against the network: points for classes, years for the age."""
         if task == "age":
-            return np.abs(self.age)
+            return np.asarray(np.abs(self.age))
         right = self.gender if task == "gender" else self.emotion
         return np.asarray(100 * (1 - right))
 

@@ -27,7 +27,7 @@ class FakeQuantConv2d(nn.Conv2d):
 
     Attributes:
         input_range: (2,) lowest and highest input.
-        enabled: rounds at all.
+        enabled: rounds while training, too.
         observing: the range follows the inputs while training.
         bits: of the weights.
     """
@@ -42,9 +42,11 @@ class FakeQuantConv2d(nn.Conv2d):
         if self.training and self.observing:
             low, high = images.detach().aminmax()
             self.input_range.lerp_(torch.stack([low, high]).float(), MOMENTUM)
-        if not self.enabled:
-            return self._conv_forward(images, self.weight, self.bias)
-        return self._conv_forward(self._round_input(images), self._round_weight(), self.bias)
+        # Validation rounds in every phase: it is INT8 that is chosen.
+        if self.training and not self.enabled:
+            return super().forward(images)
+        rounded: Tensor = self._conv_forward(self._round_input(images), self._round_weight(), self.bias)  # type: ignore[no-untyped-call]
+        return rounded
 
     def _round_input(self, images: Tensor) -> Tensor:
         low, high = self.input_range[0].clamp(max=0), self.input_range[1].clamp(min=0)
@@ -109,5 +111,5 @@ def to_float(network: FaceNet) -> FaceNet:
     """Turn the rounding convolutions back into plain ones with the same weights, in place."""
     for module in convolutions(network).values():
         del module._buffers[RANGE]
-        module.__class__ = nn.Conv2d
+        module.__class__ = nn.Conv2d  # type: ignore[assignment]
     return network

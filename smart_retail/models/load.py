@@ -48,7 +48,11 @@ def load_model(path: str | Path) -> FaceNet:
     Raises:
         CheckpointError: the file is missing, damaged, or no model of this project.
     """
-    content = read_checkpoint(path)
+    return network_of(read_checkpoint(path), str(path))
+
+
+def network_of(content: Mapping[str, Any], path: str) -> FaceNet:
+    """Like ``load_model``, of what was read from ``path``."""
     settings = content.get("hyper_parameters")
     if settings is None or "contract" not in content or not {"state_dict", "model_state_dict"} & set(content):
         raise CheckpointError(f"{path} is no model of smart_retail: it has {', '.join(list(content)[:5])}")
@@ -61,7 +65,7 @@ def load_model(path: str | Path) -> FaceNet:
         raise CheckpointError(f"{path}: its settings do not describe a network ({error})") from error
     if is_fake_quantised(weights):
         network = fake_quantise(fuse(network))
-    check_weights(weights, network.state_dict(), str(path))
+    check_weights(weights, network.state_dict(), path)
     network.load_state_dict(weights)
     network.contract = Contract.from_dict(content["contract"])
     return network.eval()

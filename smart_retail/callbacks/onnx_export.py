@@ -1,0 +1,39 @@
+"""The bundle of the best checkpoint, after the training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+
+from smart_retail.deploy.export import ExportSettings, export_bundle
+from smart_retail.deploy.model_card import summary
+from smart_retail.errors import GateError
+
+
+class ONNXExport(pl.Callback):
+    """Does after ``fit`` what ``smart-retail export`` does."""
+
+    def __init__(self, output: str | None = None, settings: ExportSettings | None = None) -> None:
+        """Set where the bundle goes.
+
+        Args:
+            output: folder; None for ``bundle`` in the run's folder.
+            settings: what the bundle holds and how it is checked.
+        """
+        self.output, self.settings = output, settings or ExportSettings()
+
+    @rank_zero_only
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the bundle; a failed gate is said, the training is not lost for it."""
+        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+        if not best or not trainer.log_dir:
+            return
+        folder = Path(self.output) if self.output else Path(trainer.log_dir) / "bundle"
+        try:
+            manifest = export_bundle(best, folder, self.settings)
+        except GateError as error:
+            rank_zero_info(f"no bundle: {error}")
+            return
+        rank_zero_info(f"{summary(manifest)}\nbundle: {folder}")

@@ -1,0 +1,94 @@
+"""Quantisation-aware training as a callback for any config of ``fit``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+
+from smart_retail.data.datamodule import FaceDataModule
+from smart_retail.deploy.faces import FaceCrops
+from smart_retail.deploy.qat import prepare_qat
+from smart_retail.deploy.quantize import Int8Settings
+from smart_retail.errors import ConfigError
+from smart_retail.models.fake_quantise import convolutions
+from smart_retail.models.load import load_model, read_checkpoint
+from smart_retail.training.module import FaceAttributeModule
+
+SAME = ("backbone", "age_head", "age_sigma")
+
+
+class QuantisationAware(pl.Callback):
+    """Fine-tunes a trained network while its convolutions round as their integer kernels will.
+
+    The network is reparameterised and equalised, then trained in three phases: in float, rounding with
+    ranges that follow the activations, rounding with frozen ranges. Validation always rounds, so the
+    best checkpoint is the best INT8 network; ``smart-retail export`` takes it like any other. Stopped
+    runs go on with ``--ckpt_path last``.
+    """
+
+    def __init__(
+        self, checkpoint: str, start: float = 0.1, freeze: float = 0.67, settings: Int8Settings | None = None
+    ) -> None:
+        """Set what to start from and when the phases change.
+
+        Args:
+            checkpoint: trained float network: a checkpoint of ``fit`` or ``model.pth``.
+            start: share of the steps after which training rounds.
+            freeze: share of the steps after which the ranges stay.
+            settings: ranges, equalisation and weight bits to start from.
+        """
+        if not 0 <= start <= freeze <= 1:
+            raise ConfigError(f"QAT: start {start} and freeze {freeze} must be shares, the first the smaller")
+        self.checkpoint, self.start, self.freeze = checkpoint, start, freeze
+        self.settings = settings or Int8Settings()
+        self.reference: dict[str, Any] = {}
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Replace the network before the optimiser, the average and a resumed state see it.
+
+        Raises:
+            ConfigError: the config's network is another one, or there are no faces.
+        """
+        if stage != "fit" or not isinstance(pl_module, FaceAttributeModule) or convolutions(pl_module):
+            return
+        data = getattr(trainer, "datamodule", None)
+        if not isinstance(data, FaceDataModule):
+            raise ConfigError("QAT needs a FaceDataModule: it calibrates on training faces")
+        content = read_checkpoint(self.checkpoint)
+        network = load_model(self.checkpoint)
+        theirs, ours = content["hyper_parameters"], dict(pl_module.hparams)
+        if odd := [f"{k} {ours.get(k)!r} (trained: {theirs.get(k)!r})" for k in SAME if ours.get(k) != theirs.get(k)]:
+            raise ConfigError(f"QAT: the config describes another network than {self.checkpoint}: {', '.join(odd)}")
+        network.contract = pl_module.contract
+        self.reference = {
+            "model_state_dict": network.state_dict(),
+            "hyper_parameters": theirs,
+            "contract": pl_module.contract.to_dict(),
+        }
+        faces = FaceCrops(data.index.part("train").reset_index(drop=True), pl_module.contract)
+        crops = faces.sample(self.settings.calibration_faces).first(self.settings.calibration_faces)
+        pl_module.net = prepare_qat(network, crops, self.settings).train()
+        pl_module.net.to(memory_format=pl_module.layout)  # type: ignore[call-overload]
+        rank_zero_info(f"QAT: {len(convolutions(pl_module))} convolutions round as INT8")
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Enter the phase of this step; a resumed run finds its phase by the same count."""
+        done = trainer.global_step / max(1, int(trainer.estimated_stepping_batches))
+        for conv in convolutions(pl_module).values():
+            conv.enabled = done >= self.start
+            conv.observing = done < self.freeze
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep the float network too: INT8 is judged against it."""
+        weights = {
+            name: tensor.detach().to("cpu", torch.float32)
+            for name, tensor in self.reference["model_state_dict"].items()
+        }
+        checkpoint["qat"] = {"reference": self.reference | {"model_state_dict": weights}}
