@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 import yaml
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from smart_retail.data.cache import write_aside
@@ -45,7 +46,8 @@ class ModelFile(pl.Callback):
     @rank_zero_only
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write ``model.pth`` from the best checkpoint."""
-        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+        saved = [c.best_model_path for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
+        best = next(iter(saved), "")
         if best and trainer.log_dir:
             path = Path(trainer.log_dir) / "model.pth"
             write_model_file(best, path)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
+from smart_retail.callbacks.best_checkpoint import BestCheckpoint
 from smart_retail.callbacks.ema import EMA
 from smart_retail.callbacks.last_checkpoint import LastCheckpoint
 from smart_retail.callbacks.model_file import ModelFile
@@ -79,9 +80,7 @@ class FaceCLI(LightningCLI):
         fit = self.subcommand == "fit"
         extra = [
             ModelFile(self.config_dump_of_run()),
-            ModelCheckpoint(
-                filename="best", monitor="val/score", mode="max", save_top_k=1, enable_version_counter=False
-            ),
+            BestCheckpoint(),
             Throughput(),
             LearningRateMonitor("step"),
         ]

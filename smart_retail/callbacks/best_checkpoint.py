@@ -1,0 +1,28 @@
+"""The checkpoint with the highest ``val/score``."""
+
+from __future__ import annotations
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from smart_retail.data.datamodule import FaceDataModule
+from smart_retail.data.sampler import size_at
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps ``best.ckpt``, chosen among the epochs that were trained at the final image size.
+
+    Scores at smaller sizes are those of another task: such a network would be shipped at a size that
+    it has never seen.
+    """
+
+    def __init__(self) -> None:
+        """Choose by ``val/score``."""
+        super().__init__(filename="best", monitor="val/score", mode="max", save_top_k=1, enable_version_counter=False)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save if the score is the best so far, at the final size."""
+        data = getattr(trainer, "datamodule", None)
+        growing = isinstance(data, FaceDataModule) and size_at(data.sizes, trainer.current_epoch) != data.image_size
+        if not growing:
+            super().on_validation_end(trainer, pl_module)
