@@ -1,10 +1,15 @@
 """The defects of the three real data sets, as they are known; needs $SMART_RETAIL_DATA."""
 
+import hashlib
+
+import pandas as pd
 import pytest
 
+from smart_retail.data.images import read_image
 from smart_retail.data.index import SplitSettings, build_index
 from smart_retail.data.sources.all_age_faces import AllAgeFaces
-from smart_retail.data.sources.fer2013 import FER2013
+from smart_retail.data.sources.base import find_root
+from smart_retail.data.sources.fer2013 import FER2013, HANDLE
 from smart_retail.data.sources.utkface import UTKFace
 from smart_retail.data.splits import contradictions
 
@@ -46,19 +51,33 @@ def test_all_age_faces_has_its_known_duplicates(index):
     assert (groups, files, wrong["age"]) == (158, 324, 135)
 
 
-def test_fer2013_has_its_known_duplicates(index):
-    # 1,272 groups of 2,803 files with disgust and the flat images, which are left out here.
-    groups, files, wrong = exact(part(index, "fer2013"))
-    assert groups == pytest.approx(1272, abs=60)
-    assert files == pytest.approx(2803, abs=130)
-    assert wrong["emotion"] <= 47
+@pytest.fixture(scope="module")
+def whole_fer2013():
+    """Every file with its pixels' digest: the known counts include disgust and the flat images."""
+    root = find_root(None, HANDLE, "fer2013")
+    files = pd.DataFrame({"path": sorted(map(str, root.glob("*/*/*.jpg")))})
+    files["digest"] = [hashlib.blake2b(read_image(path).tobytes()).digest() for path in files["path"]]
+    files["training"] = files["path"].str.contains("/Training_")
+    files["emotion"] = files["path"].str.split("/").str[-2]
+    return files
 
 
-def test_fer2013_leaks(index):
+def test_fer2013_has_its_known_duplicates(whole_fer2013):
+    groups = whole_fer2013.groupby("digest")
+    twins = whole_fer2013[groups["path"].transform("size") > 1].groupby("digest")
+    assert (twins.ngroups, twins["path"].size().sum(), (twins["emotion"].nunique() > 1).sum()) == (1272, 2803, 47)
+
+
+def test_fer2013_leaks(whole_fer2013):
+    training = whole_fer2013.loc[whole_fer2013["training"], "digest"]
+    assert (~whole_fer2013["training"] & whole_fer2013["digest"].isin(training)).sum() == 280
+
+
+def test_of_fer2013s_six_classes_the_listing_knows_twins_and_leaks(index):
     faces = part(index, "fer2013")
     training = faces.loc[faces["official"] == "train", "exact"]
     leaks = (faces["official"].isin(["val", "test"]) & faces["exact"].isin(training)).sum()
-    assert leaks == pytest.approx(280, abs=10)
+    assert (exact(faces)[1], leaks) == (2665, 264)
 
 
 def test_fer2013_has_13_flat_images(index):

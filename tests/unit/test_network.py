@@ -47,7 +47,7 @@ def test_a_network_knows_its_contract():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"backbone": "mobileon_s2"}, r"no backbone 'mobileon_s2'; near it: mobileone_s0"),
+        ({"backbone": "mobileon_s2"}, r"no backbone 'mobileon_s2'; near it: mobileone_s2"),
         ({"backbone": "qqq"}, r"see timm\.list_models"),
         ({"dropout": 1.0}, "dropout 1.0 is outside 0 to 1"),
         ({"age": "classes"}, "age_head 'classes' is none of distribution, regression"),
