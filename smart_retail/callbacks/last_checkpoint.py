@@ -75,6 +75,8 @@ class LastCheckpoint(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save when it is time, and when something asks the run to stop."""
+        if trainer.is_last_batch and _validates(trainer) and not trainer.received_sigterm:
+            return  # saved after the validation: resumed from here, the run would go on without it
         self.stopped = trainer.should_stop
         due = time.monotonic() - self.saved_at > self.seconds or trainer.received_sigterm
         # A run that ends at max_steps, in the middle of an epoch, has no validation after which to save.
@@ -89,6 +91,8 @@ class LastCheckpoint(Checkpoint):
         """Save after the validation that ends an epoch."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking and not self.stopped:
             self.save(trainer)
+            if self.interrupted:
+                raise KeyboardInterrupt
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Give Ctrl-C back."""
@@ -110,3 +114,9 @@ class LastCheckpoint(Checkpoint):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take them up again, at the start of training."""
         self.random_state = state_dict["random_state"].cpu()
+
+
+def _validates(trainer: pl.Trainer) -> bool:
+    """Whether the running epoch ends with a validation."""
+    every = trainer.check_val_every_n_epoch
+    return trainer.enable_validation and every is not None and (trainer.current_epoch + 1) % every == 0
