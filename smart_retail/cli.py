@@ -49,6 +49,9 @@ def main(args: list[str] | None = None) -> int:
     except ArgumentError as error:
         print(f"error: {error}\nsmart-retail {args[0]} --help lists the settings", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return INTERRUPTED
     except SystemExit as end:
@@ -56,6 +59,11 @@ def main(args: list[str] | None = None) -> int:
         if isinstance(end.__context__, KeyboardInterrupt):
             return INTERRUPTED
         raise
+    except Exception as error:
+        if type(error).__name__ != "MisconfigurationException":  # Lightning's own word for a setting
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 def _message(error: SmartRetailError) -> str:

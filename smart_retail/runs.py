@@ -22,8 +22,12 @@ def find_checkpoint(wanted: str, run: str, logs: Path = LOGS) -> Path:
         CheckpointError: there is no such file.
     """
     if wanted in ("last", "best"):
-        found = sorted((logs / run).glob(f"version_*/checkpoints/{wanted}.ckpt"), key=lambda p: p.stat().st_mtime)
-        if not found:
+        versions = sorted((logs / run).glob("version_*"), key=lambda p: int("0" + p.name.removeprefix("version_")))
+        found = [p / "checkpoints" / f"{wanted}.ckpt" for p in versions]
+        if found and not found[-1].is_file() and any(p.is_file() for p in found):
+            older = next(p for p in reversed(found) if p.is_file())
+            raise CheckpointError(f"--ckpt_path {wanted}: {found[-1]} was never written; the run before has {older}")
+        if not found or not found[-1].is_file():
             raise CheckpointError(
                 f"--ckpt_path {wanted}: no {logs / run}/version_*/checkpoints/{wanted}.ckpt; "
                 "start the run without --ckpt_path first, or name a file"

@@ -7,6 +7,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.sampler import size_at
+from smart_retail.errors import ConfigError
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -18,7 +19,28 @@ class BestCheckpoint(ModelCheckpoint):
 
     def __init__(self) -> None:
         """Choose by ``val/score``."""
-        super().__init__(filename="best", monitor="val/score", mode="max", save_top_k=1, enable_version_counter=False)
+        super().__init__(
+            filename="best",
+            monitor="val/score",
+            mode="max",
+            save_top_k=1,
+            enable_version_counter=False,
+            # With the validation, before last.ckpt, which then knows the best score so far.
+            save_on_train_epoch_end=False,
+        )
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse a run that would end before the final size.
+
+        Raises:
+            ConfigError: ``progressive`` reaches beyond ``max_epochs``.
+        """
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(data, FaceDataModule) and 0 < (trainer.max_epochs or 0) <= max(data.sizes):
+            raise ConfigError(
+                f"data.progressive {data.sizes} has its last size from epoch {max(data.sizes)}, but "
+                f"trainer.max_epochs is {trainer.max_epochs}: the network would never see it"
+            )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save if the score is the best so far, at the final size."""

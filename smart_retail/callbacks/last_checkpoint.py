@@ -75,24 +75,33 @@ class LastCheckpoint(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save when it is time, and when something asks the run to stop."""
-        if trainer.is_last_batch and _validates(trainer) and not trainer.received_sigterm:
+        last = trainer.is_last_batch
+        if last and _validates(trainer) and not trainer.received_sigterm:
             return  # saved after the validation: resumed from here, the run would go on without it
+        if (batch_idx + 1) % trainer.accumulate_grad_batches and not last and not trainer.should_stop:
+            return  # gradients gathered so far are in no checkpoint
         self.stopped = trainer.should_stop
         due = time.monotonic() - self.saved_at > self.seconds or trainer.received_sigterm
         # A run that ends at max_steps, in the middle of an epoch, has no validation after which to save.
-        due = due or trainer.global_step == trainer.max_steps
+        due = due or trainer.global_step == trainer.max_steps or last
         # Every rank must come to the same decision: saving is collective.
         if trainer.strategy.reduce_boolean_decision(due or self.stopped or self.interrupted, all=False):
             self.save(trainer)
-        if self.interrupted:
+        if trainer.strategy.reduce_boolean_decision(self.interrupted, all=False):
             raise KeyboardInterrupt
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save after the validation that ends an epoch."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking and not self.stopped:
             self.save(trainer)
-            if self.interrupted:
+            if trainer.strategy.reduce_boolean_decision(self.interrupted, all=False):
                 raise KeyboardInterrupt
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Forget the time that earlier calls took: ``trainer.max_time`` is a budget for each call."""
+        checkpoint.get("callbacks", {}).pop("Timer", None)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Give Ctrl-C back."""

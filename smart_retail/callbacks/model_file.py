@@ -52,6 +52,8 @@ class ModelFile(pl.Callback):
             path = Path(trainer.log_dir) / "model.pth"
             write_model_file(best, path)
             rank_zero_info(f"best network: {path}")
+        elif trainer.log_dir and not getattr(trainer, "fast_dev_run", False):
+            rank_zero_info("no model.pth: no validation at the final image size has been finished")
 
 
 def write_model_file(checkpoint: str | Path, path: Path) -> None:

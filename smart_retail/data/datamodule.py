@@ -77,8 +77,16 @@ class FaceDataModule(pl.LightningDataModule):
         for name, size in [("image_size", image_size), *(("progressive", s) for s in self.sizes.values())]:
             if size < 32:
                 raise ConfigError(f"data.{name} {size} is too small: backbones shrink images 32 times")
-        if min(batch_size, eval_batch_size) < 1:
-            raise ConfigError("data.batch_size and data.eval_batch_size must be 1 or more")
+        positive = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "epoch_size": epoch_size}
+        for name, value in (positive | {"limit_train": limit_train, "limit_eval": limit_eval}).items():
+            if value is not None and value < 1:
+                raise ConfigError(f"data.{name} {value} must be 1 or more")
+        if self.workers < 0 or seed < 0:
+            raise ConfigError(f"data.workers {self.workers} and data.seed {seed} must not be negative")
+        if not 0 <= balance <= 1 or not 0 <= age_balance <= 1:
+            raise ConfigError(f"data.balance {balance} and data.age_balance {age_balance} must be in 0 to 1")
+        if self.sizes[max(self.sizes)] != image_size:
+            raise ConfigError(f"data.progressive {progressive} must end with data.image_size {image_size}")
         self._index: FaceIndex | None = None
         self._parts: dict[str, FaceDataset] = {}
         self._position = (0, 0)

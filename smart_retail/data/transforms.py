@@ -51,6 +51,10 @@ class Augmentation:
         """Check the ranges."""
         if not 0 <= self.strength <= 2:
             raise ConfigError(f"augmentation strength {self.strength} is outside 0 to 2")
+        for name in ("zoom", "shift", "grey", "degrade", "light", "occlude"):
+            limit = 0.45 if name in ("zoom", "shift") else 1.0
+            if not 0 <= getattr(self, name) <= limit:
+                raise ConfigError(f"augmentation {name} {getattr(self, name)} is outside 0 to {limit}")
 
 
 class TrainTransform:

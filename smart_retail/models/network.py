@@ -82,7 +82,15 @@ class FaceNet(nn.Module):
         if not timm.is_model(backbone):
             near = ", ".join(get_close_matches(backbone, timm.list_models())) or "nothing (see timm.list_models())"
             raise ConfigError(f"timm has no backbone {backbone!r}; near it: {near}")
-        self.backbone = timm.create_model(backbone, pretrained=pretrained, num_classes=0)
+        try:
+            self.backbone = timm.create_model(backbone, pretrained=pretrained, num_classes=0)
+        except Exception as error:  # a download lets through whatever its HTTP stack raises
+            if not pretrained:
+                raise
+            raise ConfigError(
+                f"cannot get pretrained weights for {backbone} ({type(error).__name__}); without a network "
+                "connection put them into timm's cache, or set pretrained to false"
+            ) from error
         if identity_start and not pretrained:
             identity_init(self.backbone)
         decimate_pointwise(self.backbone)

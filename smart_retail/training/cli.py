@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
@@ -21,7 +22,7 @@ from smart_retail.callbacks.model_file import ModelFile
 from smart_retail.callbacks.throughput import Throughput
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.summary import print_summary, write_contact_sheet
-from smart_retail.errors import CheckpointError
+from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.load import read_checkpoint
 from smart_retail.runs import LOGS, find_checkpoint, keep_metrics, version_of
 from smart_retail.training.module import FaceAttributeModule
@@ -38,7 +39,8 @@ from smart_retail.data.sources.utkface import UTKFace  # noqa: F401, isort: skip
 # With exit_on_error a typo would print the whole usage; cli.main prints one line instead.
 TERMINATED = 128 + 15
 """Exit code after SIGTERM, as shells count."""
-PARSER: dict[str, Any] = {"default_config_files": ["configs/base.yaml"], "exit_on_error": False}
+BASE = Path(__file__).parents[2] / "configs" / "base.yaml"  # of the checkout; an installed package has none
+PARSER: dict[str, Any] = {"default_config_files": [str(BASE), "configs/base.yaml"], "exit_on_error": False}
 
 
 class FaceCLI(LightningCLI):
@@ -61,6 +63,10 @@ class FaceCLI(LightningCLI):
         super().parse_arguments(parser, args)
         config = self.config.get(self.config.get("subcommand"), self.config)
         self.checkpoint = None
+        if self.config.get("subcommand") in ("validate", "test") and not config.get("ckpt_path"):
+            raise CheckpointError("nothing to measure: give --ckpt_path best, or the path of a checkpoint")
+        if (config.get("threads") or 1) < 1:
+            raise ConfigError(f"--threads {config.threads} must be 1 or more")
         if config.get("ckpt_path"):
             self.checkpoint = find_checkpoint(str(config.ckpt_path), config.run)
             config.ckpt_path = str(self.checkpoint)
@@ -70,6 +76,11 @@ class FaceCLI(LightningCLI):
                     f"--ckpt_path {self.checkpoint}: no checkpoint of a training; they lie in <run>/checkpoints"
                 )
             _tell_overridden(config.model, content.get("hyper_parameters", {}))
+
+    def before_instantiate_classes(self) -> None:
+        """Do not fetch pretrained weights that a checkpoint's would replace."""
+        if self.checkpoint is not None:
+            self._get(self.config, "model")["pretrained"] = False
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add loggers (a resumed run goes on in its folder) and callbacks."""
@@ -82,16 +93,17 @@ class FaceCLI(LightningCLI):
             ModelFile(self.config_dump_of_run()),
             BestCheckpoint(),
             Throughput(),
-            LearningRateMonitor("step"),
         ]
         trainer_config = self._get(self.config_init, "trainer")
+        if trainer_config.get("logger") is not False:
+            extra.append(LearningRateMonitor("step"))
         if not fit:
             kwargs.setdefault("logger", False)
             self.save_config_callback = None  # it would write into the working directory
         elif trainer_config.get("logger") in (None, True):
             version = version_of(self.checkpoint, run) if self.checkpoint else None
             if version:
-                keep_metrics(LOGS / run / version)
+                rank_zero_only(keep_metrics)(LOGS / run / version)
             board = TensorBoardLogger(str(LOGS), name=run, version=version, default_hp_metric=False)
             table = CSVLogger(str(LOGS), name=run, version=board.version, flush_logs_every_n_steps=50)
             kwargs.setdefault("logger", [board, table])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -15,22 +16,29 @@ from smart_retail.labels import TASKS
 from smart_retail.models.network import FaceNet, RawOutputs
 
 
-def masked_mean(losses: Tensor, mask: Tensor) -> Tensor:
+def masked_mean(losses: Tensor, mask: Tensor, *, over_ranks: bool = True) -> Tensor:
     """Average (B,) losses over the True entries of a (B,) mask.
 
-    Without any the result is zero and still connected to every parameter, as DDP needs it. Under
-    DDP the mean is over the labels of all ranks: gradients are averaged there, so each rank's sum is
-    divided by the mean count.
+    Without any the result is zero and still connected to every parameter, as DDP needs it.
+
+    Args:
+        losses: (B,).
+        mask: (B,) bool.
+        over_ranks: under DDP, average over the labels of all ranks: gradients are averaged there, so
+            each rank's sum is divided by the mean count. Collective: only where every rank has as
+            many batches, as in training; an evaluation's ranks may not.
     """
-    total = torch.where(mask, losses, losses * 0).sum()
+    total = torch.where(mask, losses, torch.zeros_like(losses)).sum()
     count = mask.sum().to(losses.dtype)
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+    if over_ranks and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
         dist.all_reduce(count)
         count = count / dist.get_world_size()
     return total / count.clamp(min=1e-6) if count > 0 else total
 
 
-def task_losses(network: FaceNet, raw: RawOutputs, batch: FaceBatch, label_smoothing: float) -> dict[str, Tensor]:
+def task_losses(
+    network: FaceNet, raw: RawOutputs, batch: FaceBatch, label_smoothing: float, *, over_ranks: bool = True
+) -> dict[str, Tensor]:
     """Return the scalar loss of each task.
 
     Labels are not smoothed for age: uniform mass on far years would pull the expectation.
@@ -40,45 +48,53 @@ def task_losses(network: FaceNet, raw: RawOutputs, batch: FaceBatch, label_smoot
         raw: outputs of ``network.raw`` for the batch.
         batch: labels and masks.
         label_smoothing: share of the target spread over all classes, for gender and emotion.
+        over_ranks: see ``masked_mean``.
     """
-    smooth = {"reduction": "none", "label_smoothing": label_smoothing}
-    return {
-        "gender": masked_mean(F.cross_entropy(raw.gender, batch.gender, **smooth), batch.gender_mask),  # type: ignore[arg-type]
-        "age": masked_mean(network.age.loss(raw.age, batch.age), batch.age_mask),
-        "emotion": masked_mean(F.cross_entropy(raw.emotion, batch.emotion, **smooth), batch.emotion_mask),  # type: ignore[arg-type]
+    smooth: dict[str, Any] = {"reduction": "none", "label_smoothing": label_smoothing}
+    faces = {
+        "gender": F.cross_entropy(raw.gender, batch.gender, **smooth),
+        "age": network.age.loss(raw.age, batch.age),
+        "emotion": F.cross_entropy(raw.emotion, batch.emotion, **smooth),
     }
+    return {t: masked_mean(v, getattr(batch, f"{t}_mask"), over_ranks=over_ranks) for t, v in faces.items()}
 
 
 class TaskWeights(nn.Module):
     """The weighted sum of the task losses, with fixed or learnt weights.
 
     Learnt weights are those of Kendall et al. 2018 (arXiv:1705.07115): a loss L enters as
-    ``exp(-s) L + s / 2`` with one parameter s for each task.
+    ``exp(-s) L + s / 2`` with one parameter s for each task, in the batches that have labels for it. A
+    task of weight zero is left out, learnt or not.
     """
 
     def __init__(self, weights: Mapping[str, float], *, learnt: bool) -> None:
         """Set the (initial) weight of each task.
 
         Raises:
-            ConfigError: a weight is missing, unknown, negative, or zero though learnt.
+            ConfigError: a weight is missing, unknown or negative, or all are zero.
         """
         super().__init__()
         if set(weights) != set(TASKS):
             raise ConfigError(f"task_weights {dict(weights)} must name {', '.join(TASKS)}")
         values = torch.tensor([float(weights[task]) for task in TASKS])
-        if (values < 0).any() or (values.sum() == 0) or (learnt and (values == 0).any()):
-            raise ConfigError(f"task_weights {dict(weights)} must be positive (or zero for a fixed one)")
+        if (values < 0).any() or values.sum() == 0:
+            raise ConfigError(f"task_weights {dict(weights)} must not be negative, nor all zero")
         self.learnt = learnt
+        self.register_buffer("fixed", values, persistent=False)
         if learnt:
-            self.log_variance = nn.Parameter(-values.log())
-        else:
-            self.register_buffer("fixed", values, persistent=False)
+            self.log_variance = nn.Parameter(-torch.where(values > 0, values, 1.0).log())
 
     def current(self) -> Tensor:
         """Return the (3,) weights, in the order of ``TASKS``."""
-        return torch.exp(-self.log_variance) if self.learnt else self.get_buffer("fixed")
+        fixed = self.get_buffer("fixed")
+        return torch.exp(-self.log_variance) * (fixed > 0) if self.learnt else fixed
 
     def forward(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Return the total loss."""
-        total = (self.current() * torch.stack([losses[task] for task in TASKS])).sum()
-        return total + self.log_variance.sum() / 2 if self.learnt else total
+        stacked = torch.stack([losses[task] for task in TASKS])
+        total = (self.current() * stacked).sum()
+        if not self.learnt:
+            return total
+        # A loss of exactly zero is that of no label: without one nothing holds the weight back.
+        present = (stacked.detach() > 0) & (self.get_buffer("fixed") > 0)
+        return total + (self.log_variance * present).sum() / 2

@@ -15,6 +15,8 @@ from smart_retail.models.network import FaceOutputs
 
 CUMULATIVE_YEARS = 5.0
 OVERALL = "overall"
+PREFIX = "of_"
+"""A ModuleDict refuses keys that are attributes of a module, as a data set called ``train``."""
 
 
 class CumulativeScore(MeanMetric):
@@ -52,14 +54,15 @@ class FaceMetrics(nn.Module):
         self.datasets = list(datasets)
         # A single data set is the overall figure: said once.
         groups = [OVERALL, *(self.datasets if len(self.datasets) > 1 else [])]
-        self.groups = nn.ModuleDict({group: _group_metrics() for group in groups})
+        self.groups = nn.ModuleDict({PREFIX + group: _group_metrics() for group in groups})
         self.losses = nn.ModuleDict({task: MeanMetric() for task in TASKS})
 
     def update(self, outputs: FaceOutputs, batch: FaceBatch, losses: dict[str, Tensor]) -> None:
         """Add one batch with the mean loss of each task."""
         predictions = {"gender": outputs.gender, "age": outputs.age.squeeze(1), "emotion": outputs.emotion}
-        for group, metrics in self.groups.items():
+        for key, metrics in self.groups.items():
             assert isinstance(metrics, nn.ModuleDict)
+            group = key.removeprefix(PREFIX)
             inside = (
                 torch.ones_like(batch.gender_mask) if group == OVERALL else batch.dataset == self.datasets.index(group)
             )
@@ -76,8 +79,9 @@ class FaceMetrics(nn.Module):
     def compute(self) -> dict[str, Tensor]:
         """Return ``loss_gender``, ``gender_acc``, ``<data set>/gender_acc``, ... where there are labels."""
         values = {}
-        for group, metrics in self.groups.items():
+        for key, metrics in self.groups.items():
             assert isinstance(metrics, nn.ModuleDict)
+            group = key.removeprefix(PREFIX)
             prefix = "" if group == OVERALL else f"{group}/"
             for task in TASKS:
                 # Synchronised over the ranks, so that every rank logs the same keys.
@@ -120,13 +124,14 @@ def _add(metric: nn.Module, predictions: Tensor, labels: Tensor) -> None:
         metric.update(predictions, labels)
 
 
-def score(values: dict[str, Tensor]) -> Tensor | None:
-    """Return one number to choose a checkpoint by: the mean over the tasks that were measured.
+def score(values: dict[str, Tensor], tasks: Sequence[str] = TASKS) -> Tensor | None:
+    """Return one number to choose a checkpoint by: the mean over those of ``tasks`` that were measured.
 
     Gender and emotion enter with their accuracy, age with ``1 - MAE / 20 years`` (zero where one
     guesses about the median of the data): a year weighs as much as five points.
     """
-    parts = [values[name] for name in ("gender_acc", "emotion_acc") if name in values]
-    if "age_mae" in values:
+    accuracies = [f"{task}_acc" for task in ("gender", "emotion") if task in tasks]
+    parts = [values[name] for name in accuracies if name in values]
+    if "age" in tasks and "age_mae" in values:
         parts.append(1 - values["age_mae"] / 20)
     return torch.stack([p.float() for p in parts]).mean() if parts else None

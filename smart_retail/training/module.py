@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -13,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.dataset import FaceBatch
-from smart_retail.errors import ConfigError
+from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.labels import TASKS
 from smart_retail.models.load import check_weights, network_from
 from smart_retail.models.network import FaceOutputs
@@ -68,6 +70,10 @@ class FaceAttributeModule(pl.LightningModule):
             image_size: side in pixels that the network is meant for (taken from the data).
         """
         super().__init__()
+        if not learning_rate > 0 or not 0 <= label_smoothing < 1:
+            raise ConfigError(
+                f"learning_rate {learning_rate} must be above 0, label_smoothing {label_smoothing} in 0 to 1"
+            )
         task_weights = {"gender": 1.0, "age": 1.0, "emotion": 1.0} | (task_weights or {})
         self.save_hyperparameters()
         self.contract = Contract(image_size=image_size)
@@ -86,9 +92,8 @@ class FaceAttributeModule(pl.LightningModule):
         """
         data = getattr(self.trainer, "datamodule", None)
         if stage == "fit" and isinstance(data, FaceDataModule):
-            weights = dict(zip(TASKS, self.weights.current().tolist(), strict=True))
             for task in data.unlabelled_tasks():
-                if weights[task] > 0:
+                if task in self.learnt_tasks():
                     raise ConfigError(
                         f"no training face has a label for {task}: add a source that has, "
                         f"or do without with --model.task_weights.{task}=0"
@@ -128,9 +133,12 @@ class FaceAttributeModule(pl.LightningModule):
             The weighted loss, and the loss of each task.
         """
         raw = self.net.raw(batch.image.contiguous(memory_format=self.layout))
-        losses = task_losses(self.net, raw, batch, float(self.hparams["label_smoothing"]))
+        smoothing = float(self.hparams["label_smoothing"])
+        losses = task_losses(self.net, raw, batch, smoothing, over_ranks=stage == "train")
         with torch.no_grad():
-            self._metrics(stage).update(self.net.decode(raw), batch, losses)
+            # torchmetrics averages over the ranks itself.
+            local = task_losses(self.net, raw, batch, smoothing, over_ranks=False)
+            self._metrics(stage).update(self.net.decode(raw), batch, local)
         loss: Tensor = self.weights(losses)
         return loss, losses
 
@@ -152,9 +160,13 @@ class FaceAttributeModule(pl.LightningModule):
         metrics.reset()
         losses = {task: values.get(f"loss_{task}", torch.zeros((), device=self.device)) for task in TASKS}
         values["loss"] = self.weights(losses).detach()
-        if (total := score(values)) is not None:
+        if (total := score(values, self.learnt_tasks())) is not None:
             values["score"] = total
         self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
+
+    def learnt_tasks(self) -> list[str]:
+        """Return the tasks with a weight."""
+        return [task for task, weight in zip(TASKS, self.weights.current().tolist(), strict=True) if weight > 0]
 
     def _metrics(self, stage: str) -> FaceMetrics:
         metrics = self.metrics[f"{stage}_stage"]
@@ -165,8 +177,10 @@ class FaceAttributeModule(pl.LightningModule):
         """Create optimiser and schedule from the settings."""
         h: dict[str, Any] = dict(self.hparams)
         optimizer = make_optimizer(self, h["optimizer"], h["learning_rate"], h["weight_decay"])
-        steps = int(self.trainer.estimated_stepping_batches)
-        factor = learning_rate_factor(h["schedule"], h["warmup"], h["final_factor"], steps)
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise ConfigError("a schedule needs an end: set trainer.max_epochs (max_time may stop it sooner)")
+        factor = learning_rate_factor(h["schedule"], h["warmup"], h["final_factor"], int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -180,3 +194,6 @@ class FaceAttributeModule(pl.LightningModule):
             CheckpointError: names or shapes of the weights differ.
         """
         check_weights(checkpoint["state_dict"], self.state_dict(), "the checkpoint")
+        theirs = Contract.from_dict(checkpoint["contract"])
+        if replace(theirs, image_size=self.contract.image_size) != self.contract:
+            raise CheckpointError("the checkpoint was fed in another way (its contract differs from this version's)")
