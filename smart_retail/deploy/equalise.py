@@ -61,7 +61,7 @@ def equalise(model: onnx.ModelProto, crops: np.ndarray, contract: Contract, shar
     return len(pairs)
 
 
-def unshare_weights(model: onnx.ModelProto) -> None:
+def unshare_weights(model: onnx.ModelProto, operator: str = "Conv") -> None:
     """Give every convolution weights of its own, in place: the exporter stores equal tensors once."""
     weights = {t.name: t for t in model.graph.initializer}
     seen: set[str] = set()
@@ -69,7 +69,7 @@ def unshare_weights(model: onnx.ModelProto) -> None:
         for i, name in enumerate(node.input):
             if name not in weights:
                 continue
-            if name in seen and node.op_type == "Conv":
+            if name in seen and node.op_type == operator:
                 copy = model.graph.initializer.add()
                 copy.CopyFrom(weights[name])
                 copy.name = node.input[i] = f"{name}.{node.name}"

@@ -14,7 +14,7 @@ import onnx
 
 from smart_retail.contract import Contract
 from smart_retail.data.cache import write_aside
-from smart_retail.deploy.bias_correction import correct_biases
+from smart_retail.deploy.bias_correction import correct_biases, correct_heads
 from smart_retail.deploy.equalise import equalise
 from smart_retail.deploy.faces import FaceCrops
 from smart_retail.deploy.ranges import Range, Recorder, activations, find_ranges
@@ -40,6 +40,7 @@ class Int8Settings:
         equalise: even out channels before quantising, see ``deploy.equalise``.
         equalise_share: of the unevenness that dense weights take over from the activations, 0 to 1.
         correct_bias: take back the shift of the means, see ``deploy.bias_correction``.
+        correct_heads: the same once more for what is left of the shift in the heads' inputs.
         float_first: keep the first convolution in float.
         float_last: keep the last convolution in float.
         float_layers: names of further convolutions to keep in float.
@@ -52,7 +53,8 @@ class Int8Settings:
     per_channel: bool = True
     equalise: bool = True
     equalise_share: float = 0.5
-    correct_bias: bool = True
+    correct_bias: bool = False
+    correct_heads: bool = True
     float_first: bool = False
     float_last: bool = False
     float_layers: tuple[str, ...] = ()
@@ -97,7 +99,7 @@ def quantise_crops(
     source: Path, path: Path, crops: np.ndarray, contract: Contract, settings: Int8Settings
 ) -> dict[str, Any]:
     """Like ``quantise``, calibrated on (N, S, S, 3) uint8 RGB crops."""
-    model = onnx.load(source)
+    reference, model = onnx.load(source), onnx.load(source)
     if settings.equalise:
         equalise(model, crops, contract, settings.equalise_share)
     ranges = calibrate(model, crops, contract, settings)
@@ -106,6 +108,10 @@ def quantise_crops(
         correct_biases(model, crops, contract, bits=settings.weight_bits, per_channel=settings.per_channel, skip=kept)
     with write_aside(path) as aside:
         write_quantised(model, aside, ranges, settings, kept)
+        if settings.correct_heads:
+            made = onnx.load(aside)
+            correct_heads(reference, made, crops, contract)
+            onnx.save(made, aside)
         kernels = count_kernels(aside)
         check_kernels(kernels, model, kept)
     return {

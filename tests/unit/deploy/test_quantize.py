@@ -50,7 +50,7 @@ def _group(node: onnx.NodeProto) -> int:
 def test_every_convolution_becomes_integer(
     bundle: Path, tmp_path: Path, faces: np.ndarray, bits: int, method: str
 ) -> None:
-    settings = Int8Settings(weight_bits=bits, ranges=method)  # type: ignore[arg-type]
+    settings = Int8Settings(weight_bits=bits, ranges=method, correct_bias=True)  # type: ignore[arg-type]
     info = quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
     assert list(info["kernels"]) == ["QLinearConv"]
     largest = max(
@@ -100,3 +100,25 @@ def test_the_gate_names_what_lost_too_much() -> None:
     assert "gender" not in str(error.value)
     with pytest.raises(GateError, match="cannot be judged"):
         Gate().check({})
+
+
+def test_corrected_heads_see_the_mean_they_were_trained_with(bundle: Path, tmp_path: Path) -> None:
+    crops = drawn_faces(32, 16)
+    expected = feed(open_session(_logits(bundle, tmp_path)), crops, CONTRACT)["gender"].mean(axis=0)
+    errors = []
+    for correct in (False, True):
+        settings = Int8Settings(weight_bits=7, equalise=False, correct_heads=correct)
+        quantise_crops(_logits(bundle, tmp_path), tmp_path / "q.onnx", crops, CONTRACT, settings)
+        said = feed(open_session(tmp_path / "q.onnx"), crops, CONTRACT)["gender"].mean(axis=0)
+        errors.append(float(np.abs(said - expected).max()))
+    assert errors[1] < 0.1 * errors[0]
+
+
+def _logits(bundle: Path, folder: Path) -> Path:
+    """Return a copy of the network that answers with the gender logits before their softmax."""
+    model = onnx.load(bundle / "model.onnx")
+    softmax = next(n for n in model.graph.node if n.output[0] == "gender")
+    softmax.op_type = "Identity"
+    del softmax.attribute[:]
+    onnx.save(model, folder / "logits.onnx")
+    return folder / "logits.onnx"
