@@ -34,8 +34,8 @@ class Int8Settings:
         ranges: how: minmax, percentile or mse.
         percentile: share in percent of an activation that stays inside, for percentile.
         weight_bits: 8 is more accurate. On x86 without VNNI its kernels overflow unless the session asks
-            for ``session.x64quantprecision`` (the Predictor does; it costs speed there). 7 never
-            overflows, in any session.
+            for ``session.x64quantprecision`` (the Predictor does; it costs half the speed there). 7
+            never overflows and is fast everywhere, but needs quantisation-aware training.
         per_channel: a scale for each output channel of a weight.
         equalise: even out channels before quantising, see ``deploy.equalise``.
         equalise_share: of the unevenness that dense weights take over from the activations, 0 to 1.
@@ -118,7 +118,7 @@ def quantise_crops(
         "method": "static post-training quantisation",
         "settings": asdict(settings) | {"calibration_faces": len(crops)},
         "kernels": kernels,
-        "session": {"session.x64quantprecision": "1"} if settings.weight_bits == 8 else {},
+        "session_without_vnni": {"session.x64quantprecision": "1"} if settings.weight_bits == 8 else {},
     }
 
 
