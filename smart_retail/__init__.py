@@ -9,11 +9,12 @@ from typing import Any
 from smart_retail.labels import EMOTIONS, GENDERS
 
 __version__ = "0.1.0"
-__all__ = ["EMOTIONS", "GENDERS", "FaceAttributeModule", "FaceDataModule", "load_model"]
+__all__ = ["EMOTIONS", "GENDERS", "FaceAttributeModule", "FaceDataModule", "Predictor", "load_model"]
 
 _HOMES = {
     "FaceAttributeModule": "smart_retail.training.module",
     "FaceDataModule": "smart_retail.data.datamodule",
+    "Predictor": "smart_retail.deploy.predictor",
     "load_model": "smart_retail.models.load",
 }
 

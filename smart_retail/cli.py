@@ -52,6 +52,14 @@ def main(args: list[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "smart_retail").startswith("smart_retail"):
+            raise
+        print(
+            f"error: {args[0]} needs {error.name}, which is not installed: pip install 'smart_retail[train]'",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         return INTERRUPTED
     except SystemExit as end:

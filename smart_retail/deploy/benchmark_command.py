@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from smart_retail.deploy.benchmark import Run, Timing, bundle_variants, measure, torch_variants
 from smart_retail.deploy.manifest import PRECISIONS, Manifest, check_files, read_manifest
-from smart_retail.deploy.timing import device
+from smart_retail.deploy.processor import device
 from smart_retail.errors import ConfigError
 
 

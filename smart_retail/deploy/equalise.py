@@ -45,6 +45,7 @@ def equalise(model: onnx.ModelProto, crops: np.ndarray, contract: Contract, shar
     Returns:
         Number of activations changed.
     """
+    unshare_weights(model)
     pairs = find_pairs(model)
     if not pairs:
         return 0
@@ -58,6 +59,21 @@ def equalise(model: onnx.ModelProto, crops: np.ndarray, contract: Contract, shar
         values = _array(weights[pair.second.input[1]])
         _store(weights[pair.second.input[1]], values * _by_input(scales, values, _groups(pair.second)))
     return len(pairs)
+
+
+def unshare_weights(model: onnx.ModelProto, operator: str = "Conv") -> None:
+    """Give every convolution weights of its own, in place: the exporter stores equal tensors once."""
+    weights = {t.name: t for t in model.graph.initializer}
+    seen: set[str] = set()
+    for node in model.graph.node:
+        for i, name in enumerate(node.input):
+            if name not in weights:
+                continue
+            if name in seen and node.op_type == operator:
+                copy = model.graph.initializer.add()
+                copy.CopyFrom(weights[name])
+                copy.name = node.input[i] = f"{name}.{node.name}"
+            seen.add(name)
 
 
 def find_pairs(model: onnx.ModelProto) -> list[Pair]:

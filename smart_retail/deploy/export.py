@@ -20,10 +20,11 @@ from smart_retail.deploy.manifest import CARD, DISTRIBUTION, OUTPUTS, PRECISIONS
 from smart_retail.deploy.measure import Feed, Judged, age_interval, drops, groups, judge
 from smart_retail.deploy.model_card import model_card
 from smart_retail.deploy.onnx import export_network
+from smart_retail.deploy.processor import device
 from smart_retail.deploy.qat import quantise_qat
 from smart_retail.deploy.quantize import Int8Settings, quantise
 from smart_retail.deploy.session import feed, open_session
-from smart_retail.deploy.timing import device, time_in_turns
+from smart_retail.deploy.timing import time_in_turns
 from smart_retail.errors import CheckpointError
 from smart_retail.models.fake_quantise import convolutions
 from smart_retail.models.load import network_of, read_checkpoint

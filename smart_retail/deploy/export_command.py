@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser
 from smart_retail.deploy.export import ExportSettings, export_bundle
 from smart_retail.deploy.model_card import summary
 from smart_retail.errors import ConfigError
+from smart_retail.runs import find_checkpoint
 
 
 def export(args: Sequence[str]) -> None:
@@ -31,11 +32,12 @@ def export(args: Sequence[str]) -> None:
     options = parser.instantiate(parser.parse_args(list(args)))
     settings = ExportSettings(**{name: options[name] for name in {n.split(".")[0] for n in names}})
     data = None
+    checkpoint = find_checkpoint(options.checkpoint, run="run")
     if options.data:
         try:
             data = yaml.safe_load(Path(options.data).read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError) as error:
             raise ConfigError(f"--data {options.data} cannot be read: {error}") from error
-    manifest = export_bundle(options.checkpoint, Path(options.output), settings, data)
+    manifest = export_bundle(checkpoint, Path(options.output), settings, data)
     print(summary(manifest))
     print(f"bundle: {options.output}")

@@ -6,33 +6,50 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
+import cv2
 from tqdm import tqdm
 
+from smart_retail.data.cache import write_aside
+from smart_retail.data.crops import Square, whole_image
+from smart_retail.data.images import read_image
+from smart_retail.deploy.annotate import annotate
 from smart_retail.deploy.bundle import verify
+from smart_retail.deploy.detector import FaceDetector
 from smart_retail.deploy.manifest import read_manifest
 from smart_retail.deploy.predictor import Prediction, Predictor
 from smart_retail.errors import BrokenImageError, DataError
 
 IMAGES = {".bmp", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-COLUMNS = ("file", "gender", "age", "age_from", "age_to", "emotion", "gender_p", "emotion_p", "error")
+COLUMNS = ("file", "x", "y", "side", "gender", "age", "age_from", "age_to", "emotion", "gender_p", "emotion_p", "error")
+
+
+class Answer(NamedTuple):
+    """One face, or what is wrong with a file; the square is None where the image is a face crop."""
+
+    file: str
+    square: Square | None
+    said: Prediction | BrokenImageError
 
 
 def predict(args: list[str]) -> None:
     """Judge image files; ``args`` are the words after ``predict``.
 
     Raises:
-        DataError: no image was found, or none could be read.
+        DataError: no image was found, or none gave a face.
     """
     parser = argparse.ArgumentParser(
-        prog="smart-retail predict", description="Gender, age and emotion of face crops, by a bundle."
+        prog="smart-retail predict",
+        description="Gender, age and emotion by a bundle. Images are face crops unless --detector is given.",
     )
     parser.add_argument("bundle", help="folder that `smart-retail export` wrote")
     parser.add_argument("images", nargs="+", help="image files, or folders of them")
     parser.add_argument("--format", choices=("table", "json", "csv"), default="table", help="json: one object a line")
+    parser.add_argument("--detector", help="YuNet model file: find the faces in each picture first")
+    parser.add_argument("--draw", type=Path, help="folder for copies of the pictures with the answers drawn on them")
     parser.add_argument("--precision", choices=("int8", "fp32"), help="default: int8 where the bundle has it")
     parser.add_argument("--threads", type=int, default=1, help="0 for one a core (default: 1)")
     parser.add_argument("--batch-size", type=int, default=32)
@@ -41,12 +58,17 @@ def predict(args: list[str]) -> None:
     predictor = Predictor.from_bundle(
         options.bundle, precision=options.precision, threads=options.threads, batch_size=options.batch_size
     )
+    answers = (
+        _detected(files, predictor, FaceDetector(options.detector)) if options.detector else _crops(files, predictor)
+    )
+    if options.draw:
+        answers = _drawn(answers, options.draw)
     # A bar between the lines of a table on the same terminal would tear it.
     quiet = sys.stdout.isatty() or not sys.stderr.isatty()
-    results = tqdm(predictor.stream(files), total=len(files), unit="face", disable=quiet, file=sys.stderr)
-    write = {"table": _table, "json": _json, "csv": _csv}[options.format]
-    if write(files, results, sys.stdout) == 0:
-        raise DataError(f"none of {len(files)} images could be read")
+    with tqdm(total=len(files), unit="image", disable=quiet, file=sys.stderr) as bar:
+        write = {"table": _table, "json": _json, "csv": _csv}[options.format]
+        if write(files, _counted(answers, bar), sys.stdout) == 0:
+            raise DataError(f"none of {len(files)} images gave a face")
 
 
 def find_images(names: Sequence[str]) -> list[str]:
@@ -67,22 +89,72 @@ def find_images(names: Sequence[str]) -> list[str]:
     return files
 
 
-def _json(files: list[str], results: tqdm[Prediction | BrokenImageError], out: TextIO) -> int:
+def _crops(files: list[str], predictor: Predictor) -> Iterator[Answer]:
+    for file, said in zip(files, predictor.stream(files), strict=True):
+        yield Answer(file, None, said)
+
+
+def _detected(files: list[str], predictor: Predictor, detector: FaceDetector) -> Iterator[Answer]:
+    for file in files:
+        try:
+            image = read_image(file)
+        except BrokenImageError as error:
+            yield Answer(file, None, error)
+            continue
+        squares = [face.square(predictor.contract) for face in detector.detect(image)]
+        if not squares:
+            yield Answer(file, None, BrokenImageError(f"{file}: no face found"))
+        for square, said in zip(squares, predictor.predict_faces(image, squares), strict=True):
+            yield Answer(file, square, said)
+
+
+def _drawn(answers: Iterable[Answer], folder: Path) -> Iterator[Answer]:
+    """Draw on copies of the pictures on the way; a picture is written when its last face has passed."""
+    name = ""
+    image: cv2.typing.MatLike | None = None
+    for answer in answers:
+        if isinstance(answer.said, Prediction):
+            if image is None or answer.file != name:
+                _save(folder, name, image)
+                name, image = answer.file, read_image(answer.file)
+            annotate(image, answer.square or whole_image(image), answer.said)
+        yield answer
+    _save(folder, name, image)
+
+
+def _save(folder: Path, name: str, image: cv2.typing.MatLike | None) -> None:
+    if image is None:
+        return
+    with write_aside(folder / f"{Path(name).stem}.png") as aside:
+        cv2.imwrite(str(aside), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+
+def _counted(answers: Iterable[Answer], bar: tqdm) -> Iterator[Answer]:
+    last = None
+    for answer in answers:
+        bar.update(answer.file != last)
+        last = answer.file
+        yield answer
+
+
+def _json(files: list[str], answers: Iterable[Answer], out: TextIO) -> int:
     good = 0
-    for file, result in zip(files, results, strict=True):
-        good += isinstance(result, Prediction)
-        values = result.to_dict() if isinstance(result, Prediction) else {"error": str(result)}
-        print(json.dumps({"file": file} | values), file=out)
+    for file, square, said in answers:
+        good += isinstance(said, Prediction)
+        where = {name: round(v, 1) for name, v in square._asdict().items()} if square else {}
+        values = said.to_dict() if isinstance(said, Prediction) else {"error": str(said)}
+        print(json.dumps({"file": file} | where | values), file=out)
     return good
 
 
-def _csv(files: list[str], results: tqdm[Prediction | BrokenImageError], out: TextIO) -> int:
+def _csv(files: list[str], answers: Iterable[Answer], out: TextIO) -> int:
     writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     good = 0
-    for file, result in zip(files, results, strict=True):
-        good += isinstance(result, Prediction)
-        writer.writerow({"file": file} | (_row(result) if isinstance(result, Prediction) else {"error": str(result)}))
+    for file, square, said in answers:
+        good += isinstance(said, Prediction)
+        where = {name: f"{v:.1f}" for name, v in square._asdict().items()} if square else {}
+        writer.writerow({"file": file} | where | (_row(said) if isinstance(said, Prediction) else {"error": str(said)}))
     return good
 
 
@@ -98,20 +170,20 @@ def _row(p: Prediction) -> dict[str, str]:
     }
 
 
-def _table(files: list[str], results: tqdm[Prediction | BrokenImageError], out: TextIO) -> int:
+def _table(files: list[str], answers: Iterable[Answer], out: TextIO) -> int:
     width = max(4, min(40, max(len(f) for f in files)))
     print(f"{'file':{width}}  {'gender':12} {'age':>4}  {'interval':9} emotion", file=out)
     good = 0
-    for file, result in zip(files, results, strict=True):
+    for file, _, said in answers:
         name = file if len(file) <= width else "..." + file[3 - width :]
-        if isinstance(result, Prediction):
+        if isinstance(said, Prediction):
             good += 1
-            r = _row(result)
+            r = _row(said)
             gender, emotion = f"{r['gender']} {r['gender_p']}", f"{r['emotion']} {r['emotion_p']}"
             interval = f"{r['age_from']} to {r['age_to']}"
-            print(f"{name:{width}}  {gender:12} {result.age:4.0f}  {interval:9} {emotion}", file=out)
+            print(f"{name:{width}}  {gender:12} {said.age:4.0f}  {interval:9} {emotion}", file=out)
         else:
-            print(f"{name:{width}}  {result}", file=out)
+            print(f"{name:{width}}  {said}", file=out)
     return good
 
 

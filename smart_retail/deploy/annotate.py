@@ -1,0 +1,39 @@
+"""Predictions drawn on the picture they belong to."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from smart_retail.data.crops import Square
+from smart_retail.deploy.predictor import Prediction
+
+COLOUR = (40, 200, 120)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def annotate(image: np.ndarray, square: Square, prediction: Prediction) -> None:
+    """Draw a face's square and what was said of it, in place.
+
+    Args:
+        image: (H, W, 3) uint8; green is the same in RGB and BGR.
+        square: of the face, in pixels.
+        prediction: of the face.
+    """
+    half = square.side / 2
+    left, top = round(square.x - half), round(square.y - half)
+    right, bottom = round(square.x + half), round(square.y + half)
+    # Text of a thirtieth of the picture reads on a thumbnail and on a 4K frame alike.
+    size = max(0.35, min(image.shape[:2]) / 900)
+    line = max(1, round(2 * size))
+    cv2.rectangle(image, (left, top), (right, bottom), COLOUR, line)
+    low, high = prediction.age_interval
+    years = f"{prediction.age:.0f}" if np.isnan(low) else f"{prediction.age:.0f} ({low:.0f}-{high:.0f})"
+    texts = [f"{prediction.gender} {years}", prediction.emotion]
+    height = round(28 * size)
+    # Above the face where there is room, else inside it.
+    base = top - height * (len(texts) - 1) - 4 if top > height * len(texts) + 4 else max(0, top) + height
+    for i, text in enumerate(texts):
+        at = (max(0, left), base + i * height)
+        cv2.putText(image, text, at, FONT, size, (0, 0, 0), line + 2, cv2.LINE_AA)
+        cv2.putText(image, text, at, FONT, size, COLOUR, line, cv2.LINE_AA)

@@ -1,0 +1,124 @@
+"""Equalisation and bias correction change the numbers inside, not what the network says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from smart_retail.contract import Contract
+from smart_retail.deploy.equalise import _channel_maxima, equalise, find_pairs
+from smart_retail.deploy.export import drawn_faces
+from smart_retail.deploy.gate import Gate
+from smart_retail.deploy.quantize import Int8Settings, quantise_crops
+from smart_retail.deploy.ranges import Recorder, _cut, activations, find_ranges
+from smart_retail.deploy.session import feed, open_session
+from smart_retail.errors import ConfigError, GateError
+
+CONTRACT = Contract(image_size=32)
+
+
+@pytest.fixture
+def model(bundle: Path) -> onnx.ModelProto:
+    return onnx.load(bundle / "model.onnx")
+
+
+def test_equalising_changes_no_answer(model: onnx.ModelProto, faces: np.ndarray, tmp_path: Path) -> None:
+    onnx.save(model, tmp_path / "before.onnx")
+    assert equalise(model, faces, CONTRACT) == len(find_pairs(model)) > 30
+    onnx.save(model, tmp_path / "after.onnx")
+    before, after = (feed(open_session(tmp_path / f"{n}.onnx"), faces, CONTRACT) for n in ("before", "after"))
+    np.testing.assert_allclose(after["emotion"], before["emotion"], atol=1e-4)
+
+
+def test_equalised_depthwise_inputs_have_equal_channels(model: onnx.ModelProto, faces: np.ndarray) -> None:
+    equalise(model, faces, CONTRACT)
+    depthwise = next(p.between for p in find_pairs(model) if p.second.attribute and _group(p.second) > 1)
+    highest = _channel_maxima(model, [depthwise], faces, CONTRACT)[depthwise]
+    alive = highest[highest > 0]
+    assert alive.max() / np.median(alive) < 1.5
+
+
+def _group(node: onnx.NodeProto) -> int:
+    return next(a.i for a in node.attribute if a.name == "group")
+
+
+@pytest.mark.parametrize("bits", [7, 8])
+@pytest.mark.parametrize("method", ["minmax", "percentile", "mse"])
+def test_every_convolution_becomes_integer(
+    bundle: Path, tmp_path: Path, faces: np.ndarray, bits: int, method: str
+) -> None:
+    settings = Int8Settings(weight_bits=bits, ranges=method, correct_bias=True)  # type: ignore[arg-type]
+    info = quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
+    assert list(info["kernels"]) == ["QLinearConv"]
+    largest = max(
+        int(np.abs(onnx.numpy_helper.to_array(t).astype(int)).max())
+        for t in onnx.load(tmp_path / "q.onnx").graph.initializer
+        if t.data_type == onnx.TensorProto.INT8 and len(t.dims) == 4
+    )
+    assert largest <= (64 if bits == 7 else 128)
+
+
+def test_named_layers_stay_in_float(bundle: Path, tmp_path: Path, faces: np.ndarray) -> None:
+    settings = Int8Settings(float_first=True, float_last=True, float_layers=("node_conv2d_3",))
+    quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
+    written = onnx.load(tmp_path / "q.onnx")
+    weights = {t.name: t.data_type for t in written.graph.initializer}
+    assert (
+        sum(weights.get(n.input[1]) == onnx.TensorProto.FLOAT for n in written.graph.node if n.op_type == "Conv") == 3
+    )
+    with pytest.raises(ConfigError, match="no convolution stem"):
+        settings = Int8Settings(float_layers=("stem",))
+        quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
+
+
+def test_minmax_ranges_hold_every_value(model: onnx.ModelProto) -> None:
+    crops = drawn_faces(32, 8)
+    recorder = Recorder(model, activations(model, ("Conv",)), CONTRACT)
+    ranges = find_ranges(recorder, crops, method="minmax", percentile=100)
+    for name, values in recorder.run(crops).items():
+        assert ranges[name][0] <= values.min() and values.max() <= ranges[name][1]
+
+
+def test_outliers_are_cut() -> None:
+    counts = np.zeros(2048)
+    counts[:100], counts[-1] = 1000, 1
+    assert _cut(counts, 0.0, 1.0, "percentile", 99.9)[1] < 0.06
+    assert _cut(counts, 0.0, 1.0, "mse", 0)[1] < 1.0
+    assert _cut(np.zeros(2048), 0.0, 1.0, "mse", 0) == (0.0, 1.0)
+
+
+def test_the_gate_names_what_lost_too_much() -> None:
+    def drop(value: float) -> dict[str, float]:
+        return {"drop": value, "low": value - 1, "high": value + 1, "faces": 100}
+
+    Gate().check({"gender": drop(0.9), "age": drop(0.1), "emotion": drop(-3)})
+    with pytest.raises(GateError, match=r"age loses 0\.20 years") as error:
+        Gate().check({"gender": drop(0.9), "age": drop(0.2)})
+    assert "gender" not in str(error.value)
+    with pytest.raises(GateError, match="cannot be judged"):
+        Gate().check({})
+
+
+def test_corrected_heads_see_the_mean_they_were_trained_with(bundle: Path, tmp_path: Path) -> None:
+    crops = drawn_faces(32, 16)
+    expected = feed(open_session(_logits(bundle, tmp_path)), crops, CONTRACT)["gender"].mean(axis=0)
+    errors = []
+    for correct in (False, True):
+        settings = Int8Settings(weight_bits=7, equalise=False, correct_heads=correct)
+        quantise_crops(_logits(bundle, tmp_path), tmp_path / "q.onnx", crops, CONTRACT, settings)
+        said = feed(open_session(tmp_path / "q.onnx"), crops, CONTRACT)["gender"].mean(axis=0)
+        errors.append(float(np.abs(said - expected).max()))
+    assert errors[1] < 0.1 * errors[0]
+
+
+def _logits(bundle: Path, folder: Path) -> Path:
+    """Return a copy of the network that answers with the gender logits before their softmax."""
+    model = onnx.load(bundle / "model.onnx")
+    softmax = next(n for n in model.graph.node if n.output[0] == "gender")
+    softmax.op_type = "Identity"
+    del softmax.attribute[:]
+    onnx.save(model, folder / "logits.onnx")
+    return folder / "logits.onnx"
