@@ -11,6 +11,7 @@ import hashlib
 import multiprocessing
 from pathlib import Path
 
+import cv2
 import imagehash
 import numpy as np
 import pandas as pd
@@ -20,6 +21,8 @@ from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from smart_retail.data.cache import cache_folder, write_aside
+from smart_retail.data.images import read_image
+from smart_retail.errors import BrokenImageError
 
 MAX_BITS = 10
 HASH_BYTES = 32
@@ -44,17 +47,31 @@ def scan_image(task: Task) -> Scan:
     """
     path, x, y, side = task
     try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file).convert("RGB")
-    except Exception as error:  # Pillow's decoders raise nearly anything on hostile files
-        return b"", b"", b"", f"{type(error).__name__}: {error}"
-    if not np.isnan(side):
-        box = (x - side / 2, y - side / 2, x + side / 2, y + side / 2)
-        image = image.crop(tuple(round(v) for v in box))  # type: ignore[arg-type]
-    digest = hashlib.blake2b(repr(image.size).encode() + image.tobytes(), digest_size=16).digest()
-    grey = image.convert("L")
-    hashes = [np.packbits(h(grey, hash_size=16).hash).tobytes() for h in (imagehash.dhash, imagehash.average_hash)]
+        image = _decode(path)
+        if not np.isnan(side):
+            left, top, right, bottom = x - side / 2, y - side / 2, x + side / 2, y + side / 2
+            if right <= 0 or bottom <= 0 or left >= image.width or top >= image.height:
+                return b"", b"", b"", "the face lies outside the image"
+            image = image.crop((round(left), round(top), round(right), round(bottom)))
+        digest = hashlib.blake2b(repr(image.size).encode() + image.tobytes(), digest_size=16).digest()
+        grey = image.convert("L")
+        hashes = [np.packbits(h(grey, hash_size=16).hash).tobytes() for h in (imagehash.dhash, imagehash.average_hash)]
+    except Exception as error:  # Pillow's decoders raise nearly anything on hostile files, and crops on huge boxes
+        return b"", b"", b"", str(error) if isinstance(error, BrokenImageError) else f"{type(error).__name__}: {error}"
     return digest, hashes[0], hashes[1], ""
+
+
+def _decode(path: str) -> Image.Image:
+    """Decode a file completely, to 8 bit RGB as training reads it."""
+    with Image.open(path) as file:
+        mode, image = file.mode, ImageOps.exif_transpose(file)
+    # Pillow reads formats that OpenCV, and so training, does not.
+    if not cv2.haveImageReader(path):
+        raise BrokenImageError("OpenCV has no reader for it")
+    if mode.startswith(("I", "F")):
+        # Pillow clips 16 bit and float pixels to white where OpenCV scales them: different faces would be twins.
+        return Image.fromarray(read_image(path))
+    return image.convert("RGB")
 
 
 def scan_faces(faces: pd.DataFrame, workers: int) -> pd.DataFrame:

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import shutil
 
@@ -5,6 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from smart_retail.data import duplicates
 from smart_retail.data.duplicates import HASH_BYTES, MAX_BITS, cluster, scan_faces, scan_image
@@ -119,6 +121,38 @@ def test_a_broken_file_is_reported_with_its_reason(tmp_path):
 
 def test_a_missing_file_is_reported(tmp_path):
     assert "FileNotFoundError" in scan_faces(listing(tmp_path / "gone.jpg"), 1)["error"].iloc[0]
+
+
+def test_a_16_bit_file_is_hashed_as_training_reads_it(tmp_path):
+    face = cv2.cvtColor(drawn_face(0, 64), cv2.COLOR_RGB2GRAY)
+    cv2.imwrite(str(tmp_path / "deep.png"), face.astype(np.uint16) * 256)
+    deep = scan_image((str(tmp_path / "deep.png"), NAN, NAN, NAN))
+    assert deep == scan_image((str(write_image(tmp_path / "plain.png", face)), NAN, NAN, NAN))
+    assert deep[3] == ""
+
+
+def test_a_format_that_training_cannot_read_is_broken(tmp_path):
+    Image.fromarray(drawn_face(0, 32)).save(tmp_path / "a.ico")
+    assert scan_image((str(tmp_path / "a.ico"), NAN, NAN, NAN)) == (b"", b"", b"", "OpenCV has no reader for it")
+
+
+def test_a_huge_box_is_reported_with_its_reason(tmp_path):
+    path = str(write_face(tmp_path / "a.jpg", 0))
+    assert "DecompressionBombError" in scan_image((path, 24, 24, 1e6))[3]
+
+
+@pytest.mark.parametrize("x, y", [(100, 24), (24, 100), (-20, 24), (24, -20)])
+def test_a_face_outside_its_image_is_reported(tmp_path, x, y):
+    path = str(write_face(tmp_path / "a.jpg", 0))
+    assert scan_image((path, x, y, 40)) == (b"", b"", b"", "the face lies outside the image")
+    assert scan_image((path, min(max(x, 0), 48), min(max(y, 0), 48), 40))[3] == ""
+
+
+def test_the_digest_of_ordinary_files_never_changes(tmp_path):
+    """Caches and published counts depend on it."""
+    pixels = np.arange(16 * 16 * 3, dtype=np.uint32).reshape(16, 16, 3).astype(np.uint8)
+    digest = scan_image((str(write_image(tmp_path / "a.png", pixels)), NAN, NAN, NAN))[0]
+    assert digest == hashlib.blake2b(b"(16, 16)" + pixels.tobytes(), digest_size=16).digest()
 
 
 def test_what_the_scan_calls_readable_the_loader_can_read(tmp_path):
