@@ -1,6 +1,7 @@
 import hashlib
 import os
 import shutil
+import signal
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from smart_retail.data import duplicates
 from smart_retail.data.duplicates import HASH_BYTES, MAX_BITS, cluster, scan_faces, scan_image
 from smart_retail.data.images import read_image
+from smart_retail.errors import DataError
 from tests.helpers.pictures import drawn_face, truncate, write_face, write_image
 
 NAN = float("nan")
@@ -192,6 +194,51 @@ def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch):
     file.write_bytes(b"PAR1 damaged")
     assert scan_faces(listing(path), 1).equals(first)
     assert pd.read_parquet(file)["digest"].tolist() == first["digest"].tolist()
+
+
+def test_unreadable_files_are_not_cached(tmp_path, monkeypatch):
+    monkeypatch.setenv("SMART_RETAIL_CACHE", str(tmp_path / "cache"))
+    paths = [write_face(tmp_path / f"{i}.jpg", i) for i in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr(duplicates, "_decode", lambda path: Image.open(path.replace("0.jpg", "unmounted.jpg")))
+        assert (scan_faces(listing(*paths), 1)["error"] != "").tolist() == [True, False]
+    assert (scan_faces(listing(*paths), 1)["error"] == "").all()
+
+
+def test_errors_in_an_older_cache_are_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setenv("SMART_RETAIL_CACHE", str(tmp_path / "cache"))
+    path = write_face(tmp_path / "a.jpg", 0)
+    scan_faces(listing(path), 1)
+    (file,) = (tmp_path / "cache").iterdir()
+    pd.read_parquet(file).assign(error="OSError: gone", digest=b"").to_parquet(file)
+    assert scan_faces(listing(path), 1)["error"].tolist() == [""]
+
+
+def test_other_listings_of_a_folder_stay_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SMART_RETAIL_CACHE", str(tmp_path / "cache"))
+    paths = [write_face(tmp_path / f"{i}.jpg", i) for i in range(3)]
+    for listed in (listing(*paths[:2]), listing(*paths[1:]), listing(*paths, side=20)):
+        scan_faces(listed, 1)
+    write_face(paths[0], 99)
+    os.utime(paths[0], ns=(1, 1))
+    scan_faces(listing(*paths), 1)
+    (file,) = (tmp_path / "cache").iterdir()
+    assert len(pd.read_parquet(file)) == 6
+    monkeypatch.setattr(duplicates, "scan_image", lambda task: pytest.fail(f"{task} is scanned again"))
+    scan_faces(listing(*paths), 1)
+    scan_faces(listing(*paths[1:], side=20), 1)
+
+
+def killed(task):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_an_error_not_a_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(duplicates, "PARALLEL_FROM", 2)
+    monkeypatch.setattr(duplicates, "scan_image", killed)
+    paths = [write_face(tmp_path / f"{i}.jpg", i) for i in range(4)]
+    with pytest.raises(DataError, match=r"reading test: one of 2 processes was killed.*free memory"):
+        scan_faces(listing(*paths), 2)
 
 
 def test_processes_find_what_one_finds(tmp_path, monkeypatch):
