@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import cv2
 import imagehash
 import numpy as np
 import pandas as pd
@@ -20,6 +23,8 @@ from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from smart_retail.data.cache import cache_folder, write_aside
+from smart_retail.data.images import read_image
+from smart_retail.errors import BrokenImageError, DataError
 
 MAX_BITS = 10
 HASH_BYTES = 32
@@ -27,6 +32,7 @@ BANDS = MAX_BITS + 1
 """Hashes within MAX_BITS of each other agree on at least one of MAX_BITS + 1 bands (pigeonhole), so
 only faces that share a band need comparing: near linear in the number of faces, and exact."""
 PARALLEL_FROM = 2000
+CHUNK = 256
 CACHE_KEY = ("path", "size", "mtime", "crop_x", "crop_y", "crop_side")
 Task = tuple[str, float, float, float]
 Scan = tuple[bytes, bytes, bytes, str]
@@ -44,17 +50,31 @@ def scan_image(task: Task) -> Scan:
     """
     path, x, y, side = task
     try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file).convert("RGB")
-    except Exception as error:  # Pillow's decoders raise nearly anything on hostile files
-        return b"", b"", b"", f"{type(error).__name__}: {error}"
-    if not np.isnan(side):
-        box = (x - side / 2, y - side / 2, x + side / 2, y + side / 2)
-        image = image.crop(tuple(round(v) for v in box))  # type: ignore[arg-type]
-    digest = hashlib.blake2b(repr(image.size).encode() + image.tobytes(), digest_size=16).digest()
-    grey = image.convert("L")
-    hashes = [np.packbits(h(grey, hash_size=16).hash).tobytes() for h in (imagehash.dhash, imagehash.average_hash)]
+        image = _decode(path)
+        if not np.isnan(side):
+            left, top, right, bottom = x - side / 2, y - side / 2, x + side / 2, y + side / 2
+            if right <= 0 or bottom <= 0 or left >= image.width or top >= image.height:
+                return b"", b"", b"", "the face lies outside the image"
+            image = image.crop((round(left), round(top), round(right), round(bottom)))
+        digest = hashlib.blake2b(repr(image.size).encode() + image.tobytes(), digest_size=16).digest()
+        grey = image.convert("L")
+        hashes = [np.packbits(h(grey, hash_size=16).hash).tobytes() for h in (imagehash.dhash, imagehash.average_hash)]
+    except Exception as error:  # Pillow's decoders raise nearly anything on hostile files, and crops on huge boxes
+        return b"", b"", b"", str(error) if isinstance(error, BrokenImageError) else f"{type(error).__name__}: {error}"
     return digest, hashes[0], hashes[1], ""
+
+
+def _decode(path: str) -> Image.Image:
+    """Decode a file completely, to 8 bit RGB as training reads it."""
+    with Image.open(path) as file:
+        mode, image = file.mode, ImageOps.exif_transpose(file)
+    # Pillow reads formats that OpenCV, and so training, does not.
+    if not cv2.haveImageReader(path):
+        raise BrokenImageError("OpenCV has no reader for it")
+    if mode.startswith(("I", "F")):
+        # Pillow clips 16 bit and float pixels to white where OpenCV scales them: different faces would be twins.
+        return Image.fromarray(read_image(path))
+    return image.convert("RGB")
 
 
 def scan_faces(faces: pd.DataFrame, workers: int) -> pd.DataFrame:
@@ -67,6 +87,9 @@ def scan_faces(faces: pd.DataFrame, workers: int) -> pd.DataFrame:
     Returns:
         ``digest``, ``dhash``, ``ahash`` (bytes) and ``error`` (str, empty where the file is fine),
         one row a face, in the order of ``faces``.
+
+    Raises:
+        DataError: a process that decodes was killed.
     """
     key = faces[["path", "crop_x", "crop_y", "crop_side"]].fillna({"crop_x": -1, "crop_y": -1, "crop_side": -1})
     stats = [_stat(path) for path in faces["path"]]
@@ -84,8 +107,7 @@ def scan_faces(faces: pd.DataFrame, workers: int) -> pd.DataFrame:
             values = found[column].astype(object).to_numpy(copy=True)
             values[missing] = np.array([scan[i] for scan in scans] + [None], dtype=object)[:-1]
             found[column] = values
-        with write_aside(cache) as aside:
-            found.to_parquet(aside, index=False)
+        _write_cache(cache, known, found[missing])
     return found[["digest", "dhash", "ahash", "error"]]
 
 
@@ -104,15 +126,37 @@ def _read_cache(cache: Path) -> pd.DataFrame:
     except (OSError, ValueError, KeyError):  # absent, damaged or of an older form: scan anew
         known = pd.DataFrame({c: pd.Series(dtype=object) for c in columns})
     types = {"path": "str", "size": "int64", "mtime": "int64"} | dict.fromkeys(CACHE_KEY[3:], "float32")
-    return known.astype(types).drop_duplicates(list(CACHE_KEY))
+    # A file that could not be read may be readable now (a mount, a permission): ask it again.
+    return known[known["error"] == ""].astype(types).drop_duplicates(list(CACHE_KEY))
+
+
+def _write_cache(cache: Path, known: pd.DataFrame, scanned: pd.DataFrame) -> None:
+    """Add what was scanned to the cache; other listings of the same folder keep their rows."""
+    scanned = scanned[scanned["error"] == ""]
+    if scanned.empty:
+        return
+    rows = pd.concat([known, scanned[known.columns]]) if len(known) else scanned
+    # Without size and time in the key: of a changed file only the newest hash is of use.
+    rows = rows.drop_duplicates(["path", *CACHE_KEY[3:]], keep="last")
+    with write_aside(cache) as aside:
+        rows.to_parquet(aside, index=False)
 
 
 def _scan_all(tasks: list[Task], workers: int, what: str) -> list[Scan]:
     if workers < 2 or len(tasks) < PARALLEL_FROM:
         return [scan_image(task) for task in tqdm(tasks, desc=what, unit="image", mininterval=1.0)]
-    with multiprocessing.get_context("fork").Pool(workers) as pool:
-        scans = pool.imap(scan_image, tasks, chunksize=256)
+    # Not multiprocessing's Pool: that one waits forever for a worker that was killed.
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"))
+    try:
+        scans = pool.map(scan_image, tasks, chunksize=CHUNK)
         return list(tqdm(scans, total=len(tasks), desc=what, unit="image", mininterval=1.0))
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"{what}: one of {workers} processes was killed, most likely for want of memory, in the folder "
+            f"{Path(tasks[0][0]).parent}; free memory, or use fewer cores (taskset -c 0 reads in one process)"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)  # else Ctrl-C waits until every file is read
 
 
 def cluster(scans: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

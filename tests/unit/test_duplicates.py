@@ -1,14 +1,18 @@
+import hashlib
 import os
 import shutil
+import signal
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from smart_retail.data import duplicates
 from smart_retail.data.duplicates import HASH_BYTES, MAX_BITS, cluster, scan_faces, scan_image
 from smart_retail.data.images import read_image
+from smart_retail.errors import DataError
 from tests.helpers.pictures import drawn_face, truncate, write_face, write_image
 
 NAN = float("nan")
@@ -121,6 +125,38 @@ def test_a_missing_file_is_reported(tmp_path):
     assert "FileNotFoundError" in scan_faces(listing(tmp_path / "gone.jpg"), 1)["error"].iloc[0]
 
 
+def test_a_16_bit_file_is_hashed_as_training_reads_it(tmp_path):
+    face = cv2.cvtColor(drawn_face(0, 64), cv2.COLOR_RGB2GRAY)
+    cv2.imwrite(str(tmp_path / "deep.png"), face.astype(np.uint16) * 256)
+    deep = scan_image((str(tmp_path / "deep.png"), NAN, NAN, NAN))
+    assert deep == scan_image((str(write_image(tmp_path / "plain.png", face)), NAN, NAN, NAN))
+    assert deep[3] == ""
+
+
+def test_a_format_that_training_cannot_read_is_broken(tmp_path):
+    Image.fromarray(drawn_face(0, 32)).save(tmp_path / "a.ico")
+    assert scan_image((str(tmp_path / "a.ico"), NAN, NAN, NAN)) == (b"", b"", b"", "OpenCV has no reader for it")
+
+
+def test_a_huge_box_is_reported_with_its_reason(tmp_path):
+    path = str(write_face(tmp_path / "a.jpg", 0))
+    assert "DecompressionBombError" in scan_image((path, 24, 24, 1e6))[3]
+
+
+@pytest.mark.parametrize("x, y", [(100, 24), (24, 100), (-20, 24), (24, -20)])
+def test_a_face_outside_its_image_is_reported(tmp_path, x, y):
+    path = str(write_face(tmp_path / "a.jpg", 0))
+    assert scan_image((path, x, y, 40)) == (b"", b"", b"", "the face lies outside the image")
+    assert scan_image((path, min(max(x, 0), 48), min(max(y, 0), 48), 40))[3] == ""
+
+
+def test_the_digest_of_ordinary_files_never_changes(tmp_path):
+    """Caches and published counts depend on it."""
+    pixels = np.arange(16 * 16 * 3, dtype=np.uint32).reshape(16, 16, 3).astype(np.uint8)
+    digest = scan_image((str(write_image(tmp_path / "a.png", pixels)), NAN, NAN, NAN))[0]
+    assert digest == hashlib.blake2b(b"(16, 16)" + pixels.tobytes(), digest_size=16).digest()
+
+
 def test_what_the_scan_calls_readable_the_loader_can_read(tmp_path):
     """Cut anywhere: a file passes the scan only if it is complete."""
     whole = write_face(tmp_path / "whole.jpg", 0, 64).read_bytes()
@@ -158,6 +194,51 @@ def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch):
     file.write_bytes(b"PAR1 damaged")
     assert scan_faces(listing(path), 1).equals(first)
     assert pd.read_parquet(file)["digest"].tolist() == first["digest"].tolist()
+
+
+def test_unreadable_files_are_not_cached(tmp_path, monkeypatch):
+    monkeypatch.setenv("SMART_RETAIL_CACHE", str(tmp_path / "cache"))
+    paths = [write_face(tmp_path / f"{i}.jpg", i) for i in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr(duplicates, "_decode", lambda path: Image.open(path.replace("0.jpg", "unmounted.jpg")))
+        assert (scan_faces(listing(*paths), 1)["error"] != "").tolist() == [True, False]
+    assert (scan_faces(listing(*paths), 1)["error"] == "").all()
+
+
+def test_errors_in_an_older_cache_are_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setenv("SMART_RETAIL_CACHE", str(tmp_path / "cache"))
+    path = write_face(tmp_path / "a.jpg", 0)
+    scan_faces(listing(path), 1)
+    (file,) = (tmp_path / "cache").iterdir()
+    pd.read_parquet(file).assign(error="OSError: gone", digest=b"").to_parquet(file)
+    assert scan_faces(listing(path), 1)["error"].tolist() == [""]
+
+
+def test_other_listings_of_a_folder_stay_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SMART_RETAIL_CACHE", str(tmp_path / "cache"))
+    paths = [write_face(tmp_path / f"{i}.jpg", i) for i in range(3)]
+    for listed in (listing(*paths[:2]), listing(*paths[1:]), listing(*paths, side=20)):
+        scan_faces(listed, 1)
+    write_face(paths[0], 99)
+    os.utime(paths[0], ns=(1, 1))
+    scan_faces(listing(*paths), 1)
+    (file,) = (tmp_path / "cache").iterdir()
+    assert len(pd.read_parquet(file)) == 6
+    monkeypatch.setattr(duplicates, "scan_image", lambda task: pytest.fail(f"{task} is scanned again"))
+    scan_faces(listing(*paths), 1)
+    scan_faces(listing(*paths[1:], side=20), 1)
+
+
+def killed(task):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_an_error_not_a_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(duplicates, "PARALLEL_FROM", 2)
+    monkeypatch.setattr(duplicates, "scan_image", killed)
+    paths = [write_face(tmp_path / f"{i}.jpg", i) for i in range(4)]
+    with pytest.raises(DataError, match=r"reading test: one of 2 processes was killed.*free memory"):
+        scan_faces(listing(*paths), 2)
 
 
 def test_processes_find_what_one_finds(tmp_path, monkeypatch):

@@ -70,6 +70,12 @@ class TestFER2013:
         listing = FER2013(str(write_fer2013(tmp_path, 1, private=False))).load()
         assert set(listing.faces["official"]) == {"train", "val"}
 
+    def test_the_case_of_file_names_does_not_matter(self, tmp_path):
+        root = write_fer2013(tmp_path, 1)
+        for path in [*root.glob("*/*/*.jpg")]:
+            path.rename(path.with_name(path.name.lower()))
+        assert set(FER2013(str(root)).load().faces["official"]) == {"train", "val", "test"}
+
     def test_other_files_and_folders_are_counted(self, tmp_path):
         root = write_fer2013(tmp_path, 1)
         write_face(root / "train" / "happy" / "holiday.jpg", 1)

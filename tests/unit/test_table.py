@@ -83,7 +83,7 @@ def test_a_wrong_value_stops_with_its_row(tmp_path, row, message):
         listed(tmp_path, f"path,gender,age,emotion,split\n{row}\n")
 
 
-@pytest.mark.parametrize("box", ["10,10,10,10", "left,1,2,3", "1,2,inf,3", "1,2,,4"])
+@pytest.mark.parametrize("box", ["10,10,10,10", "30,10,20,60", "10,60,30,20", "left,1,2,3", "1,2,inf,3", "1,2,,4"])
 def test_a_box_that_is_no_box_stops_with_its_row(tmp_path, box):
     with pytest.raises(DataError, match=r"row 2: left, top, right, bottom"):
         listed(tmp_path, f"path,age,left,top,right,bottom\na.jpg,3,{box}\n")
@@ -102,6 +102,21 @@ def test_a_table_of_another_form_is_refused(tmp_path, text, message):
         listed(tmp_path, text)
 
 
+def test_neither_case_nor_spaces_in_the_header_matter(tmp_path):
+    faces = listed(tmp_path, "Path , AGE, Gender\na.jpg, 3, Female\n").faces
+    assert (faces["age"].tolist(), faces["gender"].tolist()) == ([3], [1])
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    with pytest.raises(DataError, match="more than one column is called age"):
+        listed(tmp_path, "path,age,Age\na.jpg,3,4\n")
+
+
+def test_a_table_without_any_of_its_files_tells_where_they_were_looked_for(tmp_path):
+    with pytest.raises(DataError, match=r"faces\.csv: none of its 2 files .*nowhere/a\.jpg.*`root`"):
+        FaceTable(str(write_table(tmp_path, "path,age\na.jpg,3\nb.jpg,4\n")), root=str(tmp_path / "nowhere")).load()
+
+
 def test_a_parquet_file_that_is_none_is_refused(tmp_path):
     (tmp_path / "faces.parquet").write_text("path,age")
     with pytest.raises(DataError, match=r"not readable as \.parquet"):
@@ -116,3 +131,9 @@ def test_a_missing_table_is_named(tmp_path):
 def test_a_name_must_fit_into_metric_names():
     with pytest.raises(ConfigError, match="letters, digits and underscores"):
         FaceTable("faces.csv", name="my faces/2")
+
+
+@pytest.mark.parametrize("name", ["overall", "class"])
+def test_a_name_that_means_something_else_is_refused(name):
+    with pytest.raises(ConfigError, match=f"'{name}' is taken"):
+        FaceTable("faces.csv", name=name)

@@ -13,7 +13,7 @@ from smart_retail.labels import EMOTIONS
 
 HANDLE = "msambare/fer2013/versions/1"
 TERMS = "FER2013: collected by web search; terms unclear, treat as research only"
-OFFICIAL = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
+OFFICIAL = {"training": "train", "publictest": "val", "privatetest": "test"}
 NAME = re.compile(r"(Training|PublicTest|PrivateTest)_\d+\.jpg", re.IGNORECASE)
 FLAT_TONES = 8
 """Tones between darkest and lightest pixel up to which a picture shows nothing."""
@@ -56,7 +56,7 @@ class FER2013(Source):
                         {
                             "path": str(path),
                             "key": f"{self.name}/{folder.parent.name}/{folder.name}/{path.name}",
-                            "official": OFFICIAL[match[1]],
+                            "official": OFFICIAL[match[1].lower()],
                             "emotion": EMOTIONS.index(folder.name),
                         }
                     )

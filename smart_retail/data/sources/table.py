@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from smart_retail.labels import EMOTIONS, GENDERS, SPLITS
 LANDMARKS = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "mouth_x", "mouth_y")
 BOX = ("left", "top", "right", "bottom")
 LABELS = ("gender", "age", "emotion")
+OVERALL = "overall"
+"""What metrics call all data sets together: no data set may have this name."""
 
 
 @dataclass
@@ -29,7 +32,7 @@ class FaceTable(Source):
     right_eye_x, right_eye_y, mouth_x, mouth_y), by a box (left, top, right, bottom), both in pixels,
     or by nothing if the files are face crops. Empty cells are missing labels. Gender is male or
     female (or 0, 1), emotion one of the six names (or 0 to 5), age in years; a value that is none of
-    these stops with its row.
+    these stops with its row. Neither case nor spaces around column names matter.
 
     Args:
         table: the CSV or Parquet file.
@@ -47,6 +50,8 @@ class FaceTable(Source):
         """Check the name, which becomes part of metric names."""
         if not self.name.isidentifier():
             raise ConfigError(f"data set name {self.name!r}: use letters, digits and underscores")
+        if self.name == OVERALL or keyword.iskeyword(self.name):
+            raise ConfigError(f"data set name {self.name!r} is taken; set the source's `name` to another")
 
     def load(self) -> Listing:
         """List the faces. See ``Source.load``."""
@@ -59,17 +64,24 @@ class FaceTable(Source):
         root = Path(self.root).expanduser() if self.root else file.parent
         contract, skipped = Contract(), Counter[str]()
         rows = []
+        first = None
         for number, values in enumerate(frame.to_dict("records"), start=2):
-            row = _labels({str(k): v for k, v in values.items()}, f"{file}, row {number}")
-            row |= _crop({str(k): v for k, v in values.items()}, contract, f"{file}, row {number}")
+            cells, where = {str(k): v for k, v in values.items()}, f"{file}, row {number}"
+            row = _labels(cells, where) | _crop(cells, contract, where)
             path = root / str(values["path"])
             if not path.is_file():
                 skipped["file not found"] += 1
+                first = first or path
                 continue
             if row["gender"] is None and row["age"] is None and row["emotion"] is None:
                 skipped["no label at all"] += 1
                 continue
             rows.append(row | {"path": str(path), "key": f"{self.name}/{values['path']}"})
+        if first and skipped["file not found"] == len(frame):
+            raise DataError(
+                f"{file}: none of its {len(frame)} files is there; the first was looked for at {first}. Set the "
+                f"source's `root` (now {root}) to the folder that the column `path` starts from"
+            )
         return make_listing(self.name, rows, skipped, f"{self.name}: {self.terms}")
 
 
@@ -77,9 +89,13 @@ def _read(file: Path) -> pd.DataFrame:
     if not file.is_file():
         raise DataError(f"{file}: no such file; set the source's `table` to a CSV or Parquet file")
     try:
-        return pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
+        frame = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, skipinitialspace=True)
     except (ValueError, OSError, UnicodeError) as error:
         raise DataError(f"{file}: not readable as {file.suffix or 'CSV'} ({error})") from error
+    frame.columns = pd.Index([str(name).strip().lower() for name in frame.columns])
+    if twice := sorted(set(frame.columns[frame.columns.duplicated()])):
+        raise DataError(f"{file}: more than one column is called {', '.join(twice)}; keep one of each")
+    return frame
 
 
 def _labels(values: dict[str, Any], where: str) -> dict[str, Any]:
@@ -130,7 +146,13 @@ def _crop(values: dict[str, Any], contract: Contract, where: str) -> dict[str, f
         if columns is LANDMARKS:
             square = square_from_landmarks(numbers[:2], numbers[2:4], numbers[4:], contract)
         else:
-            square = square_from_box(*numbers)
+            left, top, right, bottom = numbers
+            if right <= left or bottom <= top:
+                raise DataError(
+                    f"{where}: left, top, right, bottom are {left:g}, {top:g}, {right:g}, {bottom:g}; right must be "
+                    "more than left and bottom more than top (a width and a height must be added to left and top)"
+                )
+            square = square_from_box(left, top, right, bottom)
         if not np.isfinite(square).all() or square.side < 1:
             raise DataError(f"{where}: {', '.join(columns)} do not make a square in the image")
         return {"crop_x": square.x, "crop_y": square.y, "crop_side": square.side}
