@@ -95,7 +95,7 @@ def scan_faces(faces: pd.DataFrame, workers: int) -> pd.DataFrame:
     stats = [_stat(path) for path in faces["path"]]
     key["size"], key["mtime"] = [s[0] for s in stats], [s[1] for s in stats]
     name = hashlib.blake2b(str(Path(faces["path"].iloc[0]).parent).encode(), digest_size=8).hexdigest()
-    cache = cache_folder() / f"hashes-{faces['dataset'].iloc[0]}-{name}.parquet"
+    cache = cache_folder() / f"hashes-v2-{faces['dataset'].iloc[0]}-{name}.parquet"
     known = _read_cache(cache)
     found = key.merge(known, how="left", on=list(CACHE_KEY))
     missing = found["error"].isna().to_numpy()
