@@ -46,7 +46,7 @@ def complaint(capfd, *words):
         ({"model": {"optimizer": "adamm"}}, "optimizer 'adamm' is unknown"),
         ({"model": {"schedule": "cosin"}}, "schedule 'cosin' is none of"),
         ({"model": {"age_head": "classes"}}, "age_head 'classes'"),
-        ({"model": {"task_weights": {"age": -1.0}}}, "must be positive"),
+        ({"model": {"task_weights": {"age": -1.0}}}, "must not be negative"),
         ({"model": {"task_weights": {"race": 1.0}}}, "must name gender, age, emotion"),
         ({"data": {"image_size": 8}}, "image_size 8 is too small"),
         ({"data": {"splits": {"val_share": 0.9, "test_share": 0.1}}}, "must leave something for training"),

@@ -98,7 +98,7 @@ def test_with_fewer_batches_an_epoch_than_there_are(here, step):
 
 
 def test_with_growing_images(here):
-    data = {"progressive": {0: 32, 1: 48}}
+    data = {"progressive": {0: 32, 1: 48}, "image_size": 48}
     assert run("fit", "--config", write_config(here, run="whole", data=data)) == 0
     assert run("fit", "--config", write_config(here, data=data, trainer=stops(STEPS + 2, "interrupt"))) == 130
     resume(here, data=data)

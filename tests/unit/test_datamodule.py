@@ -105,9 +105,9 @@ def test_balance_shows_a_small_data_set_as_often_as_a_large_one(tmp_path):
 
 
 def test_progressive_sizes_change_with_the_epoch():
-    data = module(progressive={0: 40, 2: 64}, image_size=48)
+    data = module(progressive={0: 40, 2: 64}, image_size=64)
     assert [train_batches(data, e)[0].image.shape[-1] for e in (0, 1, 2)] == [40, 40, 64]
-    assert next(iter(data.val_dataloader())).image.shape[-1] == 48
+    assert next(iter(data.val_dataloader())).image.shape[-1] == 64
 
 
 def test_limits_draw_that_many_faces():

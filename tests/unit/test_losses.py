@@ -120,7 +120,6 @@ class TestTaskWeights:
             (EQUAL | {"race": 1.0}, False),
             (EQUAL | {"age": -1.0}, False),
             (dict.fromkeys(EQUAL, 0.0), False),
-            (EQUAL | {"age": 0.0}, True),
         ],
     )
     def test_weights_that_cannot_work_are_refused(self, values, learnt):
@@ -129,3 +128,14 @@ class TestTaskWeights:
 
     def test_a_fixed_weight_of_zero_switches_a_task_off(self):
         assert TaskWeights(EQUAL | {"emotion": 0.0}, learnt=False)(self.losses) == 3
+
+    def test_a_learnt_weight_of_zero_stays_out(self):
+        weights = TaskWeights(EQUAL | {"emotion": 0.0}, learnt=True)
+        weights(self.losses).backward()
+        assert weights.current()[2] == 0
+        assert weights.log_variance.grad[2] == 0
+
+    def test_a_learnt_weight_stands_still_without_labels(self):
+        weights = TaskWeights(EQUAL, learnt=True)
+        weights(self.losses | {"age": torch.tensor(0.0)}).backward()
+        assert weights.log_variance.grad[1] == 0

@@ -14,11 +14,17 @@ def checkpoint(logs, version, name="last", run="demo", when=0):
     return path
 
 
-def test_last_is_the_newest_of_the_run(tmp_path):
-    checkpoint(tmp_path, 9, when=1)
-    newest = checkpoint(tmp_path, 10, when=3)
-    checkpoint(tmp_path, 11, when=2)
+def test_last_is_that_of_the_newest_version(tmp_path):
+    checkpoint(tmp_path, 9, when=2)
+    newest = checkpoint(tmp_path, 10, when=1)
     assert find_checkpoint("last", "demo", tmp_path) == newest
+
+
+def test_an_older_version_is_never_taken_silently(tmp_path):
+    checkpoint(tmp_path, 9)
+    (tmp_path / "demo" / "version_10").mkdir()
+    with pytest.raises(CheckpointError, match=r"never written; the run before has .*version_9"):
+        find_checkpoint("last", "demo", tmp_path)
 
 
 def test_other_runs_do_not_count(tmp_path):
