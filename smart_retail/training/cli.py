@@ -68,7 +68,7 @@ class FaceCLI(LightningCLI):
         if (config.get("threads") or 1) < 1:
             raise ConfigError(f"--threads {config.threads} must be 1 or more")
         if config.get("ckpt_path"):
-            self.checkpoint = find_checkpoint(str(config.ckpt_path), config.run)
+            self.checkpoint = find_checkpoint(str(config.ckpt_path), config.run, logs_of(config.trainer))
             config.ckpt_path = str(self.checkpoint)
             content = read_checkpoint(self.checkpoint)
             if not {"state_dict", "pytorch-lightning_version"} <= set(content):
@@ -78,9 +78,10 @@ class FaceCLI(LightningCLI):
             _tell_overridden(config.model, content.get("hyper_parameters", {}))
 
     def before_instantiate_classes(self) -> None:
-        """Do not fetch pretrained weights that a checkpoint's would replace."""
+        """Do not fetch weights that a checkpoint's would replace."""
         if self.checkpoint is not None:
-            self._get(self.config, "model").update(pretrained=False, weights=None)
+            model = self._get(self.config, "model")
+            model["pretrained"], model["weights"] = False, None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add loggers (a resumed run goes on in its folder) and callbacks."""
@@ -95,17 +96,18 @@ class FaceCLI(LightningCLI):
             Throughput(),
         ]
         trainer_config = self._get(self.config_init, "trainer")
+        logs = logs_of(trainer_config)
         if trainer_config.get("logger") is not False:
             extra.append(LearningRateMonitor("step"))
         if not fit:
             kwargs.setdefault("logger", False)
             self.save_config_callback = None  # it would write into the working directory
         elif trainer_config.get("logger") in (None, True):
-            version = version_of(self.checkpoint, run) if self.checkpoint else None
+            version = version_of(self.checkpoint, run, logs) if self.checkpoint else None
             if version:
-                rank_zero_only(keep_metrics)(LOGS / run / version)
-            board = TensorBoardLogger(str(LOGS), name=run, version=version, default_hp_metric=False)
-            table = CSVLogger(str(LOGS), name=run, version=board.version, flush_logs_every_n_steps=50)
+                rank_zero_only(keep_metrics)(logs / run / version)
+            board = TensorBoardLogger(str(logs), name=run, version=version, default_hp_metric=False)
+            table = CSVLogger(str(logs), name=run, version=board.version, flush_logs_every_n_steps=50)
             kwargs.setdefault("logger", [board, table])
         if fit:
             callbacks = trainer_config.get("callbacks") or []
@@ -116,6 +118,11 @@ class FaceCLI(LightningCLI):
         """Return the config of the run as plain values."""
         self._dump_config()
         return dict(self.config_dump)
+
+
+def logs_of(trainer: Any) -> Path:
+    """Return the folder of all runs: ``lightning_logs``, below ``trainer.default_root_dir`` if that is set."""
+    return Path(trainer.get("default_root_dir") or ".") / LOGS
 
 
 def _tell_overridden(model: Any, hyper_parameters: dict[str, Any]) -> None:

@@ -165,3 +165,26 @@ def test_fast_dev_run_writes_nothing(tmp_path, monkeypatch):
     assert run("fit", "--config", config) == 0
     assert not list(tmp_path.rglob("*.ckpt"))
     assert not list(tmp_path.rglob("*.pth"))
+
+
+def test_runs_lie_below_default_root_dir(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = write_config(tmp_path, trainer={"default_root_dir": str(tmp_path / "disk"), "max_epochs": 1})
+    assert run("fit", "--config", config) == 0
+    assert (tmp_path / "disk/lightning_logs/tiny/version_0/checkpoints/best.ckpt").is_file()
+    assert run("test", "--config", config, "--ckpt_path", "best") == 0
+    assert run("fit", "--config", config, "--ckpt_path", "last", "--trainer.max_epochs", "2") == 0
+    assert sorted(p.name for p in (tmp_path / "disk/lightning_logs/tiny").iterdir()) == ["version_0"]
+    assert not (tmp_path / "lightning_logs").exists()
+
+
+def test_a_run_starts_from_another_runs_weights(inside, capsys):
+    weights = inside / "lightning_logs/tiny/version_0/model.pth"
+    config = write_config(inside, run="second", model={"weights": str(weights)}, trainer={"max_epochs": 1})
+    assert run("fit", "--config", config) == 0
+    assert load(checkpoint("best", run_name="second"))["hyper_parameters"]["weights"] == str(weights)
+    weights.rename(weights.with_suffix(".gone"))  # not needed any more once there is a checkpoint
+    assert run("test", "--config", config, "--ckpt_path", "best") == 0
+    assert run("fit", "--config", config) == 2
+    assert "no such checkpoint" in capsys.readouterr().err
+    weights.with_suffix(".gone").rename(weights)
