@@ -18,6 +18,7 @@ commands:
   validate   measure on the validation faces
   test       measure on the test faces   smart-retail test --config ... --ckpt_path best
   export     write a bundle      smart-retail export --checkpoint .../best.ckpt --output bundle
+  weights    write a trained network as one small file to hand on or to start from
   predict    judge face crops    smart-retail predict bundle faces/*.jpg
   verify     recheck a bundle
   benchmark  images a second of the training step and of the loader; benchmark bundle: of a bundle
@@ -106,6 +107,10 @@ def _run(command: str, args: list[str]) -> int:
         from smart_retail.deploy.export_command import export
 
         export(args)
+    elif command == "weights":
+        from smart_retail.deploy.weights_command import weights
+
+        weights(args)
     elif command in ("predict", "verify"):
         from smart_retail.deploy import predict_command
 

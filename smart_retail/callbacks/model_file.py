@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from smart_retail.data.cache import write_aside
 from smart_retail.data.datamodule import FaceDataModule
-from smart_retail.models.load import network_weights, read_checkpoint
+from smart_retail.models.load import read_model
 from smart_retail.provenance import git_state, versions
 
 
@@ -62,13 +62,5 @@ def write_model_file(checkpoint: str | Path, path: Path) -> None:
     Raises:
         CheckpointError: the checkpoint is missing or damaged.
     """
-    content = read_checkpoint(checkpoint)
-    model = {
-        "model_state_dict": network_weights(content["state_dict"]),
-        "hyper_parameters": content["hyper_parameters"],
-        "contract": content["contract"],
-        "made_by": content.get("made_by", {}),
-        **({"qat": content["qat"]} if "qat" in content else {}),
-    }
     with write_aside(path) as aside:
-        torch.save(model, aside)
+        torch.save(read_model(checkpoint), aside)

@@ -14,6 +14,7 @@ from smart_retail.contract import Contract
 from smart_retail.errors import CheckpointError, SmartRetailError
 from smart_retail.models.fake_quantise import fake_quantise, fuse, is_fake_quantised
 from smart_retail.models.network import FaceNet
+from smart_retail.models.weights_file import read_safetensors
 
 PREFIX = "net."
 
@@ -41,7 +42,8 @@ def load_model(path: str | Path) -> FaceNet:
     """Load a trained network for inference.
 
     Args:
-        path: ``model.pth`` or a checkpoint of ``fit``; of the latter the averaged weights are taken.
+        path: ``model.pth``, a checkpoint of ``fit`` (of which the averaged weights are taken), or a
+            ``.safetensors`` file of ``smart-retail weights``.
 
     Returns:
         The network in eval mode on the CPU, with its ``contract`` as an attribute; after
@@ -78,6 +80,31 @@ def network_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
 
 
+def read_model(path: str | Path) -> dict[str, Any]:
+    """Read the network's part of a checkpoint, a ``model.pth`` or a file of weights.
+
+    Returns:
+        ``model_state_dict`` (of a checkpoint the averaged weights), ``hyper_parameters``, ``contract``,
+        ``made_by``, and ``qat`` after quantisation-aware training.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or no model of this project.
+    """
+    content = read_checkpoint(path)
+    weights = content.get("model_state_dict")
+    if weights is None and isinstance(content.get("state_dict"), dict):
+        weights = network_weights(content["state_dict"])
+    if not weights or "hyper_parameters" not in content or "contract" not in content:
+        raise CheckpointError(f"{path} is no model of smart_retail: it has {', '.join(list(content)[:5])}")
+    return {
+        "model_state_dict": weights,
+        "hyper_parameters": content["hyper_parameters"],
+        "contract": content["contract"],
+        "made_by": content.get("made_by", {}),
+        **({"qat": content["qat"]} if "qat" in content else {}),
+    }
+
+
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a file of tensors and plain values; nothing else in it is ever executed.
 
@@ -86,6 +113,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
+    if Path(path).suffix == ".safetensors":
+        return read_safetensors(Path(path))
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,30 +60,15 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     # Here, not above: load imports the network, which imports this module.
     from smart_retail.models.load import network_weights, read_checkpoint
 
-    if Path(path).suffix == ".safetensors":
-        content: Mapping[str, object] = _read_safetensors(Path(path))
-    else:
-        content = read_checkpoint(path)
-        if "hyper_parameters" in content:
-            content = content.get("model_state_dict") or network_weights(content["state_dict"])
-        elif isinstance(content.get("state_dict"), dict):
-            content = content["state_dict"]
+    content: Mapping[str, Any] = read_checkpoint(path)
+    if "hyper_parameters" in content:
+        content = content.get("model_state_dict") or network_weights(content["state_dict"])
+    elif isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
     tensors = {n: v.float() if v.is_floating_point() else v for n, v in content.items() if isinstance(v, Tensor)}
     if not tensors:
         raise CheckpointError(f"{path} holds no weights")
     return tensors
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such weights")
-    try:
-        return dict(load_file(path))
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file: {error}") from error
 
 
 def _lite0(network: nn.Module) -> dict[str, Tensor]:

@@ -1,0 +1,61 @@
+"""``smart-retail weights``: a trained network as one small file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from smart_retail.data.cache import write_aside
+from smart_retail.errors import CheckpointError
+from smart_retail.models.load import network_of, read_model
+from smart_retail.models.weights_file import STORY
+from smart_retail.runs import find_checkpoint
+
+
+def weights(args: Sequence[str]) -> None:
+    """Write the file; ``args`` are the words after ``weights``."""
+    parser = argparse.ArgumentParser(
+        prog="smart-retail weights",
+        description="Write a trained network as a safetensors file, its convolutions in float16. load_model, "
+        "export --checkpoint and --model.weights read it; it tells what made it.",
+    )
+    parser.add_argument("checkpoint", help="best.ckpt, last.ckpt, model.pth, or the folder of a run (its best)")
+    parser.add_argument("output", type=Path, help="a .safetensors file")
+    options = parser.parse_args(list(args))
+    path = find_checkpoint(options.checkpoint, run="run")
+    content = read_model(path)
+    network_of(content, str(path))  # only what can be loaded again is worth keeping
+    write_weights(content, options.output)
+    print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, of {path}")
+
+
+def write_weights(content: Mapping[str, Any], path: Path) -> None:
+    """Write a network in half the size of ``model.pth``.
+
+    Convolutions and linear layers are stored in float16, batch norms and biases in float32: the small
+    variances of some channels would lose most of their digits.
+
+    Args:
+        content: what ``model.pth`` holds: ``model_state_dict``, ``hyper_parameters``, ``contract``, and
+            ``made_by`` where known.
+        path: a ``.safetensors`` file; written aside and renamed.
+
+    Raises:
+        CheckpointError: the name ends otherwise, so that it would not be read back.
+    """
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"{path} must end in .safetensors")
+    tensors = {
+        name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).contiguous()
+        for name, value in content["model_state_dict"].items()
+    }
+    # Where weights started from is a place on one machine, and of no use once they are here.
+    settings = dict(content["hyper_parameters"]) | {"weights": None, "pretrained": False}
+    story = {"hyper_parameters": settings, "contract": content["contract"], "made_by": content.get("made_by", {})}
+    with write_aside(path) as aside:
+        save_file(tensors, aside, metadata={STORY: json.dumps(story)})
