@@ -35,6 +35,7 @@ def network_from(settings: Mapping[str, Any], *, pretrained: bool | None = None)
         age=settings["age_head"],
         age_sigma=settings["age_sigma"],
         identity_start=settings["identity_start"],
+        image_size=settings.get("image_size"),
     )
 
 

@@ -63,6 +63,7 @@ class FaceNet(nn.Module):
         age: str = "distribution",
         age_sigma: float = 2.0,
         identity_start: bool = True,
+        image_size: int | None = None,
     ) -> None:
         """Build the network.
 
@@ -75,6 +76,8 @@ class FaceNet(nn.Module):
             age_sigma: width of the target distribution in years.
             identity_start: start blocks without a true skip as the identity (see
                 ``models.initialisation``); without effect on a pretrained or other backbone.
+            image_size: side in pixels of the images, for backbones that are built for one size
+                (vision transformers); None leaves them at their own.
 
         Raises:
             ConfigError: timm knows no such backbone, a value is out of range, or weights do not fit.
@@ -95,6 +98,8 @@ class FaceNet(nn.Module):
                 f"cannot get pretrained weights for {backbone} ({type(error).__name__}); without a network "
                 "connection put them into timm's cache, or set pretrained to false"
             ) from error
+        if image_size is not None and hasattr(self.backbone, "set_input_size"):
+            self.backbone.set_input_size(img_size=image_size)
         if identity_start and not pretrained:
             identity_init(self.backbone)
         decimate_pointwise(self.backbone)

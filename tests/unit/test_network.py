@@ -57,3 +57,8 @@ def test_a_network_knows_its_contract():
 def test_a_setting_that_cannot_work_is_a_config_error(settings, message):
     with pytest.raises(ConfigError, match=message):
         FaceNet(**{"backbone": "resnet10t"} | settings)
+
+
+def test_a_vision_transformer_takes_images_of_another_size():
+    network = FaceNet("vit_tiny_patch16_224", image_size=64).eval()
+    assert network(torch.zeros(1, 3, 64, 64)).gender.shape == (1, 2)
