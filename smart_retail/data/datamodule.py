@@ -221,6 +221,13 @@ def normalise(images: torch.Tensor, contract: Contract) -> torch.Tensor:
     return (images.float() - mean) / std
 
 
+def denormalise(images: torch.Tensor, contract: Contract) -> torch.Tensor:
+    """Turn normalised (B, 3, S, S) back into uint8 RGB, to look at."""
+    mean = torch.tensor(contract.mean, device=images.device).view(3, 1, 1)
+    std = torch.tensor(contract.std, device=images.device).view(3, 1, 1)
+    return ((images.float() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+
+
 def _quiet_worker(worker: int) -> None:
     # One thread a worker: the cores are shared with the training step.
     torch.set_num_threads(1)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
@@ -17,6 +16,8 @@ from rich.console import Console
 
 from smart_retail.callbacks.best_checkpoint import BestCheckpoint
 from smart_retail.callbacks.ema import EMA
+from smart_retail.callbacks.figures import Figures
+from smart_retail.callbacks.hyper_parameters import HyperParameters
 from smart_retail.callbacks.last_checkpoint import LastCheckpoint
 from smart_retail.callbacks.model_file import ModelFile
 from smart_retail.callbacks.throughput import Throughput
@@ -56,6 +57,7 @@ class FaceCLI(LightningCLI):
         parser.add_argument("--threads", type=int | None, help="threads of the training step on a CPU")
         parser.add_lightning_class_args(EMA, "ema")
         parser.add_lightning_class_args(LastCheckpoint, "last")
+        parser.add_lightning_class_args(Figures, "figures")
         parser.link_arguments("data.image_size", "model.image_size")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -94,11 +96,10 @@ class FaceCLI(LightningCLI):
             ModelFile(self.config_dump_of_run()),
             BestCheckpoint(),
             Throughput(),
+            HyperParameters(),
         ]
         trainer_config = self._get(self.config_init, "trainer")
         logs = logs_of(trainer_config)
-        if trainer_config.get("logger") is not False:
-            extra.append(LearningRateMonitor("step"))
         if not fit:
             kwargs.setdefault("logger", False)
             self.save_config_callback = None  # it would write into the working directory

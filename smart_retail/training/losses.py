@@ -16,6 +16,11 @@ from smart_retail.labels import TASKS
 from smart_retail.models.network import FaceNet, RawOutputs
 
 
+def ranks() -> int:
+    """Return how many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
 def masked_mean(losses: Tensor, mask: Tensor, *, over_ranks: bool = True) -> Tensor:
     """Average (B,) losses over the True entries of a (B,) mask.
 
@@ -30,9 +35,9 @@ def masked_mean(losses: Tensor, mask: Tensor, *, over_ranks: bool = True) -> Ten
     """
     total = torch.where(mask, losses, torch.zeros_like(losses)).sum()
     count = mask.sum().to(losses.dtype)
-    if over_ranks and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+    if over_ranks and ranks() > 1:
         dist.all_reduce(count)
-        count = count / dist.get_world_size()
+        count = count / ranks()
     return total / count.clamp(min=1e-6) if count > 0 else total
 
 

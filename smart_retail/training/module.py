@@ -20,7 +20,7 @@ from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.labels import TASKS
 from smart_retail.models.load import check_weights, network_from
 from smart_retail.models.network import FaceOutputs
-from smart_retail.training.losses import TaskWeights, task_losses
+from smart_retail.training.losses import TaskWeights, ranks, task_losses
 from smart_retail.training.metrics import FaceMetrics, score
 from smart_retail.training.optimisation import learning_rate_factor, make_optimizer
 
@@ -115,38 +115,42 @@ class FaceAttributeModule(pl.LightningModule):
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
-        loss, losses = self.judge(batch, "train")
+        loss, losses, _ = self.judge(batch, "train")
         values = {f"train/step_loss_{task}": value.detach() for task, value in losses.items()}
         values["train/step_loss"] = loss.detach()
+        # All groups share one schedule: one curve tells it.
+        values["train/learning_rate"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
         if self.weights.learnt:
             current = self.weights.current().detach()
             values |= {f"train/weight_{t}": w for t, w in zip(TASKS, current, strict=True)}
         self.log_dict(values, batch_size=len(batch.row))
         return loss
 
-    def validation_step(self, batch: FaceBatch, batch_idx: int) -> None:
-        """Measure one batch."""
-        self.judge(batch, "val")
+    def validation_step(self, batch: FaceBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Measure one batch; return what the network says of it, for callbacks that draw."""
+        return self.judge(batch, "val")[2]._asdict()
 
     def test_step(self, batch: FaceBatch, batch_idx: int) -> None:
         """Measure one batch."""
         self.judge(batch, "test")
 
-    def judge(self, batch: FaceBatch, stage: str) -> tuple[Tensor, dict[str, Tensor]]:
+    def judge(self, batch: FaceBatch, stage: str) -> tuple[Tensor, dict[str, Tensor], FaceOutputs]:
         """Run the network on a batch and add it to the metrics of a stage.
 
         Returns:
-            The weighted loss, and the loss of each task.
+            The weighted loss, the loss of each task, and what the network says.
         """
         raw = self.net.raw(batch.image.contiguous(memory_format=self.layout))
         smoothing = float(self.hparams["label_smoothing"])
-        losses = task_losses(self.net, raw, batch, smoothing, over_ranks=stage == "train")
+        shared = stage == "train" and ranks() > 1
+        losses = task_losses(self.net, raw, batch, smoothing, over_ranks=shared)
         with torch.no_grad():
+            outputs = self.net.decode(raw)
             # torchmetrics averages over the ranks itself.
-            local = task_losses(self.net, raw, batch, smoothing, over_ranks=False)
-            self._metrics(stage).update(self.net.decode(raw), batch, local)
+            local = task_losses(self.net, raw, batch, smoothing, over_ranks=False) if shared else losses
+            self._metrics(stage).update(outputs, batch, {task: value.detach() for task, value in local.items()})
         loss: Tensor = self.weights(losses)
-        return loss, losses
+        return loss, losses, outputs
 
     def on_train_epoch_end(self) -> None:
         """Log the training metrics: of augmented images, while the network changes."""

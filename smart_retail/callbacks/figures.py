@@ -1,0 +1,177 @@
+"""Pictures for TensorBoard: what goes in, what comes out, and the network between."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import warnings
+from typing import Any, NamedTuple
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+import torch.distributed as dist
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from smart_retail.contract import Contract
+from smart_retail.data.datamodule import FaceDataModule
+from smart_retail.data.dataset import FaceBatch
+from smart_retail.errors import ConfigError
+from smart_retail.labels import EMOTIONS, GENDERS
+from smart_retail.plots import age_scatter, batch_grid, confusion, confusion_figure, pixels
+from smart_retail.training.module import FaceAttributeModule
+
+
+class Judged(NamedTuple):
+    """Predictions of N validation faces beside their labels; -1 and NaN where there is no label.
+
+    Attributes:
+        gender: (N, 2) label and prediction.
+        age: (N, 2) likewise, in years.
+        emotion: (N, 2) likewise.
+        dataset: (N,) number of the data set.
+    """
+
+    gender: np.ndarray
+    age: np.ndarray
+    emotion: np.ndarray
+    dataset: np.ndarray
+
+
+class Figures(pl.Callback):
+    """Shows augmented faces, the graph, confusion matrices and ages in TensorBoard, while ``fit`` runs.
+
+    Predictions are those of the validation itself: nothing goes through the network twice. Without a
+    ``TensorBoardLogger`` it does nothing.
+    """
+
+    def __init__(self, every_n_epochs: int = 5, graph: bool = True) -> None:
+        """Set how often to draw.
+
+        Args:
+            every_n_epochs: draw the validation each so many epochs and after the last one; 0 draws
+                no picture at all.
+            graph: draw the network, once.
+        """
+        if every_n_epochs < 0:
+            raise ConfigError(f"figures.every_n_epochs {every_n_epochs} must not be negative")
+        self.every_n_epochs, self.graph = every_n_epochs, graph
+        self.judged: list[Judged] = []
+        self.drawn = -1
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count epochs from here, in a resumed run too."""
+        self.judged, self.drawn = [], trainer.current_epoch - 1
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: FaceBatch, batch_idx: int
+    ) -> None:
+        """Draw the very first batch and the network."""
+        if trainer.global_step or batch_idx or not trainer.is_global_zero:
+            return
+        board = board_of(trainer)
+        if board is None or not isinstance(pl_module, FaceAttributeModule):
+            return
+        if self.every_n_epochs:
+            show(board, "train/inputs", batch_grid(batch, pl_module.contract), 0)
+        if self.graph:
+            add_graph(board, pl_module.net, pl_module.contract)
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: FaceBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep what the validation step said."""
+        if self._due(trainer) and outputs is not None:
+            self.judged.append(judged(outputs, batch))
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the predictions of all ranks."""
+        if not self._due(trainer):
+            return
+        ours, self.judged = self.judged, []
+        parts = gather(ours)
+        self.drawn = trainer.current_epoch
+        board = board_of(trainer)
+        if board is None or not parts or not trainer.is_global_zero:
+            return
+        data = getattr(trainer, "datamodule", None)
+        names = data.index.datasets if isinstance(data, FaceDataModule) else []
+        for tag, figure in draw(Judged(*map(np.concatenate, zip(*parts, strict=True))), names).items():
+            show(board, f"val/{tag}", figure, trainer.global_step)
+
+    def _due(self, trainer: pl.Trainer) -> bool:
+        if trainer.state.fn != "fit" or trainer.sanity_checking or not self.every_n_epochs:
+            return False
+        if not any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
+            return False
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        return last or trainer.current_epoch - self.drawn >= self.every_n_epochs
+
+
+def board_of(trainer: pl.Trainer) -> Any:
+    """Return TensorBoard's writer, or None."""
+    return next((logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
+
+
+def show(board: Any, tag: str, figure: Figure, step: int) -> None:
+    """Write a figure; ``add_figure`` would load pyplot."""
+    board.add_image(tag, pixels(figure), step, dataformats="HWC")
+
+
+def add_graph(board: Any, network: torch.nn.Module, contract: Contract) -> None:
+    """Write the graph of a network; one that cannot be traced is told, not raised."""
+    aside = copy.deepcopy(network).cpu().eval()  # tracing must change neither statistics nor random numbers
+    images = torch.zeros(1, 3, contract.image_size, contract.image_size)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+            warnings.simplefilter("ignore")
+            board.add_graph(aside, images, use_strict_trace=False)
+    except Exception as error:  # a picture is never worth a training, whatever the tracer raises
+        rank_zero_info(f"no graph in TensorBoard: {type(error).__name__}: {str(error).splitlines()[:1]}")
+
+
+def judged(outputs: dict[str, Tensor], batch: FaceBatch) -> Judged:
+    """Put the predictions of a validation step beside the labels."""
+    gender = torch.where(batch.gender_mask, batch.gender, -1)
+    emotion = torch.where(batch.emotion_mask, batch.emotion, -1)
+    age = torch.where(batch.age_mask, batch.age, torch.nan)
+    pairs = (
+        torch.stack([gender, outputs["gender"].argmax(1)], 1),
+        torch.stack([age, outputs["age"].squeeze(1).float()], 1),
+        torch.stack([emotion, outputs["emotion"].argmax(1)], 1),
+        batch.dataset,
+    )
+    return Judged(*(pair.detach().cpu().numpy() for pair in pairs))
+
+
+def gather(ours: list[Judged]) -> list[Judged]:
+    """Return the predictions of all ranks; a collective call under DDP."""
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return ours
+    ranks: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(ranks, ours)
+    return [part for rank in ranks for part in rank]
+
+
+def draw(said: Judged, datasets: list[str]) -> dict[str, Figure]:
+    """Return a figure for each task that has a label."""
+    figures = {}
+    for task, names in (("gender", GENDERS), ("emotion", EMOTIONS)):
+        labels, predictions = getattr(said, task).T
+        if (known := labels >= 0).any():
+            counts = confusion(labels[known], predictions[known], len(names))
+            figures[f"{task}_confusion"] = confusion_figure(counts, names, task)
+    labels, years = said.age.T
+    if (known := ~np.isnan(labels)).any():
+        figures["age_scatter"] = age_scatter(labels[known], years[known], said.dataset[known], datasets)
+    return figures
