@@ -17,6 +17,7 @@ commands:
   fit        train            smart-retail fit --config configs/experiment/demo.yaml
   validate   measure on the validation faces
   test       measure on the test faces   smart-retail test --config ... --ckpt_path best
+  soften     let a teacher judge every training face, for distillation
   export     write a bundle      smart-retail export --checkpoint .../best.ckpt --output bundle
   weights    write a trained network as one small file to hand on or to start from
   predict    judge face crops    smart-retail predict bundle faces/*.jpg
@@ -107,6 +108,10 @@ def _run(command: str, args: list[str]) -> int:
         from smart_retail.deploy.export_command import export
 
         export(args)
+    elif command == "soften":
+        from smart_retail.training.soften import soften
+
+        soften(args)
     elif command == "weights":
         from smart_retail.deploy.weights_command import weights
 

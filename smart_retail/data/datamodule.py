@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,6 +17,7 @@ from smart_retail.contract import Contract
 from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.index import FaceIndex, SplitSettings, build_index
 from smart_retail.data.sampler import BalancedSampler, OrderedSampler, face_weights
+from smart_retail.data.soft_labels import read_soft_labels
 from smart_retail.data.sources.base import Source
 from smart_retail.data.transforms import Augmentation, TrainTransform
 from smart_retail.errors import ConfigError, DataError
@@ -40,6 +42,7 @@ class FaceDataModule(pl.LightningDataModule):
         limit_eval: int | None = None,
         splits: SplitSettings = SplitSettings(),  # noqa: B008 - frozen
         augmentation: Augmentation = Augmentation(),  # noqa: B008 - frozen
+        soft_labels: str | None = None,
         max_broken: float = 0.01,
         seed: int = 0,
     ) -> None:
@@ -61,6 +64,7 @@ class FaceDataModule(pl.LightningDataModule):
             limit_eval: likewise for validation and test each.
             splits: shares, leaks, contradictions.
             augmentation: how training images are changed.
+            soft_labels: file of ``smart-retail soften``: what teachers say of the training faces.
             max_broken: share of unreadable images above which a run stops.
             seed: of the order, the balance and the augmentation.
         """
@@ -72,7 +76,7 @@ class FaceDataModule(pl.LightningDataModule):
         self.balance, self.age_balance, self.epoch_size = balance, age_balance, epoch_size
         self.limit_train, self.limit_eval = limit_train, limit_eval
         self.splits, self.augmentation = splits, augmentation
-        self.max_broken, self.seed = max_broken, seed
+        self.soft_labels, self.max_broken, self.seed = soft_labels, max_broken, seed
         self.contract = Contract(image_size=image_size)
         for name, size in [("image_size", image_size), *(("progressive", s) for s in self.sizes.values())]:
             if size < 32:
@@ -140,6 +144,9 @@ class FaceDataModule(pl.LightningDataModule):
                 transform=TrainTransform(self.augmentation) if split == "train" else None,
                 max_broken=self.max_broken,
             )
+            if split == "train" and self.soft_labels:
+                part = self._parts[split]
+                part.soft = read_soft_labels(Path(self.soft_labels), part.keys)
         return self._parts[split]
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from smart_retail.data.crops import Square, crop_square, whole_image
 from smart_retail.data.images import read_image
 from smart_retail.data.sampler import Draw
+from smart_retail.data.soft_labels import SoftLabels
 from smart_retail.data.transforms import TrainTransform
 from smart_retail.errors import BrokenImageError, DataError
 
@@ -35,6 +36,7 @@ class FaceBatch(NamedTuple):
         emotion_mask: (B,) bool.
         dataset: (B,) int64, number of the data set.
         row: (B,) int64, row in the split's table.
+        soft: what teachers said of the faces, where that is stored.
     """
 
     image: Tensor
@@ -46,6 +48,7 @@ class FaceBatch(NamedTuple):
     emotion_mask: Tensor
     dataset: Tensor
     row: Tensor
+    soft: SoftLabels | None = None
 
 
 class FaceDataset(Dataset[tuple[Tensor, int] | None]):
@@ -75,7 +78,9 @@ class FaceDataset(Dataset[tuple[Tensor, int] | None]):
         """
         self.paths = np.array(faces["path"].to_list(), dtype=np.str_)
         self.squares = faces[["crop_x", "crop_y", "crop_side"]].to_numpy(np.float32)
+        self.keys = faces["key"].astype(str).to_list()
         self.labels = FaceLabels.of(faces, datasets)
+        self.soft: SoftLabels | None = None
         self.image_size, self.transform, self.max_broken = image_size, transform, max_broken
         self.read = self.broken = 0
 
@@ -123,7 +128,8 @@ class FaceDataset(Dataset[tuple[Tensor, int] | None]):
         rows = torch.tensor([row for _, row in read])
         images = torch.stack([image for image, _ in read])
         labels = FaceLabels._make(column[rows] for column in self.labels)
-        return FaceBatch(image=images, row=rows, **labels._asdict())
+        soft = None if self.soft is None else SoftLabels._make(column[rows].float() for column in self.soft)
+        return FaceBatch(image=images, row=rows, soft=soft, **labels._asdict())
 
 
 class FaceLabels(NamedTuple):

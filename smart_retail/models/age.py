@@ -30,6 +30,16 @@ class AgeRegression(nn.Linear):
         """Return the (B,) absolute errors in decades; ``age`` is (B,) years."""
         return (self.years(raw).squeeze(1) - age).abs() / YEARS_A_UNIT
 
+    def probabilities(self, raw: Tensor) -> Tensor:
+        """Return (B, 101) with all on the two years next to the one said."""
+        years = self.years(raw).clamp(AGE_MIN, AGE_MAX)
+        return (1 - (years - torch.linspace(AGE_MIN, AGE_MAX, AGE_BINS, device=raw.device)).abs()).clamp(min=0)
+
+    def soft_loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Return (B,) absolute errors in decades against the means of (B, 101) probabilities."""
+        bins = torch.linspace(AGE_MIN, AGE_MAX, AGE_BINS, device=raw.device)
+        return self.loss(raw, (target * bins).sum(1))
+
 
 class AgeDistribution(nn.Linear):
     """A softmax over 0 to 100 years; the age is its expectation.
@@ -68,6 +78,15 @@ class AgeDistribution(nn.Linear):
         """Return (B,) losses of (B, 101) logits; ``age`` is (B,) years."""
         entropy = -(self.target(age) * F.log_softmax(raw, 1)).sum(1)
         return entropy + (self.years(raw).squeeze(1) - age).abs() / YEARS_A_UNIT
+
+    def probabilities(self, raw: Tensor) -> Tensor:
+        """Return (B, 101) probabilities of the years."""
+        return raw.softmax(1)
+
+    def soft_loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Return (B,) losses of (B, 101) logits against (B, 101) probabilities, of the same form as ``loss``."""
+        divergence = F.kl_div(F.log_softmax(raw, 1), target, reduction="none").sum(1)
+        return divergence + (self.years(raw).squeeze(1) - (target * self.bins).sum(1)).abs() / YEARS_A_UNIT
 
 
 def age_head(kind: str, features: int, sigma: float) -> AgeRegression | AgeDistribution:

@@ -84,6 +84,8 @@ class FaceCLI(LightningCLI):
         if self.checkpoint is not None:
             model = self._get(self.config, "model")
             model["pretrained"], model["weights"] = False, None
+            if self.subcommand != "fit":
+                model["teachers"] = None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add loggers (a resumed run goes on in its folder) and callbacks."""

@@ -19,7 +19,8 @@ from smart_retail.data.dataset import FaceBatch
 from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.labels import TASKS
 from smart_retail.models.load import check_weights, network_from
-from smart_retail.models.network import FaceOutputs
+from smart_retail.models.network import FaceOutputs, RawOutputs
+from smart_retail.training.distillation import Teachers, distillation_of, soft_losses
 from smart_retail.training.losses import TaskWeights, ranks, task_losses
 from smart_retail.training.metrics import FaceMetrics, score
 from smart_retail.training.optimisation import learning_rate_factor, make_optimizer
@@ -46,6 +47,8 @@ class FaceAttributeModule(pl.LightningModule):
         schedule: str = "cosine",
         warmup: float = 0.05,
         final_factor: float = 0.01,
+        teachers: list[str] | None = None,
+        distillation: dict[str, Any] | None = None,
         channels_last: bool = True,
         image_size: int = 224,
     ) -> None:
@@ -70,6 +73,10 @@ class FaceAttributeModule(pl.LightningModule):
             schedule: ``cosine``, ``linear`` or ``constant``, by step.
             warmup: share of all steps in which the rate rises.
             final_factor: of the learning rate at the end of the schedule.
+            teachers: checkpoints of frozen networks that judge every training image in each step
+                (``data.soft_labels`` is the cheaper way).
+            distillation: how much the student follows them: ``{share: 0.7, temperature: 2, on: all}``,
+                or ``on: labelled``.
             channels_last: memory layout; faster on CPUs and on GPUs with mixed precision.
             image_size: side in pixels that the network is meant for (taken from the data).
         """
@@ -80,6 +87,8 @@ class FaceAttributeModule(pl.LightningModule):
             )
         task_weights = {"gender": 1.0, "age": 1.0, "emotion": 1.0} | (task_weights or {})
         self.save_hyperparameters()
+        self.distillation = distillation_of(distillation)
+        self.teachers = Teachers(teachers) if teachers else None
         self.contract = Contract(image_size=image_size)
         self.net = network_from(dict(self.hparams))
         if self.net.misfits:
@@ -149,8 +158,22 @@ class FaceAttributeModule(pl.LightningModule):
             # torchmetrics averages over the ranks itself.
             local = task_losses(self.net, raw, batch, smoothing, over_ranks=False) if shared else losses
             self._metrics(stage).update(outputs, batch, {task: value.detach() for task, value in local.items()})
+        if stage == "train":
+            losses = self._with_teachers(raw, batch, losses)
         loss: Tensor = self.weights(losses)
         return loss, losses, outputs
+
+    def _with_teachers(self, raw: RawOutputs, batch: FaceBatch, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Mix the losses against labels with those against the teachers' word, where there is one."""
+        soft = batch.soft
+        if soft is None and self.teachers is not None:
+            soft = self.teachers(batch.image, self.contract)
+        if soft is None:
+            return losses
+        theirs = soft_losses(self.net, raw, batch, soft, self.distillation)
+        self.log_dict({f"train/step_soft_{task}": v.detach() for task, v in theirs.items()}, batch_size=len(batch.row))
+        share = self.distillation.share
+        return {task: (1 - share) * losses[task] + share * theirs[task] for task in TASKS}
 
     def on_train_epoch_end(self) -> None:
         """Log the training metrics: of augmented images, while the network changes."""

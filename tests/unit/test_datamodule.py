@@ -28,7 +28,11 @@ def train_batches(data, epoch=0):
 
 
 def same(first, second):
-    return all(torch.equal(a, b) for x, y in zip(first, second, strict=True) for a, b in zip(x, y, strict=True))
+    return all(
+        torch.equal(a, b)
+        for x, y in zip(first, second, strict=True)
+        for a, b in zip(x[:-1], y[:-1], strict=True)  # the last is what teachers say: nothing here
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,120 @@
+"""``smart-retail soften``: teachers judge every training face once, for many trainings of students."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from smart_retail.data.cache import write_aside
+from smart_retail.data.datamodule import FaceDataModule, normalise
+from smart_retail.data.dataset import FaceBatch, FaceDataset
+from smart_retail.data.sampler import Draw
+from smart_retail.data.soft_labels import SoftLabels, write_soft_labels
+from smart_retail.errors import ConfigError
+from smart_retail.labels import AGE_BINS, EMOTIONS, GENDERS
+from smart_retail.training.cli import read_data
+from smart_retail.training.distillation import Teachers
+
+WIDTHS = {"gender": len(GENDERS), "age": AGE_BINS, "emotion": len(EMOTIONS)}
+
+
+def soften(args: Sequence[str]) -> None:
+    """Make a file of soft labels; ``args`` are the words after ``soften``."""
+    parser = argparse.ArgumentParser(
+        prog="smart-retail soften",
+        description="Let teachers judge every training face of a config, over several augmented views, and store "
+        "the averaged probabilities. fit reads them with --data.soft_labels FILE. Stopped, it goes on "
+        "after the last finished view.",
+        epilog="Everything else is a setting of the data, as for fit: --config ..., --data.image_size ...",
+    )
+    parser.add_argument("--teacher", action="append", required=True, help="a checkpoint; several are averaged")
+    parser.add_argument("--output", type=Path, required=True, help="an .npz file")
+    parser.add_argument("--views", type=int, default=4, help="the plain crop and this many less one augmented (4)")
+    parser.add_argument("--threads", type=int, help="threads of the teachers")
+    options, rest = parser.parse_known_args(list(args))
+    if options.views < 1 or options.output.suffix != ".npz":
+        raise ConfigError(f"--views {options.views} must be 1 or more, and --output {options.output} an .npz file")
+    teachers = Teachers(options.teacher)
+    data = read_data(rest, "soften", str(parser.description))
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    story = {"teacher": teachers.fingerprint(), "data": data.index.fingerprint(), "seed": data.seed}
+    rows = soft_labels(teachers, data, options.views, story, options.output.with_suffix(".part.npz"))
+    write_soft_labels(options.output, data.dataset("train").keys, rows, story | {"views": options.views})
+    options.output.with_suffix(".part.npz").unlink(missing_ok=True)
+    print(f"{options.output}: {len(rows.gender)} faces, {options.output.stat().st_size / 1e6:.1f} MB")
+
+
+def soft_labels(teachers: Teachers, data: FaceDataModule, views: int, story: dict[str, Any], part: Path) -> SoftLabels:
+    """Average the teachers' probabilities over views of the training faces.
+
+    Args:
+        teachers: who judge.
+        data: whose training part is judged.
+        views: the first is the plain crop, the others are augmented as in training.
+        story: what identifies the work; a part file of another story is not continued.
+        part: holds the sums so far, after each view.
+
+    Returns:
+        N rows, in the order of the training part.
+    """
+    faces = data.dataset("train")
+    plain = copy.copy(faces)
+    plain.transform = None
+    size = teachers.networks[0].contract.image_size
+    done, sums = _resume(part, story, len(faces))
+    for view in range(done, views):
+        seeds = np.random.default_rng([data.seed, view]).integers(2**63, size=len(faces))
+        draws = [Draw(row, size, int(seed)) for row, seed in enumerate(seeds)]
+        _judge(teachers, data, plain if view == 0 else faces, draws, sums, f"view {view + 1} of {views}")
+        with write_aside(part) as aside:
+            arrays: dict[str, Any] = {"done": view + 1, "story": json.dumps(story), **sums}
+            np.savez(aside, **arrays)
+    # A file that broke on the way has no sum: it stays at zero and is skipped in training as well.
+    return SoftLabels(*(torch.from_numpy(s / s.sum(1, keepdims=True).clip(min=1e-6)) for s in sums.values()))
+
+
+def _judge(
+    teachers: Teachers,
+    data: FaceDataModule,
+    faces: FaceDataset,
+    draws: list[Draw],
+    sums: dict[str, np.ndarray],
+    what: str,
+) -> None:
+    contract = teachers.networks[0].contract
+    loader: DataLoader[Any] = DataLoader(
+        faces,
+        batch_size=data.eval_batch_size,
+        sampler=draws,  # type: ignore[arg-type]
+        num_workers=data.workers,
+        collate_fn=faces.collate,
+    )
+    with tqdm(total=len(draws), desc=what, unit="face") as bar:
+        batch: FaceBatch
+        for batch in loader:
+            said = teachers(normalise(batch.image, contract), contract)
+            for name, values in said._asdict().items():
+                sums[name][batch.row.numpy()] += values.numpy()
+            bar.update(len(batch.row))
+
+
+def _resume(part: Path, story: dict[str, Any], count: int) -> tuple[int, dict[str, np.ndarray]]:
+    fresh = {name: np.zeros((count, width), np.float32) for name, width in WIDTHS.items()}
+    try:
+        with np.load(part, allow_pickle=False) as file:
+            if json.loads(str(file["story"])) == story and file["gender"].shape[0] == count:
+                return int(file["done"]), {name: file[name] for name in WIDTHS}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        pass  # none, or one that was cut short
+    return 0, fresh

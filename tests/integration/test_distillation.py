@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+import torch
+
+from smart_retail.data.soft_labels import read_soft_labels
+from smart_retail.training.module import FaceAttributeModule
+from tests.helpers.runs import checkpoint, differing, load, run, write_config
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory):
+    """A teacher, and its soft labels for the training faces."""
+    folder = tmp_path_factory.mktemp("taught")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        config = write_config(folder, run="teacher", trainer={"max_epochs": 1})
+        assert run("fit", "--config", config) == 0
+        assert soften(config) == 0
+    return folder
+
+
+@pytest.fixture
+def inside(taught, monkeypatch):
+    monkeypatch.chdir(taught)
+    return taught
+
+
+def soften(config, output="soft.npz", views=2):
+    teacher = "lightning_logs/teacher/version_0/model.pth"
+    return run("soften", "--config", config, "--teacher", teacher, "--views", views, "--output", output)
+
+
+def test_soft_labels_are_probabilities_of_every_training_face(inside):
+    with np.load("soft.npz", allow_pickle=False) as file:
+        keys = list(file["keys"])
+    labels = read_soft_labels(inside / "soft.npz", keys[::-1])
+    assert labels.age.shape == (len(keys), 101)
+    for values in labels:
+        torch.testing.assert_close(values.float().sum(1), torch.ones(len(keys)), rtol=0, atol=5e-3)
+    first = read_soft_labels(inside / "soft.npz", keys[:1])
+    assert torch.equal(labels.emotion[-1], first.emotion[0])
+    assert not (inside / "soft.part.npz").exists()
+
+
+def test_a_stopped_computation_goes_on_after_the_last_view(inside, monkeypatch):
+    config = write_config(inside)
+    from smart_retail.training import soften as module
+
+    judge, views = module._judge, []
+
+    def stopping(*args):
+        views.append(args[-1])
+        if len(views) == 2:
+            raise RuntimeError("stopped by the test")
+        judge(*args)
+
+    monkeypatch.setattr(module, "_judge", stopping)
+    assert soften(config, "again.npz") == 1
+    assert not (inside / "again.npz").exists()
+    assert soften(config, "again.npz") == 0
+    assert views == ["view 1 of 2", "view 2 of 2", "view 2 of 2"]
+    with np.load("soft.npz") as whole, np.load("again.npz") as resumed:
+        assert all(np.array_equal(whole[name], resumed[name]) for name in ("keys", "gender", "age", "emotion"))
+
+
+@pytest.mark.parametrize("way", ["stored", "online"])
+def test_a_student_learns_resumes_and_leaves_the_teacher_out(inside, way):
+    teacher = {"teachers": ["lightning_logs/teacher/version_0/model.pth"]} if way == "online" else {}
+    data = {"soft_labels": "soft.npz"} if way == "stored" else {}
+    config = write_config(inside, run=f"whole_{way}", model=teacher, data=data)
+    assert run("fit", "--config", config) == 0
+    content = load(checkpoint(run_name=f"whole_{way}"))
+    assert not [name for name in content["state_dict"] if "teacher" in name]
+    plain = FaceAttributeModule(backbone="resnet10t", image_size=32)
+    assert set(plain.state_dict()) == set(content["state_dict"])
+    again = write_config(inside, run=f"again_{way}", model=teacher, data=data)
+    assert run("fit", "--config", again) == 0
+    assert not differing(checkpoint(run_name=f"whole_{way}"), checkpoint(run_name=f"again_{way}"))
+    assert run("fit", "--config", again, "--ckpt_path", "last", "--trainer.max_epochs", "3") == 0
+    assert load(checkpoint(run_name=f"again_{way}"))["epoch"] == 2
+    assert run("test", "--config", again, "--ckpt_path", "best") == 0
+
+
+def test_teachers_are_frozen_outside_the_module_and_stay_in_eval_mode(inside):
+    module = FaceAttributeModule(
+        backbone="resnet10t", image_size=32, teachers=["lightning_logs/teacher/version_0/model.pth"]
+    )
+    module.train()
+    (network,) = module.teachers.networks
+    assert not network.training and not any(p.requires_grad for p in network.parameters())
+    theirs = {id(p) for p in network.parameters()}
+    assert not theirs & {id(p) for p in module.parameters()}
+    said = module.teachers(torch.randn(2, 3, 32, 32), module.contract)
+    assert not said.age.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("soft", "words"), [("missing.npz", "no such file"), ("broken.npz", "damaged"), ("other.npz", "does not know")]
+)
+def test_a_file_that_does_not_fit_is_named(inside, capsys, soft, words):
+    (inside / "broken.npz").write_bytes(b"PK nothing")
+    with np.load("soft.npz") as file:
+        np.savez(inside / "other.npz", **{name: file[name][:3] if file[name].ndim else file[name] for name in file})
+    config = write_config(inside, data={"soft_labels": soft})
+    assert run("fit", "--config", config) == 2
+    error = capsys.readouterr().err
+    assert words in error and soft in error and "Traceback" not in error
+
+
+def test_a_missing_teacher_is_named(inside, capsys):
+    assert run("soften", "--config", write_config(inside), "--teacher", "none.pth", "--output", "x.npz") == 2
+    assert "none.pth: no such checkpoint" in capsys.readouterr().err
