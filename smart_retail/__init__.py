@@ -9,12 +9,31 @@ from typing import Any
 from smart_retail.labels import EMOTIONS, GENDERS
 
 __version__ = "0.1.0"
-__all__ = ["EMOTIONS", "GENDERS", "FaceAttributeModule", "FaceDataModule", "Predictor", "load_model"]
+__all__ = [
+    "EMOTIONS",
+    "FER2013",
+    "GENDERS",
+    "AllAgeFaces",
+    "FaceAttributeModule",
+    "FaceDataModule",
+    "FaceTable",
+    "Predictor",
+    "SyntheticFaces",
+    "UTKFace",
+    "export_bundle",
+    "load_model",
+]
 
 _HOMES = {
+    "AllAgeFaces": "smart_retail.data.sources.all_age_faces",
+    "FER2013": "smart_retail.data.sources.fer2013",
     "FaceAttributeModule": "smart_retail.training.module",
     "FaceDataModule": "smart_retail.data.datamodule",
+    "FaceTable": "smart_retail.data.sources.table",
     "Predictor": "smart_retail.deploy.predictor",
+    "SyntheticFaces": "smart_retail.data.sources.synthetic",
+    "UTKFace": "smart_retail.data.sources.utkface",
+    "export_bundle": "smart_retail.deploy.export",
     "load_model": "smart_retail.models.load",
 }
 

@@ -45,7 +45,7 @@ class HyperParameters(pl.Callback):
 
 def settings(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
     """Return the settings of a run by the names that the command line has for them."""
-    found = {f"model.{name}": value for name, value in pl_module.hparams.items()}
+    found = {f"model.{name}": value for name, value in pl_module.hparams.items() if name[0] != "_"}
     data = getattr(trainer, "datamodule", None)
     if isinstance(data, FaceDataModule):
         found |= {f"data.{name}": getattr(data, name) for name in DATA}

@@ -21,8 +21,9 @@ from smart_retail.labels import EMOTIONS, GENDERS, SPLITS, TASKS
 GROUPS = (("same pixels", "exact"), ("near", "cluster"))
 
 
-def print_summary(index: FaceIndex, console: Console) -> None:
+def print_summary(index: FaceIndex, console: Console | None = None) -> None:
     """Print the tables of an index: faces and labels, classes, duplicates, what was left out."""
+    console = console or Console()
     faces = index.faces
     console.print(_counts(index), _classes(faces), _duplicates(index), sep="\n")
     left_out = Table(title="Left out or altered", title_justify="left")
@@ -100,18 +101,19 @@ def _leaks(part: pd.DataFrame, column: str) -> int:
     return int((part["official"].isin(["val", "test"]) & part[column].isin(training)).sum())
 
 
-def write_contact_sheet(data: FaceDataset, datasets: list[str], path: Path, *, size: int, rows: int = 6) -> None:
-    """Write a picture of what the network will see: each row a face, as it is and augmented.
+def contact_sheet(data: FaceDataset, datasets: list[str], *, size: int, rows: int = 6) -> np.ndarray:
+    """Draw what the network will see: each row a face, as it is and augmented.
 
     Args:
         data: training faces with their augmentation.
         datasets: names of the data sets; each gets ``rows`` rows, spread over its faces.
-        path: a PNG or JPEG file; pictures of people, so mind where it goes.
         size: side of a face in pixels.
         rows: faces of each data set.
 
+    Returns:
+        (H, W, 3) uint8 RGB.
+
     Raises:
-        ConfigError: OpenCV cannot write such a file.
         DataError: a face cannot be read.
     """
     strips = []
@@ -125,7 +127,24 @@ def write_contact_sheet(data: FaceDataset, datasets: list[str], path: Path, *, s
             images = [face[0].numpy().transpose(1, 2, 0) for face in faces if face is not None]
             images[0] = cv2.resize(images[0], (size, size), interpolation=cv2.INTER_AREA)
             strips.append(np.hstack(images))
-    sheet = cv2.cvtColor(np.vstack(strips), cv2.COLOR_RGB2BGR)
+    return np.vstack(strips)
+
+
+def write_contact_sheet(data: FaceDataset, datasets: list[str], path: Path, *, size: int, rows: int = 6) -> None:
+    """Write a contact sheet.
+
+    Args:
+        data: as for ``contact_sheet``, likewise ``datasets``, ``size`` and ``rows``.
+        datasets: names of the data sets.
+        path: a PNG or JPEG file; pictures of people, so mind where it goes.
+        size: side of a face in pixels.
+        rows: faces of each data set.
+
+    Raises:
+        ConfigError: OpenCV cannot write such a file.
+        DataError: a face cannot be read.
+    """
+    sheet = cv2.cvtColor(contact_sheet(data, datasets, size=size, rows=rows), cv2.COLOR_RGB2BGR)
     try:
         with write_aside(path) as aside:
             if not cv2.imwrite(str(aside), sheet):

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from smart_retail.data.index import FaceIndex
 from smart_retail.data.sources.drawing import FaceSpec, draw_face
 from smart_retail.deploy.bundle import seal, write_bundle, write_golden
 from smart_retail.deploy.faces import FaceCrops, read_index, split_of, training_config
@@ -63,7 +64,10 @@ class ExportSettings:
 
 
 def export_bundle(
-    checkpoint: str | Path, folder: Path, settings: ExportSettings, data: Mapping[str, Any] | None = None
+    checkpoint: str | Path,
+    folder: str | Path,
+    settings: ExportSettings = ExportSettings(),
+    data: Mapping[str, Any] | FaceIndex | None = None,
 ) -> Manifest:
     """Write a bundle from a checkpoint; nothing appears unless every check passes.
 
@@ -71,7 +75,8 @@ def export_bundle(
         checkpoint: of ``fit``, or ``model.pth``.
         folder: where the bundle goes; replaced if it is a bundle.
         settings: what and how.
-        data: config with ``data``; None for the one of the training.
+        data: config with ``data``, or the faces themselves (``FaceDataModule.index``); None for the config of the
+            training.
 
     Returns:
         The manifest.
@@ -87,7 +92,9 @@ def export_bundle(
         if "reference" not in content.get("qat", {}):
             raise CheckpointError(f"{checkpoint} lacks the float network that its INT8 is judged against")
         network, qat = network_of(content["qat"]["reference"], str(checkpoint)), network
-    index = read_index(data or training_config(content, str(checkpoint)))
+    if not isinstance(data, FaceIndex):
+        data = read_index(data or training_config(content, str(checkpoint)))
+    index = data
     made_by = dict(content.get("made_by") or {})
     trained_on, found = made_by.get("data_fingerprint"), index.fingerprint()
     if trained_on and trained_on != found:
@@ -102,7 +109,7 @@ def export_bundle(
     parts = {split: split_of(index, split, network.contract) for split in ("train", "val", "test")}
     for split in ("val", "test"):
         parts[split] = parts[split].sample(settings.limit_eval, settings.seed)
-    with write_bundle(folder) as aside:
+    with write_bundle(Path(folder)) as aside:
         return fill_bundle(aside, network, parts, settings, made_by, qat)
 
 
