@@ -147,7 +147,8 @@ class FaceAttributeModule(pl.LightningModule):
         """Run the network on a batch and add it to the metrics of a stage.
 
         Returns:
-            The weighted loss, the loss of each task, and what the network says.
+            The weighted loss, the loss of each task (with teachers also ``soft_gender``, ..., the parts
+            of it that follow them), and what the network says.
         """
         raw = self.net.raw(batch.image.contiguous(memory_format=self.layout))
         smoothing = float(self.hparams["label_smoothing"])
@@ -171,9 +172,9 @@ class FaceAttributeModule(pl.LightningModule):
         if soft is None:
             return losses
         theirs = soft_losses(self.net, raw, batch, soft, self.distillation)
-        self.log_dict({f"train/step_soft_{task}": v.detach() for task, v in theirs.items()}, batch_size=len(batch.row))
         share = self.distillation.share
-        return {task: (1 - share) * losses[task] + share * theirs[task] for task in TASKS}
+        mixed = {task: (1 - share) * losses[task] + share * theirs[task] for task in TASKS}
+        return mixed | {f"soft_{task}": value for task, value in theirs.items()}
 
     def on_train_epoch_end(self) -> None:
         """Log the training metrics: of augmented images, while the network changes."""

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -110,3 +112,11 @@ def test_a_file_that_does_not_fit_is_named(inside, capsys, soft, words):
 def test_a_missing_teacher_is_named(inside, capsys):
     assert run("soften", "--config", write_config(inside), "--teacher", "none.pth", "--output", "x.npz") == 2
     assert "none.pth: no such checkpoint" in capsys.readouterr().err
+
+
+def test_the_steps_with_a_teacher_are_timed_in_turns(inside, capsys):
+    words = ["--backbone", "resnet10t", "--image-size", "32", "--batch-size", "2", "--rounds", "2", "--threads", "1"]
+    teacher = ["--teacher", "lightning_logs/teacher/version_0/model.pth"]
+    assert run("benchmark", "step", *words, *teacher, "--json") == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(found["speedup"]) == {"stored soft labels", "teacher in every step"}
