@@ -17,6 +17,7 @@ commands:
   fit        train            smart-retail fit --config configs/experiment/demo.yaml
   validate   measure on the validation faces
   test       measure on the test faces   smart-retail test --config ... --ckpt_path best
+  evaluate   all figures of a network with intervals, by data set, age and group
   soften     let a teacher judge every training face, for distillation
   export     write a bundle      smart-retail export --checkpoint .../best.ckpt --output bundle
   weights    write a trained network as one small file to hand on or to start from
@@ -108,6 +109,10 @@ def _run(command: str, args: list[str]) -> int:
         from smart_retail.deploy.export_command import export
 
         export(args)
+    elif command == "evaluate":
+        from smart_retail.evaluation.command import evaluate
+
+        evaluate(args)
     elif command == "soften":
         from smart_retail.training.soften import soften
 

@@ -1,0 +1,1 @@
+"""Measuring a network on labelled faces: predictions once, everything else from them."""
