@@ -19,6 +19,7 @@ commands:
   test       measure on the test faces   smart-retail test --config ... --ckpt_path best
   evaluate   all figures of a network with intervals, by data set, age and group
   soften     let a teacher judge every training face, for distillation
+  sweep      try configurations and rank them   smart-retail sweep --config configs/sweep/demo.yaml
   export     write a bundle      smart-retail export --checkpoint .../best.ckpt --output bundle
   weights    write a trained network as one small file to hand on or to start from
   predict    judge face crops    smart-retail predict bundle faces/*.jpg
@@ -105,6 +106,10 @@ def _run(command: str, args: list[str]) -> int:
         from smart_retail.training.benchmark import run
 
         run(args)
+    elif command == "sweep":
+        from smart_retail.sweep.command import sweep
+
+        sweep(args)
     elif command == "export":
         from smart_retail.deploy.export_command import export
 

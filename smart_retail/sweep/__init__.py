@@ -1,0 +1,1 @@
+"""The automated search: an Optuna study whose trials are normal runs of ``fit``."""

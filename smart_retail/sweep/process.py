@@ -1,0 +1,135 @@
+"""One training in a process of its own, and what it leaves behind."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+GRACE = 180.0
+"""Seconds that a training has to finish its step and save."""
+POLL = 0.5
+"""Seconds between two looks at a running training."""
+PR_SET_PDEATHSIG = 1
+
+
+def run_child(command: Sequence[str], log: Path, watch: Callable[[], bool] = lambda: True) -> int:
+    """Run a command of ours, its output appended to a file.
+
+    Args:
+        command: words after ``smart-retail``.
+        log: file for what it says.
+        watch: called every half second; False ends the child.
+
+    Returns:
+        Its exit code; minus the signal's number if one killed it.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "smart_retail", *command],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C comes from us, once
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+    try:
+        while True:
+            try:
+                return child.wait(POLL)
+            except subprocess.TimeoutExpired:
+                if not watch():
+                    return _end(child)
+    except BaseException:
+        _end(child)
+        raise
+
+
+def _end(child: subprocess.Popen[bytes]) -> int:
+    """Ask a training to save and stop; a second Ctrl-C, or no answer, kills it."""
+    child.terminate()
+    try:
+        return child.wait(GRACE)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt, SystemExit):
+        child.kill()
+        return child.wait()
+
+
+def _die_with_parent() -> None:
+    """Let the kernel send SIGTERM when the sweep is killed: the training saves and makes room."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def newest_version(folder: Path) -> Path | None:
+    """Return the newest ``version_N`` of a run, if any."""
+    versions = sorted(folder.glob("version_*"), key=lambda p: int("0" + p.name.removeprefix("version_")))
+    return versions[-1] if versions else None
+
+
+def read_metrics(version: Path | None) -> pd.DataFrame:
+    """Return the validations of a run, also of those before it was resumed, by epoch."""
+    frames = []
+    for path in [] if version is None else [*sorted(version.glob("metrics-*.csv")), version / "metrics.csv"]:
+        try:
+            frames.append(pd.read_csv(path))
+        except (FileNotFoundError, pd.errors.EmptyDataError, pd.errors.ParserError):
+            continue  # not yet, or just being written
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def best_metrics(table: pd.DataFrame, metric: str, direction: str) -> dict[str, float]:
+    """Return the ``val/`` values of the best epoch without the prefix; empty if there is none."""
+    if metric not in table or table[metric].dropna().empty:
+        return {}
+    best = table[metric].idxmax() if direction == "maximize" else table[metric].idxmin()
+    row = table.loc[best].filter(regex="^val/").dropna()
+    return {str(name).removeprefix("val/"): float(value) for name, value in row.items()} | {
+        "objective": float(table.loc[best, metric])
+    }
+
+
+def chosen_settings(version: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Return what a run was really set to, from its config."""
+    path = version / "config.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    values = {}
+    for key in keys:
+        value = config
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        values[key] = value
+    return values
+
+
+def measure(model: Path, log: Path) -> dict[str, float]:
+    """Return ``parameters`` and ``latency_ms`` of a ``model.pth``; empty if it cannot be run."""
+    command = [sys.executable, "-m", "smart_retail.sweep.latency", str(model)]
+    with log.open("ab") as file:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=file, check=False)
+    found: dict[str, float] = json.loads(done.stdout) if done.returncode == 0 else {}
+    return found
+
+
+def reason(code: int, log: Path) -> str:
+    """Return in one line why a training failed."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    said = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "")
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"killed by {name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
+    return said[:300] or f"exit code {code}"
+
+
+def seconds_since(start: float) -> float:
+    """Return seconds of this machine's clock."""
+    return time.monotonic() - start

@@ -1,0 +1,128 @@
+"""One trial: a configuration, trained once with every seed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import Trial, TrialState
+
+from smart_retail.sweep.plan import SweepSettings, words
+from smart_retail.sweep.process import (
+    best_metrics,
+    chosen_settings,
+    measure,
+    newest_version,
+    read_metrics,
+    reason,
+    run_child,
+)
+from smart_retail.sweep.study import line_up_again, settings_of
+
+BEAT = 20.0
+"""Seconds between two signs of life in the storage."""
+
+
+def run_trial(study: optuna.Study, trial: Trial, plan: SweepSettings, say: Callable[[str], None]) -> None:
+    """Train a configuration and tell the study; stopped by a signal, it is lined up again.
+
+    Args:
+        study: where the trial belongs.
+        trial: claimed by this worker.
+        plan: of the study.
+        say: prints one line.
+    """
+    try:
+        settings = settings_of(trial, plan)
+        for number, seed in enumerate(plan.seeds):
+            run = dict(trial.user_attrs.get("runs", {}).get(str(seed), {"state": "new", "seconds": 0.0}))
+            if run["state"] != "complete":
+                state = _train(trial, plan, settings, seed, run, say, prunes=number == 0)
+                if state != TrialState.COMPLETE:
+                    study.tell(trial, state=state)
+                    return
+        values = [run["values"]["objective"] for run in trial.user_attrs["runs"].values()]
+        study.tell(trial, sum(values) / len(values))
+    except BaseException:
+        line_up_again(study, study.get_trials(deepcopy=False)[trial.number])
+        raise
+
+
+def _train(
+    trial: Trial,
+    plan: SweepSettings,
+    settings: dict[str, Any],
+    seed: int,
+    run: dict[str, Any],
+    say: Callable[[str], None],
+    prunes: bool,
+) -> TrialState:
+    name = f"{plan.name}/{trial.user_attrs['name']}/seed_{seed}"
+    folder = plan.folder / trial.user_attrs["name"] / f"seed_{seed}"
+    log = folder / "fit.log"
+    version = newest_version(folder)
+    last = None if version is None else version / "checkpoints" / "last.ckpt"
+    resumed = run["state"] == "running" and last is not None and last.is_file()
+    before = run["seconds"] if resumed else 0.0
+    start = time.monotonic()
+    beat = start
+
+    def note(state: str) -> None:
+        run.update(state=state, seconds=before + time.monotonic() - start)
+        trial.set_user_attr("runs", trial.user_attrs.get("runs", {}) | {str(seed): run})
+        trial.set_user_attr("beat", time.time())
+
+    reported: set[int] = set()
+
+    def watch() -> bool:
+        nonlocal beat
+        if time.monotonic() - beat > BEAT:
+            beat = time.monotonic()
+            note("running")
+        return not (prunes and plan.pruner != "none" and _hopeless(trial, plan, folder, reported))
+
+    note("running")
+    say(f"{name}: {'goes on' if resumed else 'begins'}, log in {log}")
+    command = ["fit", *words(plan.configs, plan.settings | settings), *plan.budget_words(before)]
+    command += [f"--run={name}", f"--seed_everything={seed}", "--trainer.enable_progress_bar=false"]
+    try:
+        code = run_child(command + (["--ckpt_path=last"] if resumed else []), log, watch)
+    except BaseException:
+        note("running")
+        raise
+    version = newest_version(folder)
+    pruned = bool(trial.user_attrs.get("pruned_at"))
+    values = best_metrics(read_metrics(version), plan.metric, plan.direction)
+    if version is not None and values:
+        values |= measure(version / "model.pth", log) if (version / "model.pth").is_file() else {}
+        run.update(values=values, folder=str(version))
+        trial.set_user_attr("chosen", chosen_settings(version, plan.varied()))
+    if pruned:
+        note("pruned")
+        trial.set_user_attr("reason", f"below the median at epoch {trial.user_attrs['pruned_at']}")
+        return TrialState.PRUNED
+    if code != 0 or not values:
+        note("failed")
+        trial.set_user_attr("reason", reason(code, log) if code else f"no {plan.metric} in metrics.csv")
+        return TrialState.FAIL
+    note("complete")
+    return TrialState.COMPLETE
+
+
+def _hopeless(trial: Trial, plan: SweepSettings, folder: Path, reported: set[int]) -> bool:
+    """Report the validations so far and ask the pruner."""
+    table = read_metrics(newest_version(folder))
+    if plan.metric not in table:
+        return False
+    for _, row in table.dropna(subset=[plan.metric]).iterrows():
+        epoch = int(row["epoch"])
+        if epoch not in reported:
+            reported.add(epoch)
+            trial.report(float(row[plan.metric]), epoch)
+            if trial.should_prune():
+                trial.set_user_attr("pruned_at", epoch + 1)
+                return True
+    return False
