@@ -60,7 +60,8 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
     for name in ("parameters", "latency_ms"):
         row[name] = done[name].mean() if name in done else float("nan")
     row["reason"] = trial.user_attrs.get("reason", "")
-    return row | trial.user_attrs.get("chosen", trial.user_attrs.get("settings", {}))
+    settings: dict[str, Any] = trial.user_attrs.get("chosen", trial.user_attrs.get("settings", {}))
+    return row | settings
 
 
 def write(study: optuna.Study, plan: SweepSettings) -> pd.DataFrame:

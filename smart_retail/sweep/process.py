@@ -94,7 +94,7 @@ def best_metrics(table: pd.DataFrame, metric: str, direction: str) -> dict[str, 
     best = table[metric].idxmax() if direction == "maximize" else table[metric].idxmin()
     row = table.loc[best].filter(regex="^val/").dropna()
     return {str(name).removeprefix("val/"): float(value) for name, value in row.items()} | {
-        "objective": float(table.loc[best, metric])
+        "objective": float(table[metric].to_numpy()[int(str(best))])
     }
 
 

@@ -43,7 +43,12 @@ def open_study(plan: SweepSettings) -> optuna.Study:
     if plan.pruner == "median":
         pruner = optuna.pruners.MedianPruner(n_startup_trials=plan.pruner_start)
     try:
-        study = optuna.create_study(direction=plan.direction, sampler=sampler, pruner=pruner, **options)
+        study = optuna.create_study(
+            direction=plan.direction,  # type: ignore[arg-type]
+            sampler=sampler,
+            pruner=pruner,
+            **options,
+        )
         study.set_user_attr("plan", plan.fixed())
     except DuplicatedStudyError:
         study = optuna.load_study(sampler=sampler, pruner=pruner, **options)
@@ -135,7 +140,9 @@ def _suggest(trial: Trial, key: str, space: Any) -> Any:
 
 def line_up_again(study: optuna.Study, trial: FrozenTrial) -> None:
     """Give up a trial and let its successor wait, which goes on with the same runs."""
-    keep = {name: trial.user_attrs[name] for name in ("name", "settings", "runs") if name in trial.user_attrs}
+    keep: dict[str, Any] = {
+        name: trial.user_attrs[name] for name in ("name", "settings", "runs") if name in trial.user_attrs
+    }
     try:
         study._storage.set_trial_user_attr(trial._trial_id, "reason", INTERRUPTED)
         study.tell(trial.number, state=TrialState.FAIL)
