@@ -7,7 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,11 +90,10 @@ def best_metrics(table: pd.DataFrame, metric: str, direction: str) -> dict[str, 
     """Return the ``val/`` values of the best epoch without the prefix; empty if there is none."""
     if metric not in table or table[metric].dropna().empty:
         return {}
-    best = table[metric].idxmax() if direction == "maximize" else table[metric].idxmin()
-    row = table.loc[best].filter(regex="^val/").dropna()
-    return {str(name).removeprefix("val/"): float(value) for name, value in row.items()} | {
-        "objective": float(table[metric].to_numpy()[int(str(best))])
-    }
+    measured = table.dropna(subset=[metric]).sort_values(metric, ascending=direction == "minimize", kind="stable")
+    row = measured.iloc[0].filter(regex="^val/").dropna()
+    values = {str(name).removeprefix("val/"): float(value) for name, value in row.items()}
+    return values | {"objective": float(measured[metric].iloc[0])}
 
 
 def chosen_settings(version: Path, keys: Sequence[str]) -> dict[str, Any]:
@@ -128,8 +126,3 @@ def reason(code: int, log: Path) -> str:
         name = signal.Signals(-code).name
         return f"killed by {name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
     return said[:300] or f"exit code {code}"
-
-
-def seconds_since(start: float) -> float:
-    """Return seconds of this machine's clock."""
-    return time.monotonic() - start

@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from smart_retail.errors import ConfigError
-from smart_retail.sweep.plan import CONFIG, SweepSettings
+from smart_retail.sweep.plan import SweepSettings
 
 SILENCE = 300.0
 """Seconds without a sign after which a worker on another machine counts as dead."""
@@ -190,9 +190,3 @@ def _alive(trial: FrozenTrial) -> bool:
     except PermissionError:
         pass
     return _began(int(pid)) == began
-
-
-def extra_configs(settings: dict[str, Any]) -> list[str]:
-    """Return the YAML files that a configuration adds."""
-    files: list[str] = settings.get(CONFIG, [])
-    return files
