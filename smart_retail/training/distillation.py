@@ -34,12 +34,12 @@ class Distillation:
     Attributes:
         share: of the soft loss in each task's loss; the labels have the rest.
         temperature: softens gender and emotion; their loss is multiplied by its square.
-        on: ``all`` faces, or ``labelled`` ones only (to measure what the others bring).
+        faces: ``all``, or ``labelled`` ones only (to measure what the others bring).
     """
 
     share: float = 0.7
     temperature: float = 2.0
-    on: str = "all"
+    faces: str = "all"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -47,8 +47,8 @@ class Distillation:
             raise ConfigError(f"distillation share {self.share} is outside 0 to 1")
         if self.temperature <= 0:
             raise ConfigError(f"distillation temperature {self.temperature} must be above 0")
-        if self.on not in ("all", "labelled"):
-            raise ConfigError(f"distillation on {self.on!r} is none of all, labelled")
+        if self.faces not in ("all", "labelled"):
+            raise ConfigError(f"distillation faces {self.faces!r} is none of all, labelled")
 
 
 def distillation_of(settings: Mapping[str, Any] | None) -> Distillation:
@@ -58,7 +58,7 @@ def distillation_of(settings: Mapping[str, Any] | None) -> Distillation:
         ConfigError: a name is unknown, or a value out of range.
     """
     known = {f.name for f in fields(Distillation)}
-    if unknown := set(settings or {}) - known:
+    if unknown := {str(name) for name in settings or {}} - known:
         raise ConfigError(f"model.distillation has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}")
     return Distillation(**(settings or {}))
 
@@ -77,7 +77,7 @@ def soft_losses(
     Args:
         network: whose age head knows its loss.
         raw: outputs of ``network.raw`` for the batch.
-        batch: whose masks count with ``on: labelled``.
+        batch: whose masks count with ``faces: labelled``.
         soft: probabilities, B rows.
         settings: temperature and faces.
         over_ranks: see ``masked_mean``.
@@ -89,7 +89,7 @@ def soft_losses(
         "emotion": softened_divergence(raw.emotion, soft.emotion, t),
     }
     every = torch.ones_like(batch.gender_mask)
-    masks = {task: every if settings.on == "all" else getattr(batch, f"{task}_mask") for task in TASKS}
+    masks = {task: every if settings.faces == "all" else getattr(batch, f"{task}_mask") for task in TASKS}
     return {task: masked_mean(faces[task], masks[task], over_ranks=over_ranks) for task in TASKS}
 
 

@@ -75,8 +75,8 @@ class FaceAttributeModule(pl.LightningModule):
             final_factor: of the learning rate at the end of the schedule.
             teachers: checkpoints of frozen networks that judge every training image in each step
                 (``data.soft_labels`` is the cheaper way).
-            distillation: how much the student follows them: ``{share: 0.7, temperature: 2, on: all}``,
-                or ``on: labelled``.
+            distillation: how much the student follows them: ``{share: 0.7, temperature: 2, faces: all}``,
+                or ``faces: labelled``.
             channels_last: memory layout; faster on CPUs and on GPUs with mixed precision.
             image_size: side in pixels that the network is meant for (taken from the data).
         """

@@ -47,13 +47,13 @@ def test_stored_zeros_do_no_harm():
 @pytest.mark.parametrize("age", ["distribution", "regression"])
 def test_unlabelled_faces_teach_with_all_and_not_with_labelled(age):
     network, batch = tiny_network(age=age), face_batch("....", "....", "....")
-    for on in ("all", "labelled"):
-        losses = soft_losses(network, network.raw(batch.image), batch, word(), Distillation(on=on))
+    for which in ("all", "labelled"):
+        losses = soft_losses(network, network.raw(batch.image), batch, word(), Distillation(faces=which))
         for task, loss in losses.items():
             network.zero_grad()
             loss.backward(retain_graph=True)
             moved = getattr(network, task).weight.grad.abs().sum()
-            assert (moved > 0) == (on == "all")
+            assert (moved > 0) == (which == "all")
 
 
 def test_the_soft_loss_of_ages_is_least_where_they_agree():
@@ -79,7 +79,7 @@ def test_images_are_fed_as_the_teacher_was_trained():
     torch.testing.assert_close(fed_as(normalised, theirs, ours), (pixels[..., :32, :32] - 0.5) / 0.5)
 
 
-@pytest.mark.parametrize("settings", [{"share": 2.0}, {"temperature": 0.0}, {"on": "some"}, {"heat": 1}])
+@pytest.mark.parametrize("settings", [{"share": 2.0}, {"temperature": 0.0}, {"faces": "some"}, {"heat": 1}])
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
         distillation_of(settings)
