@@ -11,7 +11,7 @@ import pandas as pd
 
 from smart_retail.data.cache import write_aside
 from smart_retail.errors import ConfigError
-from smart_retail.evaluation.metrics import confusion, tabulate
+from smart_retail.evaluation.metrics import emotion_confusion, tabulate
 from smart_retail.evaluation.predictions import predict_split, read_predictions, write_predictions
 
 PROMISED = {"gender_acc": 0.90, "age_mae": 4.0, "emotion_acc": 0.75}
@@ -93,7 +93,7 @@ def markdown(table: pd.DataFrame, figures: pd.DataFrame) -> str:
         inside = figures[figures["part"] == part]
         if len(inside):
             lines += ["", f"## {title}", "", *_rows(inside)]
-    counts = confusion(table)
+    counts = emotion_confusion(table)
     if counts.to_numpy().sum():
         lines += ["", "## Emotions: labels down, said across", "", f"| | {' | '.join(counts.columns)} |"]
         lines.append("|---|" + "---:|" * len(counts))
@@ -104,7 +104,7 @@ def markdown(table: pd.DataFrame, figures: pd.DataFrame) -> str:
 
 def _rows(inside: pd.DataFrame) -> list[str]:
     metrics = [metric for metric in NAMES if metric in set(inside["metric"])]
-    rows = [f"| | faces | {' | '.join(NAMES[m] for m in metrics)} |", "|---|---:|" + "---:|" * len(metrics)]
+    rows = [f"| | labels, at most | {' | '.join(NAMES[m] for m in metrics)} |", "|---|---:|" + "---:|" * len(metrics)]
     for group, values in inside.groupby("group", sort=False):
         found = values.set_index("metric")
         cells = [_cell(found.loc[m], m) if m in found.index else "" for m in metrics]

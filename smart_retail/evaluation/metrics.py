@@ -10,6 +10,7 @@ import pandas as pd
 from smart_retail.evaluation.intervals import Interval, balanced_accuracy, bootstrap, macro_f1, mean_of
 from smart_retail.evaluation.predictions import EMOTION_COLUMNS, GENDER_COLUMNS
 from smart_retail.labels import EMOTIONS, GENDERS
+from smart_retail.plots import confusion
 
 CUMULATIVE_YEARS = 5.0
 ADULTS = (21, 60)
@@ -80,9 +81,9 @@ def _groups(faces: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
         yield "race, gender, age", ", ".join(map(str, group)), inside
 
 
-def confusion(faces: pd.DataFrame) -> pd.DataFrame:
-    """Return the (6, 6) counts of emotions: labels down, said across; empty without labels."""
+def emotion_confusion(faces: pd.DataFrame) -> pd.DataFrame:
+    """Return the (6, 6) counts of emotions: labels down, said across; zeros without labels."""
     known = faces[faces["emotion"].notna()]
-    counts = np.zeros((len(EMOTIONS), len(EMOTIONS)), int)
-    np.add.at(counts, (known["emotion"].astype(int), known[EMOTION_COLUMNS].to_numpy().argmax(1)), 1)
+    labels, said = known["emotion"].to_numpy(int), known[EMOTION_COLUMNS].to_numpy().argmax(1)
+    counts = confusion(labels, said, len(EMOTIONS))
     return pd.DataFrame(counts, index=list(EMOTIONS), columns=list(EMOTIONS))
