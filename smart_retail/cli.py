@@ -22,7 +22,7 @@ commands:
   sweep      try configurations and rank them   smart-retail sweep --config configs/sweep/demo.yaml
   export     write a bundle      smart-retail export --checkpoint .../best.ckpt --output bundle
   weights    write a trained network as one small file to hand on or to start from
-  predict    judge face crops    smart-retail predict bundle faces/*.jpg
+  predict    judge face crops    smart-retail predict faces/*.jpg
   verify     recheck a bundle
   benchmark  images a second of the training step and of the loader; benchmark bundle: of a bundle
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from smart_retail.deploy.benchmark import Run, Timing, bundle_variants, measure, torch_variants
 from smart_retail.deploy.manifest import PRECISIONS, Manifest, check_files, read_manifest
+from smart_retail.deploy.pretrained import find_bundle
 from smart_retail.deploy.processor import device
 from smart_retail.errors import ConfigError
 
@@ -31,7 +32,9 @@ def benchmark_bundle(args: list[str]) -> None:
         description="Time the networks of a bundle in turns: PyTorch (with --checkpoint), ONNX Runtime and, where "
         "installed, OpenVINO. Preprocessing counts. Accuracy is the bundle's, on its test faces.",
     )
-    parser.add_argument("bundle", help="folder that `smart-retail export` wrote")
+    parser.add_argument(
+        "bundle", nargs="?", help="folder that `smart-retail export` wrote, or a name (default: the package's own)"
+    )
     parser.add_argument("--checkpoint", help="also time PyTorch with this checkpoint or model.pth")
     parser.add_argument("--image-size", type=int, help="time the checkpoint's network at another side in pixels")
     parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, len(os.sched_getaffinity(0))}))
@@ -41,7 +44,8 @@ def benchmark_bundle(args: list[str]) -> None:
     options = parser.parse_args(args)
     if min(*options.threads, *options.batch, options.rounds) < 1:
         raise ConfigError("--threads, --batch and --rounds must be 1 or more")
-    bundle, manifest = Path(options.bundle), read_manifest(options.bundle)
+    bundle = find_bundle(options.bundle)
+    manifest = read_manifest(bundle)
     check_files(bundle, manifest)
     with TemporaryDirectory() as folder:
         checkpoint = options.checkpoint

@@ -104,7 +104,9 @@ def export_bundle(
             found,
             trained_on,
         )
-    made_by |= {"export_versions": versions(), "measured_on": found, "data_terms": index.terms}
+    made_by |= {"export_versions": versions(), "measured_on": found}
+    # Those of the training first: the faces it is measured on may be others.
+    made_by["data_terms"] = list(dict.fromkeys([*made_by.get("data_terms", []), *index.terms]))
     made_by["exported"] = datetime.now(UTC).isoformat(timespec="seconds")
     parts = {split: split_of(index, split, network.contract) for split in ("train", "val", "test")}
     for split in ("val", "test"):
@@ -166,6 +168,7 @@ def fill_bundle(
         metrics=metrics,
         age_interval=age_interval(val[shipped]),
         latency=_latency(networks, parts["val"].first(1)),
+        terms=made_by.pop("data_terms", []),
         made_by=made_by,
     )
     write_golden(folder, contract, drawn_faces(contract.image_size))

@@ -35,7 +35,8 @@ class Manifest:
         metrics: by split and precision: values, labels behind them, drops.
         age_interval: half-widths by predicted age that reach the stated coverage.
         latency: what was measured, and the device.
-        made_by: versions, commit, config, data fingerprint and terms of the training.
+        made_by: versions, commit, config and data fingerprint of the training.
+        terms: of the faces it was trained on, which bind its use.
         format: version of the layout.
     """
 
@@ -49,12 +50,14 @@ class Manifest:
     age_interval: dict[str, Any] = field(default_factory=dict)
     latency: dict[str, Any] = field(default_factory=dict)
     made_by: dict[str, Any] = field(default_factory=dict)
+    terms: list[str] = field(default_factory=list)
     format: int = FORMAT
 
     def dump(self) -> str:
-        """Return the JSON text."""
+        """Return the JSON text; the terms come first, where nobody overlooks them."""
         values = asdict(self) | {"contract": self.contract.to_dict(), "outputs": list(self.outputs)}
-        return json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n"
+        values = {"terms": values.pop("terms")} | dict(sorted(values.items()))
+        return json.dumps(values, indent=2, allow_nan=False) + "\n"
 
 
 def sha256(path: Path) -> str:

@@ -62,7 +62,7 @@ def model_card(manifest: Manifest) -> str:
     """
     made = manifest.made_by
     device = manifest.latency.get("device", {})
-    terms = "\n".join(f"- {line}" for line in made.get("data_terms", [])) or "- not recorded"
+    terms = "\n".join(f"- {line}" for line in manifest.terms) or "- not recorded"
     config = str(made.get("config") or "not recorded").strip()
     versions = ", ".join(f"{k} {v}" for k, v in made.get("versions", {}).items()) or "not recorded"
     bands = manifest.age_interval.get("bands", [])
@@ -73,6 +73,13 @@ def model_card(manifest: Manifest) -> str:
         else "Too few validation faces with an age to give intervals."
     )
     return f"""# Model card
+
+**Terms of the training data, which bind the use of this network:**
+
+{terms}
+
+For other uses train it on faces whose licence allows them:
+`smart-retail fit --config configs/experiment/cpu.yaml --config configs/data/own.yaml`.
 
 One network for gender (2 classes), age (years) and emotion (6 classes) of a face crop of
 {manifest.contract.image_size} px.
@@ -102,14 +109,9 @@ Latency: batch 1, one thread, median, on {device.get("processor", "a device not 
 
 {FORBIDDEN}
 
-## Training data and terms
-
-Fingerprint {made.get("data_fingerprint") or "not recorded"}.
-
-{terms}
-
 ## Made by
 
+Data fingerprint {made.get("data_fingerprint") or "not recorded"};
 {versions}; commit {made.get("git") or "not recorded"}.
 
 ```yaml

@@ -21,6 +21,7 @@ from smart_retail.deploy.bundle import verify
 from smart_retail.deploy.detector import FaceDetector
 from smart_retail.deploy.manifest import read_manifest
 from smart_retail.deploy.predictor import Prediction, Predictor
+from smart_retail.deploy.pretrained import find_bundle, names_bundle
 from smart_retail.errors import BrokenImageError, DataError
 
 IMAGES = {".bmp", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -39,14 +40,20 @@ def predict(args: list[str]) -> None:
     """Judge image files; ``args`` are the words after ``predict``.
 
     Raises:
+        BundleError: there is no such bundle.
         DataError: no image was found, or none gave a face.
     """
     parser = argparse.ArgumentParser(
         prog="smart-retail predict",
+        usage="smart-retail predict [bundle] images [images ...] [options]",
         description="Gender, age and emotion by a bundle. Images are face crops unless --detector is given.",
     )
-    parser.add_argument("bundle", help="folder that `smart-retail export` wrote")
-    parser.add_argument("images", nargs="+", help="image files, or folders of them")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        help="image files, or folders of them; in front of them the bundle: a folder that `smart-retail export` wrote, "
+        "or the name of one that comes with the package (default: the package's own)",
+    )
     parser.add_argument("--format", choices=("table", "json", "csv"), default="table", help="json: one object a line")
     parser.add_argument("--detector", help="YuNet model file: find the faces in each picture first")
     parser.add_argument("--draw", type=Path, help="folder for copies of the pictures with the answers drawn on them")
@@ -54,9 +61,12 @@ def predict(args: list[str]) -> None:
     parser.add_argument("--threads", type=int, default=1, help="0 for one a core (default: 1)")
     parser.add_argument("--batch-size", type=int, default=32)
     options = parser.parse_args(args)
-    files = find_images(options.images)
+    first, *others = options.images
+    named = names_bundle(first, IMAGES)
+    bundle = find_bundle(first if named else None)
+    files = find_images(others if named else options.images)
     predictor = Predictor.from_bundle(
-        options.bundle, precision=options.precision, threads=options.threads, batch_size=options.batch_size
+        bundle, precision=options.precision, threads=options.threads, batch_size=options.batch_size
     )
     answers = (
         _detected(files, predictor, FaceDetector(options.detector)) if options.detector else _crops(files, predictor)
@@ -85,7 +95,7 @@ def find_images(names: Sequence[str]) -> list[str]:
         else:
             files.append(name)
     if not files:
-        raise DataError(f"no image in {', '.join(names)}")
+        raise DataError(f"no image in {', '.join(names)}" if names else "name images, or folders of them")
     return files
 
 
@@ -192,10 +202,12 @@ def verify_bundle(args: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="smart-retail verify", description="Recheck a bundle: sums, contract, outputs, stored answers."
     )
-    parser.add_argument("bundle", help="folder that `smart-retail export` wrote")
-    options = parser.parse_args(args)
-    deviations = verify(options.bundle)
-    manifest = read_manifest(options.bundle)
+    parser.add_argument(
+        "bundle", nargs="?", help="folder that `smart-retail export` wrote, or a name (default: the package's own)"
+    )
+    bundle = find_bundle(parser.parse_args(args).bundle)
+    deviations = verify(bundle)
+    manifest = read_manifest(bundle)
     for name in sorted(manifest.files):
         print(f"{name:18} sum matches")
     for precision, deviation in deviations.items():

@@ -13,6 +13,7 @@ from smart_retail.contract import Contract
 from smart_retail.data.crops import Square, crop_square, square_from_box, square_from_landmarks, whole_image
 from smart_retail.deploy.inputs import to_rgb
 from smart_retail.deploy.manifest import PRECISIONS, Manifest, check_files, read_manifest
+from smart_retail.deploy.pretrained import DEFAULT, find_bundle
 from smart_retail.deploy.session import check_session, feed, open_session
 from smart_retail.errors import BrokenImageError, BundleError, ConfigError
 
@@ -52,12 +53,12 @@ class Prediction:
 class Predictor:
     """Judges face images.
 
-    >>> predictor = Predictor.from_bundle("bundle")
+    >>> predictor = Predictor.from_pretrained()
     >>> predictor("face.jpg").gender
     """
 
     def __init__(self, path: Path, manifest: Manifest, *, threads: int = 1, batch_size: int = 32) -> None:
-        """Open one network; ``from_bundle`` is the usual way.
+        """Open one network; ``from_pretrained`` and ``from_bundle`` are the usual ways.
 
         Args:
             path: ONNX file.
@@ -97,6 +98,23 @@ class Predictor:
         name = PRECISIONS[precision]
         check_files(bundle, manifest, {name})
         return cls(Path(bundle) / name, manifest, threads=threads, batch_size=batch_size)
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str = DEFAULT, *, precision: str | None = None, threads: int = 1, batch_size: int = 32
+    ) -> Predictor:
+        """Open a bundle that comes with the package; see ``from_bundle``.
+
+        Args:
+            name: of the bundle.
+            precision: ``int8`` or ``fp32``; None for INT8 where the bundle has it.
+            threads: of one call; 0 for one a core.
+            batch_size: faces that go through the network at once.
+
+        Raises:
+            BundleError: this installation has no such bundle, or it is altered.
+        """
+        return cls.from_bundle(find_bundle(name), precision=precision, threads=threads, batch_size=batch_size)
 
     @property
     def contract(self) -> Contract:
