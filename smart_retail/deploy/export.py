@@ -15,6 +15,7 @@ import numpy as np
 from smart_retail.data.index import FaceIndex
 from smart_retail.data.sources.drawing import FaceSpec, draw_face
 from smart_retail.deploy.bundle import seal, write_bundle, write_golden
+from smart_retail.deploy.calibration import CLASSES, calibrate, softmax
 from smart_retail.deploy.faces import FaceCrops, read_index, split_of, training_config
 from smart_retail.deploy.gate import Gate
 from smart_retail.deploy.manifest import CARD, DISTRIBUTION, OUTPUTS, PRECISIONS, Manifest
@@ -167,6 +168,7 @@ def fill_bundle(
         variants=variants,
         metrics=metrics,
         age_interval=age_interval(val[shipped]),
+        calibration=_calibration(val[shipped], settings.outputs),
         latency=_latency(networks, parts["val"].first(1)),
         terms=made_by.pop("data_terms", []),
         made_by=made_by,
@@ -190,6 +192,14 @@ def _metrics(judged: dict[str, Judged]) -> dict[str, Any]:
     if "int8" in judged:
         found["drop"] = drops(judged["fp32"], judged["int8"])
     return found
+
+
+def _calibration(judged: Judged, form: str) -> dict[str, Any]:
+    found = {}
+    for task in CLASSES:
+        said = judged.said[task] if form == "probabilities" else softmax(judged.said[task])
+        found[task] = calibrate(said, judged.labels[task])
+    return {task: values for task, values in found.items() if values}
 
 
 def _latency(networks: dict[str, Feed], crop: np.ndarray) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class Manifest:
         variants: by precision: size, how it was quantised, integer kernels, parity.
         metrics: by split and precision: values, labels behind them, drops.
         age_interval: half-widths by predicted age that reach the stated coverage.
+        calibration: by task the temperature of its probabilities, see ``deploy.calibration``; bundles
+            written before have none.
         latency: what was measured, and the device.
         made_by: versions, commit, config and data fingerprint of the training.
         terms: of the faces it was trained on, which bind its use.
@@ -48,6 +50,7 @@ class Manifest:
     variants: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     age_interval: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
     latency: dict[str, Any] = field(default_factory=dict)
     made_by: dict[str, Any] = field(default_factory=dict)
     terms: list[str] = field(default_factory=list)

@@ -12,8 +12,9 @@ import pandas as pd
 
 from smart_retail.deploy.faces import FaceCrops
 from smart_retail.errors import DataError
-from smart_retail.labels import TASKS
+from smart_retail.labels import EMOTIONS, GENDERS, TASKS
 
+WIDTHS = {"gender": len(GENDERS), "age": 1, "emotion": len(EMOTIONS)}
 METRICS = {"gender": "gender_acc", "age": "age_mae", "emotion": "emotion_acc"}
 RESAMPLES = 1000
 CUMULATIVE_YEARS = 5.0
@@ -35,12 +36,16 @@ class Judged:
         age: (N,) predicted minus true years.
         emotion: (N,) 1 where right, 0 where wrong.
         years: (N,) predicted years.
+        said: by task (N, C) outputs of gender and emotion, in the form that the network gives them.
+        labels: by task (N,) class numbers or years.
     """
 
     gender: np.ndarray
     age: np.ndarray
     emotion: np.ndarray
     years: np.ndarray
+    said: dict[str, np.ndarray]
+    labels: dict[str, np.ndarray]
 
     def loss(self, task: str) -> np.ndarray:
         """Return (N,) what counts against the network: points for classes, years for the age."""
@@ -78,15 +83,17 @@ def judge(networks: Mapping[str, Feed], faces: FaceCrops, *, batch_size: int = 6
     """
     table = faces.table
     labels = {task: pd.to_numeric(table[task], errors="coerce").to_numpy(np.float64, na_value=np.nan) for task in TASKS}
-    said = {name: {task: np.full(len(table), np.nan) for task in TASKS} for name in networks}
+    said = {
+        name: {task: np.full((len(table), width), np.nan, np.float32) for task, width in WIDTHS.items()}
+        for name in networks
+    }
     read = 0
     for rows, crops in faces.batches(batch_size, what):
         read += len(rows)
         for name, run in networks.items():
             outputs = run(crops)
             for task in TASKS:
-                values = outputs[task]
-                said[name][task][rows] = values[:, 0] if task == "age" else values.argmax(1)
+                said[name][task][rows] = outputs[task]
     if not read:
         raise DataError("no face can be read; is the data folder still there?")
     return {name: _judged(values, labels) for name, values in said.items()}
@@ -95,9 +102,10 @@ def judge(networks: Mapping[str, Feed], faces: FaceCrops, *, batch_size: int = 6
 def _judged(said: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> Judged:
     right = {}
     for task in ("gender", "emotion"):
-        known = ~np.isnan(labels[task]) & ~np.isnan(said[task])
-        right[task] = np.where(known, (said[task] == labels[task]).astype(float), np.nan)
-    return Judged(right["gender"], said["age"] - labels["age"], right["emotion"], said["age"])
+        known = ~np.isnan(labels[task]) & ~np.isnan(said[task]).any(axis=1)
+        right[task] = np.where(known, (said[task].argmax(1) == labels[task]).astype(float), np.nan)
+    years = said["age"][:, 0].astype(np.float64)
+    return Judged(right["gender"], years - labels["age"], right["emotion"], years, said, labels)
 
 
 def drops(reference: Judged, other: Judged, seed: int = 0) -> dict[str, dict[str, float]]:

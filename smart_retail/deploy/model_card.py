@@ -92,6 +92,7 @@ One network for gender (2 classes), age (years) and emotion (6 classes) of a fac
 
 Latency: batch 1, one thread, median, on {device.get("processor", "a device not recorded")}.
 `val` chose the checkpoint and gates INT8; `test` was used for nothing else. {interval}
+{_calibration(manifest.calibration)}
 
 ### By group, test faces, {"INT8" if "int8" in manifest.variants else "FP32"}
 
@@ -118,6 +119,17 @@ Data fingerprint {made.get("data_fingerprint") or "not recorded"};
 {config}
 ```
 """
+
+
+def _calibration(calibration: dict[str, dict[str, float]]) -> str:
+    if not calibration:
+        return "Probabilities are as the network gives them, not calibrated."
+    parts = [
+        f"{task} {values['temperature']:.2f} (expected calibration error {100 * values['error_before']:.1f}% before, "
+        f"{100 * values['error_after']:.1f}% after, on the {values['faces']:,} faces they were fitted on)"
+        for task, values in calibration.items()
+    ]
+    return f"Temperatures of the probabilities, applied by the Predictor: {'; '.join(parts)}."
 
 
 def _groups(groups: dict[str, dict[str, float]]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from smart_retail.contract import Contract
 from smart_retail.data.crops import Square, crop_square, square_from_box, square_from_landmarks, whole_image
+from smart_retail.deploy.calibration import softmax, temperatures, tempered
 from smart_retail.deploy.inputs import to_rgb
 from smart_retail.deploy.manifest import PRECISIONS, Manifest, check_files, read_manifest
 from smart_retail.deploy.pretrained import DEFAULT, find_bundle
@@ -69,6 +70,7 @@ class Predictor:
         if batch_size < 1 or threads < 0:
             raise ConfigError(f"batch_size {batch_size} must be 1 or more, threads {threads} 0 or more")
         self.manifest, self.batch_size = manifest, batch_size
+        self.temperatures = temperatures(manifest.calibration)
         self.session = open_session(path, threads=threads)
         check_session(self.session, manifest.contract, manifest.outputs, path)
 
@@ -223,17 +225,26 @@ class Predictor:
         """
         predictions = []
         for start in range(0, len(crops), self.batch_size):
-            said = feed(self.session, crops[start : start + self.batch_size], self.contract)
-            genders, emotions = (self._probabilities(said[task]) for task in ("gender", "emotion"))
-            for gender, age, emotion in zip(genders, said["age"][:, 0], emotions, strict=True):
+            said = self.outputs(crops[start : start + self.batch_size])
+            for gender, age, emotion in zip(said["gender"], said["age"][:, 0], said["emotion"], strict=True):
                 predictions.append(self._prediction(gender, float(age), emotion))
         return predictions
 
-    def _probabilities(self, values: np.ndarray) -> np.ndarray:
-        if self.manifest.form == "probabilities":
-            return values
-        powers = np.exp(values - values.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    def outputs(self, crops: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what the network says of crops that follow the contract already, as arrays.
+
+        Args:
+            crops: (N, S, S, 3) uint8 RGB, a batch.
+
+        Returns:
+            ``gender`` (N, 2) and ``emotion`` (N, 6): calibrated probabilities; ``age`` (N, 1) years; and
+            ``age_distribution`` (N, 101) where the network has it.
+        """
+        said = feed(self.session, crops, self.contract)
+        for task, temperature in self.temperatures.items():
+            values = said[task] if self.manifest.form == "probabilities" else softmax(said[task])
+            said[task] = tempered(values, temperature)
+        return said
 
     def _prediction(self, gender: np.ndarray, age: float, emotion: np.ndarray) -> Prediction:
         c = self.contract
