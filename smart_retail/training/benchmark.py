@@ -26,7 +26,7 @@ from smart_retail.training.cli import read_data
 from smart_retail.training.losses import task_losses
 from smart_retail.training.module import FaceAttributeModule
 
-OURS, PLAIN = "this project", "plain loop"
+OURS, OURS_BF16, PLAIN = "this project", "this project, bf16-mixed", "plain loop"
 
 
 def run(args: list[str]) -> None:
@@ -55,6 +55,7 @@ def _run_step(args: list[str]) -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=10, help="steps of each kind")
+    parser.add_argument("--bf16", action="store_true", help="time our step with trainer.precision bf16-mixed as well")
     parser.add_argument("--teacher", help="a checkpoint: time our step with it in every step, and with its stored word")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(args)
@@ -64,13 +65,13 @@ def _run_step(args: list[str]) -> None:
     if options.teacher:
         steps = taught_steps(options.backbone, options.image_size, options.batch_size, options.teacher)
     else:
-        steps = step_pair(options.backbone, options.image_size, options.batch_size)
+        steps = step_pair(options.backbone, options.image_size, options.batch_size, bf16=options.bf16)
     seconds = time_in_turns(steps, options.rounds, "training steps")
     _report(f"training step, {options.image_size} px, batch {options.batch_size}", seconds, options.batch_size, options)
 
 
-def step_pair(backbone: str, image_size: int, batch_size: int) -> dict[str, Callable[[], None]]:
-    """Return two training steps on the same random batch, ours and the plain loop's."""
+def step_pair(backbone: str, image_size: int, batch_size: int, *, bf16: bool = False) -> dict[str, Callable[[], None]]:
+    """Return two training steps on the same random batch, ours and the plain loop's; with ``bf16`` a third."""
     batch = _random_batch(image_size, batch_size)
     ours = FaceAttributeModule(backbone, image_size=image_size)
     plain = FaceAttributeModule(backbone, image_size=image_size, channels_last=False)
@@ -82,7 +83,16 @@ def step_pair(backbone: str, image_size: int, batch_size: int) -> dict[str, Call
         loss: torch.Tensor = plain.weights(task_losses(plain.net, plain.net.raw(batch.image), batch, 0.0))
         return loss
 
-    return {OURS: _step(ours, lambda: ours.judge(batch, "train")[0]), PLAIN: _step(plain, plain_loss)}
+    steps = {OURS: _step(ours, lambda: ours.judge(batch, "train")[0]), PLAIN: _step(plain, plain_loss)}
+    if bf16:
+        mixed = FaceAttributeModule(backbone, image_size=image_size)
+
+        def mixed_loss() -> torch.Tensor:
+            with torch.autocast("cpu", torch.bfloat16):
+                return mixed.judge(batch, "train")[0]
+
+        steps[OURS_BF16] = _step(mixed, mixed_loss)
+    return steps
 
 
 def taught_steps(backbone: str, image_size: int, batch_size: int, teacher: str) -> dict[str, Callable[[], None]]:

@@ -7,9 +7,9 @@ from tests.helpers.runs import run, write_config
 
 def test_the_step_is_timed_beside_the_plain_loop(capsys):
     words = ["--backbone", "resnet10t", "--image-size", "32", "--batch-size", "2", "--rounds", "2", "--threads", "1"]
-    assert run("benchmark", "step", *words, "--json") == 0
+    assert run("benchmark", "step", *words, "--bf16", "--json") == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert set(found["images_per_second"]) == {"this project", "plain loop"}
+    assert set(found["images_per_second"]) == {"this project", "this project, bf16-mixed", "plain loop"}
     for rates in found["images_per_second"].values():
         assert 0 < rates["min"] <= rates["median"] <= rates["max"]
 
