@@ -9,6 +9,9 @@ import numpy as np
 
 from smart_retail.contract import Contract
 
+LONGEST = 32767
+"""OpenCV's warp counts pixels of its source in 16 bits."""
+
 
 class Square(NamedTuple):
     """A square in an image, in pixels: its centre and its side."""
@@ -47,6 +50,22 @@ def whole_image(image: np.ndarray) -> Square:
     return Square(width / 2, height / 2, min(width, height))
 
 
+def surroundings(image: np.ndarray, square: Square) -> tuple[np.ndarray, Square]:
+    """Return the part of an image that a crop can touch, and the square's place in it.
+
+    Only the surroundings of a small face in a large frame are worth resampling; and a warp takes no
+    image that is longer than ``LONGEST``.
+    """
+    height, width = image.shape[:2]
+    reach = 1.5 * square.side
+    left, top = (int(min(max(0.0, at - reach), size - 1)) for at, size in ((square.x, width), (square.y, height)))
+    right, bottom = (
+        int(min(max(start + 1.0, at + reach + 2), size))
+        for at, start, size in ((square.x, left, width), (square.y, top, height))
+    )
+    return image[top:bottom, left:right], Square(square.x - left, square.y - top, square.side)
+
+
 def crop_square(image: np.ndarray, square: Square, size: int, *, angle: float = 0.0, flip: bool = False) -> np.ndarray:
     """Cut a square out of an image, turn it, mirror it and scale it, in one resampling.
 
@@ -63,6 +82,8 @@ def crop_square(image: np.ndarray, square: Square, size: int, *, angle: float = 
     Returns:
         (size, size, 3) uint8.
     """
+    if max(image.shape[:2]) > LONGEST:
+        image, square = surroundings(image, square)
     scale = size / square.side
     if scale < 0.5:
         # A warp samples four neighbours only: shrink by area first, or fine detail turns to noise.

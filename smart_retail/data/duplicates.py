@@ -8,12 +8,12 @@ the crop that a network sees, so that the same face in two framings of one sourc
 from __future__ import annotations
 
 import hashlib
+import io
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-import cv2
 import imagehash
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from smart_retail.data.cache import cache_folder, write_aside
-from smart_retail.data.images import read_image
+from smart_retail.data.images import read_image, read_image_bytes
 from smart_retail.errors import BrokenImageError, DataError
 
 MAX_BITS = 10
@@ -60,17 +60,18 @@ def scan_image(task: Task) -> Scan:
         grey = image.convert("L")
         hashes = [np.packbits(h(grey, hash_size=16).hash).tobytes() for h in (imagehash.dhash, imagehash.average_hash)]
     except Exception as error:  # Pillow's decoders raise nearly anything on hostile files, and crops on huge boxes
-        return b"", b"", b"", str(error) if isinstance(error, BrokenImageError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, BrokenImageError):
+            return b"", b"", b"", str(error).removeprefix(f"{path}: ")  # who shows it names the file
+        return b"", b"", b"", " ".join(f"{type(error).__name__}: {error}".split())
     return digest, hashes[0], hashes[1], ""
 
 
 def _decode(path: str) -> Image.Image:
     """Decode a file completely, to 8 bit RGB as training reads it."""
-    with Image.open(path) as file:
+    data, name = read_image_bytes(path)
+    # The format by name: Pillow would also open what runs another program (PostScript).
+    with Image.open(io.BytesIO(data), formats=[name]) as file:
         mode, image = file.mode, ImageOps.exif_transpose(file)
-    # Pillow reads formats that OpenCV, and so training, does not.
-    if not cv2.haveImageReader(path):
-        raise BrokenImageError("OpenCV has no reader for it")
     if mode.startswith(("I", "F")):
         # Pillow clips 16 bit and float pixels to white where OpenCV scales them: different faces would be twins.
         return Image.fromarray(read_image(path))

@@ -7,36 +7,80 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from smart_retail.data.image_header import image_format, image_size, jpeg_frame
 from smart_retail.errors import BrokenImageError
 
 # One decoder thread per process: parallelism comes from DataLoader workers, and OpenCV's own pool
 # does not survive a fork.
 cv2.setNumThreads(0)
-# OpenCV refuses larger images before it allocates them (decompression bombs).
-MAX_PIXELS = 1 << 28
+MAX_PIXELS = 1 << 27
+"""Larger images are refused by their header, before they are decoded: a PNG of 100 kB can unfold to
+gigabytes. An image of this size takes up to about 0.8 GB for a moment."""
+MAX_BYTES = 1 << 29
+MAX_SCANS = 100
+"""A progressive JPEG has about ten scans; a hostile one thousands, each as long to decode as an image."""
 
 
 def read_image(path: str | Path) -> np.ndarray:
     """Read an image file.
 
-    Grey, palette, alpha and 16 bit files come back as 8 bit colour; EXIF rotation is applied.
+    Grey, palette, alpha and 16 bit files come back as 8 bit colour, of moving pictures the first one;
+    EXIF rotation is applied. The content decides, not the ending of the name.
 
     Args:
-        path: an image file that OpenCV can read.
+        path: a JPEG, PNG, WebP, BMP, TIFF, GIF, JPEG 2000 or PPM file.
 
     Returns:
         (H, W, 3) uint8, RGB.
 
     Raises:
-        BrokenImageError: the file is missing, empty, truncated beyond reading or no image.
+        BrokenImageError: the file is missing, empty, truncated, too large or no image.
     """
+    data, _ = read_image_bytes(path)
     try:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
         raise BrokenImageError(f"{path}: cannot be decoded ({error.err})") from error
     if image is None:
-        what = "cannot be decoded as an image" if Path(path).is_file() else "no such file"
-        raise BrokenImageError(f"{path}: {what}")
-    if image.shape[0] * image.shape[1] > MAX_PIXELS:
-        raise BrokenImageError(f"{path}: {image.shape[1]}x{image.shape[0]} pixels are too many")
+        raise BrokenImageError(f"{path}: cannot be decoded as an image")
     return image
+
+
+def read_image_bytes(path: str | Path) -> tuple[bytes, str]:
+    """Read an image file without decoding it, and refuse what no decoder should be given.
+
+    Returns:
+        The whole file, and its format by Pillow's name.
+
+    Raises:
+        BrokenImageError: as for ``read_image``, as far as the header tells.
+    """
+    file = Path(path)
+    try:
+        # A pipe would wait for its writer, a device never end.
+        if not file.is_file():
+            what = "is a folder" if file.is_dir() else "is no ordinary file" if file.exists() else "no such file"
+            raise BrokenImageError(f"{path}: {what}")
+        if (size := file.stat().st_size) > MAX_BYTES:
+            raise BrokenImageError(f"{path}: {size:,} bytes are too many (the most is {MAX_BYTES:,})")
+        data = file.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise BrokenImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    name = image_format(data)
+    extent = image_size(data, name) if name else None
+    if name is None or extent is None:
+        what = "it is empty" if not data else "its header is broken" if name else "no format that is known here"
+        raise BrokenImageError(f"{path}: cannot be decoded as an image ({what})")
+    if extent[0] * extent[1] > MAX_PIXELS:
+        raise BrokenImageError(f"{path}: {extent[0]}x{extent[1]} pixels are too many (the most is {MAX_PIXELS:,})")
+    if name == "JPEG":
+        _check_jpeg(data, path)
+    return data, name
+
+
+def _check_jpeg(data: bytes, path: str | Path) -> None:
+    # Within compressed data 0xFF is never followed by 0xD9. OpenCV fills what is missing with grey.
+    if data.find(b"\xff\xd9", jpeg_frame(data) or 0) < 0:
+        raise BrokenImageError(f"{path}: cannot be decoded as an image (it is cut off)")
+    if (scans := data.count(b"\xff\xda")) > MAX_SCANS:
+        raise BrokenImageError(f"{path}: a JPEG of {scans} scans is no picture (the most is {MAX_SCANS})")

@@ -91,7 +91,7 @@ def find_images(names: Sequence[str]) -> list[str]:
     for name in names:
         path = Path(name)
         if path.is_dir():
-            files += sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in IMAGES)
+            files += sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in IMAGES and not p.is_dir())
         else:
             files.append(name)
     if not files:

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from smart_retail.contract import Contract
-from smart_retail.data.crops import Square, crop_square, square_from_box, square_from_landmarks, whole_image
+from smart_retail.data.crops import (
+    Square,
+    crop_square,
+    square_from_box,
+    square_from_landmarks,
+    surroundings,
+    whole_image,
+)
 from smart_retail.deploy.calibration import softmax, temperatures, tempered
 from smart_retail.deploy.inputs import to_rgb
 from smart_retail.deploy.manifest import PRECISIONS, Manifest, check_files, read_manifest
@@ -206,16 +213,7 @@ class Predictor:
 
     def crop(self, image: np.ndarray, square: Square | None = None) -> np.ndarray:
         """Return the (S, S, 3) uint8 crop of an (H, W, 3) uint8 RGB image; the whole image without a square."""
-        square = square or whole_image(image)
-        height, width = image.shape[:2]
-        # Only the surroundings of a small face in a large frame are worth resampling.
-        reach = 1.5 * square.side
-        left, top = max(0, int(square.x - reach)), max(0, int(square.y - reach))
-        right, bottom = min(width, int(square.x + reach) + 2), min(height, int(square.y + reach) + 2)
-        if left < right and top < bottom:
-            image = image[top:bottom, left:right]
-            square = Square(square.x - left, square.y - top, square.side)
-        return crop_square(image, square, self.contract.image_size)
+        return crop_square(*surroundings(image, square or whole_image(image)), self.contract.image_size)
 
     def predict_crops(self, crops: np.ndarray) -> list[Prediction]:
         """Judge crops that follow the contract already.

@@ -122,7 +122,7 @@ def test_a_broken_file_is_reported_with_its_reason(tmp_path):
 
 
 def test_a_missing_file_is_reported(tmp_path):
-    assert "FileNotFoundError" in scan_faces(listing(tmp_path / "gone.jpg"), 1)["error"].iloc[0]
+    assert "no such file" in scan_faces(listing(tmp_path / "gone.jpg"), 1)["error"].iloc[0]
 
 
 def test_a_16_bit_file_is_hashed_as_training_reads_it(tmp_path):
@@ -135,7 +135,7 @@ def test_a_16_bit_file_is_hashed_as_training_reads_it(tmp_path):
 
 def test_a_format_that_training_cannot_read_is_broken(tmp_path):
     Image.fromarray(drawn_face(0, 32)).save(tmp_path / "a.ico")
-    assert scan_image((str(tmp_path / "a.ico"), NAN, NAN, NAN)) == (b"", b"", b"", "OpenCV has no reader for it")
+    assert "no format that is known here" in scan_image((str(tmp_path / "a.ico"), NAN, NAN, NAN))[3]
 
 
 def test_a_huge_box_is_reported_with_its_reason(tmp_path):

@@ -21,6 +21,10 @@ LAST_FEMALE = 7380
 """Serial numbers up to this one are female, later ones male (the authors' lists agree)."""
 LEFT_EYE, RIGHT_EYE, MOUTH = slice(19, 25), slice(25, 31), slice(31, 49)
 LANDMARKS = 49
+FARTHEST = 1e6
+"""Coordinates beyond this are no pixels of any image."""
+LARGEST = 1 << 16
+"""Bytes of a landmark file; 49 lines take about a thousand."""
 
 
 @dataclass
@@ -78,11 +82,15 @@ class AllAgeFaces(Source):
 def read_landmarks(path: Path) -> np.ndarray | None:
     """Read 49 lines ``x y``; (49, 2) pixels, or None where the file is missing or malformed."""
     try:
+        # A pipe would wait for its writer.
+        if not path.is_file() or path.stat().st_size > LARGEST:
+            return None
         values = [float(word) for word in path.read_text("ascii").split()]
     except (OSError, ValueError):
         return None
     points = np.array(values)
-    if points.size != 2 * LANDMARKS or not np.isfinite(points).all():
+    # Not a number fails the comparison too.
+    if points.size != 2 * LANDMARKS or not (np.abs(points) < FARTHEST).all():
         return None
     points = points.reshape(LANDMARKS, 2)
     eyes = points[LEFT_EYE].mean(0) - points[RIGHT_EYE].mean(0)
@@ -99,7 +107,7 @@ def read_halves(folder: Path) -> dict[str, str]:
     for split in ("train", "val"):
         try:
             lines = (folder / f"{split}.txt").read_text("ascii").splitlines()
-        except OSError as error:
-            raise DataError(f"{folder}: {split}.txt is missing; set authors_halves to false") from error
+        except (OSError, UnicodeError) as error:
+            raise DataError(f"{folder}: {split}.txt is missing or damaged; set authors_halves to false") from error
         halves |= {line.split()[0]: split for line in lines if line.strip()}
     return halves

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 from smart_retail.data.images import read_image
 from smart_retail.data.sources.base import Listing, Source, find_root, make_listing
@@ -49,7 +50,7 @@ class FER2013(Source):
                     skipped["disgust is not a class"] += 1
                 elif folder.name not in EMOTIONS or match is None:
                     skipped["unknown class or file name"] += 1
-                elif path.stat().st_size < FLAT_BYTES and _is_flat(str(path)):
+                elif _is_flat(path):
                     skipped["flat (black) image"] += 1
                 else:
                     rows.append(
@@ -63,10 +64,12 @@ class FER2013(Source):
         return make_listing(self.name, rows, skipped, TERMS)
 
 
-def _is_flat(path: str) -> bool:
+def _is_flat(path: Path) -> bool:
     """Whether every pixel has one tone; a broken file is left for the scan to count."""
     try:
+        if path.stat().st_size >= FLAT_BYTES:
+            return False
         image = read_image(path)
-    except BrokenImageError:
+    except (BrokenImageError, OSError):
         return False
     return int(image.max()) - int(image.min()) <= FLAT_TONES
