@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
-from smart_retail.deploy import processor
+from smart_retail.deploy.processor import PROBE, device, saturates
 
 
-@pytest.mark.parametrize(
-    ("machine", "flags", "expected"),
-    [
-        ("x86_64", {"avx2"}, True),
-        ("AMD64", set(), True),
-        ("x86_64", {"avx2", "avx512_vnni"}, False),
-        ("x86_64", {"avx_vnni"}, False),
-        ("aarch64", set(), False),
-    ],
-)
-def test_only_x86_without_vnni_saturates(
-    monkeypatch: pytest.MonkeyPatch, machine: str, flags: set[str], expected: bool
-) -> None:
-    monkeypatch.setattr(processor.platform, "machine", lambda: machine)
-    monkeypatch.setattr(processor, "_cpu_info", lambda: ("", flags))
-    assert processor.saturates() is expected
+def test_the_probe_multiplies_the_largest_bytes() -> None:
+    matrix, answer = (
+        helper.make_tensor_value_info(name, kind, shape)
+        for name, kind, shape in (("a", TensorProto.UINT8, [1, 2]), ("y", TensorProto.INT32, [1, 1]))
+    )
+    weights = numpy_helper.from_array(np.full((2, 1), 127, np.int8), "b")
+    graph = helper.make_graph([helper.make_node("MatMulInteger", ["a", "b"], ["y"])], "", [matrix], [answer], [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    assert model.SerializeToString() == PROBE
+
+
+def test_only_processors_without_dot_products_saturate() -> None:
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    assert saturates() is (x86 and not device()["int8_dot_product"])
 
 
 def test_the_device_is_named() -> None:
-    assert processor.device()["processor"] and int(processor.device()["cores"]) >= 1
+    assert device()["processor"] and int(device()["cores"]) >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="needs Debian's qemu-user")
+def test_int8_answers_the_same_without_vnni(bundle: Path) -> None:
+    emulator = ["qemu-x86_64", "-cpu", "Haswell", "-0", sys.executable, str(Path(sys.executable).resolve())]
+    code = "from smart_retail.deploy.processor import saturates; assert saturates()"
+    subprocess.run([*emulator, "-c", code], check=True)
+    subprocess.run([*emulator, "-m", "smart_retail", "verify", str(bundle)], check=True)
