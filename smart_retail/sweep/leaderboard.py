@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from smart_retail.data.cache import write_aside
 from smart_retail.sweep.plan import SweepSettings
 from smart_retail.sweep.study import shown
 
-METRICS = {"objective": "score", "gender_acc": "gender_acc", "age_mae": "age_mae", "emotion_acc": "emotion_acc"}
+METRICS = ("gender_acc", "age_mae", "emotion_acc")
 STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -27,17 +28,22 @@ STATES = {
 ORDER = {"complete": 0, "pruned": 1, "running": 2, "waiting": 3, "failed": 4}
 
 
-def leaderboard(study: optuna.Study, plan: SweepSettings) -> pd.DataFrame:
+def leaderboard(trials: Sequence[FrozenTrial], direction: str) -> pd.DataFrame:
     """Return one row a configuration, the best first.
 
-    Metrics are means over the seeds (of each seed's best epoch), ``*_spread`` their sample standard
-    deviation; ``minutes`` is of one training; ``latency_ms`` of one image on one thread.
+    ``score`` is what is compared; it and the metrics (also of each data set: ``utkface/age_mae``) are
+    means over the seeds, of each seed's best epoch; ``*_spread`` their sample standard deviation;
+    ``minutes`` is of one training; ``latency_ms`` of one image on one thread.
+
+    Args:
+        trials: of a study, in the order of their numbers; of a configuration the last one counts.
+        direction: ``maximize`` or ``minimize``.
     """
-    newest = {trial.user_attrs["name"]: trial for trial in shown(study)}  # a retry takes its trial's place
+    newest = {trial.user_attrs["name"]: trial for trial in trials}  # a retry takes its trial's place
     rows = pd.DataFrame([_row(trial) for trial in newest.values()])
     if rows.empty:
         return rows
-    sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
+    sign = -1 if direction == "maximize" else 1
     rows["order"] = rows["state"].map(ORDER)
     rows["key"] = sign * pd.to_numeric(rows["score"])
     rows = rows.sort_values(["order", "key"], kind="stable", ignore_index=True).drop(columns=["order", "key"])
@@ -50,7 +56,8 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
     runs = trial.user_attrs.get("runs", {})
     done = pd.DataFrame([run["values"] for run in runs.values() if run.get("values")], dtype=float)
     row: dict[str, Any] = {"configuration": trial.user_attrs["name"], "state": STATES[trial.state]}
-    for name, column in METRICS.items():
+    each = sorted(name for name in done if "/" in name and name.endswith(METRICS))
+    for name, column in ({"objective": "score"} | {name: name for name in (*METRICS, *each)}).items():
         values = done[name].dropna() if name in done else pd.Series(dtype=float)
         row[column] = values.mean() if len(values) else float("nan")
         row[f"{column}_spread"] = values.std(ddof=1) if len(values) > 1 else float("nan")
@@ -66,7 +73,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
 
 def write(study: optuna.Study, plan: SweepSettings) -> pd.DataFrame:
     """Write ``leaderboard.csv`` and ``leaderboard.md`` into the study's folder, whole or not at all."""
-    rows = leaderboard(study, plan)
+    rows = leaderboard(shown(study), plan.direction)
     _replace(plan.folder / "leaderboard.csv", rows.to_csv(index=False, float_format="%.6g"))
     columns, cells = _cells(rows, plan)
     lines = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
@@ -92,29 +99,39 @@ def show(rows: pd.DataFrame, plan: SweepSettings, console: Console) -> None:
 
 
 def _cells(rows: pd.DataFrame, plan: SweepSettings) -> tuple[list[str], list[list[str]]]:
+    """Return head and text of the table; a task measured on several data sets has a column for each."""
     seeds = ["seeds"] if len(plan.seeds) > 1 else []
-    columns = ["rank", "configuration", "state", plan.metric, "gender acc", "age MAE", "emotion acc", *seeds]
+    metrics = {"score": plan.metric}
+    for metric in METRICS:
+        each = [name for name in rows if name.endswith(f"/{metric}")]
+        named = {name: f"{_title(metric)} {name.partition('/')[0]}" for name in each}
+        metrics |= named if len(each) > 1 else {metric: _title(metric)}
+    columns = ["rank", "configuration", "state", *metrics.values(), *seeds]
     columns += ["minutes", "million parameters", "latency ms", "why"]
     cells = []
     for row in rows.to_dict("records"):
-        metrics = [
-            _with_spread(row["score"], row["score_spread"], 1, 4),
-            _with_spread(row["gender_acc"], row["gender_acc_spread"], 100, 1, "%"),
-            _with_spread(row["age_mae"], row["age_mae_spread"], 1, 2),
-            _with_spread(row["emotion_acc"], row["emotion_acc_spread"], 100, 1, "%"),
-        ]
+        values = [_with_spread(row[name], row[f"{name}_spread"], *_style(name)) for name in metrics]
         rank = "" if pd.isna(row["rank"]) else str(int(row["rank"]))
         rest = [_number(row["minutes"], 1), _number(row["parameters"] / 1e6, 2), _number(row["latency_ms"], 1)]
         count = [str(row["seeds"])] if seeds else []
-        cells.append([rank, row["configuration"], row["state"], *metrics, *count, *rest, row["reason"]])
+        cells.append([rank, row["configuration"], row["state"], *values, *count, *rest, row["reason"]])
     return columns, cells
+
+
+def _title(metric: str) -> str:
+    return metric.replace("_mae", " MAE").replace("_", " ")
+
+
+def _style(name: str) -> tuple[float, int, str]:
+    """Return factor, digits and unit of a metric in the table."""
+    return (100, 1, "%") if name.endswith("_acc") else (1, 2, "") if name.endswith("_mae") else (1, 4, "")
 
 
 def _number(value: float, digits: int) -> str:
     return "" if pd.isna(value) else f"{value:.{digits}f}"
 
 
-def _with_spread(mean: float, spread: float, scale: float, digits: int, unit: str = "") -> str:
+def _with_spread(mean: float, spread: float, scale: float, digits: int, unit: str) -> str:
     text = _number(mean * scale, digits)
     if text and not pd.isna(spread):
         text += f" ± {_number(spread * scale, digits)}"
@@ -128,7 +145,7 @@ def write_hparams(row: dict[str, Any], plan: SweepSettings) -> None:
 
     given = {k: row[k] for k in plan.varied() if k in row}
     settings = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in given.items()}
-    names = ["score", "gender_acc", "age_mae", "emotion_acc", "minutes", "parameters", "latency_ms"]
+    names = ["score", *(name for name in row if name.endswith(METRICS)), "minutes", "parameters", "latency_ms"]
     metrics = {f"sweep/{name}": float(row[name]) for name in names if not pd.isna(row[name])}
     with SummaryWriter(str(plan.folder / "hparams")) as writer:
         writer.add_hparams(

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from smart_retail.errors import ConfigError
 from smart_retail.runs import LOGS
 
@@ -18,6 +20,7 @@ PRUNERS = ("none", "median")
 DIRECTIONS = ("maximize", "minimize")
 CONFIG = "config"
 """Key of a configuration that names further YAML files instead of a setting."""
+ROOT = "trainer.default_root_dir"
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,16 @@ class SweepSettings:
     """Which configurations are tried, with what budget, and how the best is chosen.
 
     Attributes:
-        name: of the study; everything lies in lightning_logs/<name>.
+        name: of the study; everything lies in lightning_logs/<name>, below trainer.default_root_dir if
+            an experiment or `settings` has one.
         configs: experiments that every trial starts from, as after `fit --config`.
         sampler: list (the `configurations`), grid, random or tpe (over `search`).
         configurations: by name, the settings that each changes: `model.learning_rate: 0.002`. The key
             `config` adds YAML files.
         search: by setting, a list of values, or `{low: 0.001, high: 0.01, log: true, step: null}`.
         trials: number of configurations that random and tpe try.
-        seeds: every configuration is trained once with each; the table has mean and spread.
+        seeds: every configuration is trained once with each (seed_everything and data.seed); the table
+            has mean and spread.
         epochs: budget of each training (trainer.max_epochs); null for what the experiment says.
         minutes: budget of each training (trainer.max_time), counted over all its resumptions.
         metric: what is compared, a column of metrics.csv; the best epoch counts.
@@ -74,6 +79,7 @@ class SweepSettings:
             value = getattr(self, budget)
             if value is not None and value <= 0:
                 raise ConfigError(f"{budget} {value} must be more than 0")
+        object.__setattr__(self, "settings", _dotted(self.settings))
         for path in [*self.configs, *itertools.chain(*(c.get(CONFIG, []) for c in self._configurations()))]:
             if not Path(path).is_file():
                 raise ConfigError(f"configs: no file {path}; paths start from the working folder")
@@ -92,12 +98,24 @@ class SweepSettings:
                 raise ConfigError(f"configuration {name} must map settings to values, not be {settings!r}")
             if not isinstance((settings or {}).get(CONFIG, []), list):
                 raise ConfigError(f"configuration {name}: {CONFIG} must be a list of YAML files")
-        return [settings or {} for settings in self.configurations.values()]
+        return [_dotted(settings or {}) for settings in self.configurations.values()]
+
+    @property
+    def root(self) -> str:
+        """What ``trainer.default_root_dir`` is in every trial: that of the settings or of the last config with one."""
+        if ROOT in self.settings:
+            return str(self.settings[ROOT])
+        for path in reversed(self.configs):
+            config = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+            trainer = config.get("trainer") if isinstance(config, dict) else None
+            if isinstance(trainer, dict) and trainer.get("default_root_dir"):
+                return str(trainer["default_root_dir"])
+        return "."
 
     @property
     def folder(self) -> Path:
         """Folder of the study."""
-        return LOGS / self.name
+        return Path(self.root) / LOGS / self.name
 
     @property
     def enumerated(self) -> bool:
@@ -141,6 +159,16 @@ def words(configs: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
     return [word for path in files for word in ("--config", path)] + [
         f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()
     ]
+
+
+def _dotted(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Write ``{data: {seed: 1}}`` (``--settings.data.seed 1`` comes in so) as ``{data.seed: 1}``."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= (
+            {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) and "." not in key else {key: value}
+        )
+    return flat
 
 
 def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 from optuna.trial import Trial, TrialState
 
-from smart_retail.sweep.plan import SweepSettings, words
+from smart_retail.sweep.plan import ROOT, SweepSettings, words
 from smart_retail.sweep.process import (
     best_metrics,
     chosen_settings,
@@ -86,8 +86,9 @@ def _train(
 
     note("running")
     say(f"{name}: {'goes on' if resumed else 'begins'}, log in {log}")
-    command = ["fit", *words(plan.configs, plan.settings | settings), *plan.budget_words(before)]
-    command += [f"--run={name}", f"--seed_everything={seed}", "--trainer.enable_progress_bar=false"]
+    seeds = {"seed_everything": seed, "data.seed": seed}
+    command = ["fit", *words(plan.configs, seeds | plan.settings | settings), *plan.budget_words(before)]
+    command += [f"--run={name}", f"--{ROOT}={plan.root}", "--trainer.enable_progress_bar=false"]
     try:
         code = run_child(command + (["--ckpt_path=last"] if resumed else []), log, watch)
     except BaseException:
