@@ -56,7 +56,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
     runs = trial.user_attrs.get("runs", {})
     done = pd.DataFrame([run["values"] for run in runs.values() if run.get("values")], dtype=float)
     row: dict[str, Any] = {"configuration": trial.user_attrs["name"], "state": STATES[trial.state]}
-    each = sorted(name for name in done if "/" in name and name.endswith(METRICS))
+    each = sorted(str(name) for name in done.columns if "/" in str(name) and str(name).endswith(METRICS))
     for name, column in ({"objective": "score"} | {name: name for name in (*METRICS, *each)}).items():
         values = done[name].dropna() if name in done else pd.Series(dtype=float)
         row[column] = values.mean() if len(values) else float("nan")
@@ -103,7 +103,7 @@ def _cells(rows: pd.DataFrame, plan: SweepSettings) -> tuple[list[str], list[lis
     seeds = ["seeds"] if len(plan.seeds) > 1 else []
     metrics = {"score": plan.metric}
     for metric in METRICS:
-        each = [name for name in rows if name.endswith(f"/{metric}")]
+        each = [str(name) for name in rows.columns if str(name).endswith(f"/{metric}")]
         named = {name: f"{_title(metric)} {name.partition('/')[0]}" for name in each}
         metrics |= named if len(each) > 1 else {metric: _title(metric)}
     columns = ["rank", "configuration", "state", *metrics.values(), *seeds]
