@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: help demo test check clean lock
+.PHONY: help demo test check docs clean lock
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -22,6 +22,9 @@ check: .venv/ready ## formatting, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: .venv/ready  ## the API reference from the docstrings, in build/docs
+	$(BIN)/pdoc -d google -o build/docs $$(git ls-files 'smart_retail/**.py' | sed 's#/__init__.py##; s#\.py##; s#/#.#g' | grep -v __main__)
 
 lock: .venv/ready  ## write the versions that are installed now
 	$(BIN)/pip freeze --exclude-editable > requirements.lock

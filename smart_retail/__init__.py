@@ -4,9 +4,21 @@ The public names load what they need when they are first used; importing the pac
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smart_retail.labels import EMOTIONS, GENDERS
+
+if TYPE_CHECKING:  # for editors, type checkers and the API reference
+    from smart_retail.data.datamodule import FaceDataModule
+    from smart_retail.data.sources.all_age_faces import AllAgeFaces
+    from smart_retail.data.sources.fer2013 import FER2013
+    from smart_retail.data.sources.synthetic import SyntheticFaces
+    from smart_retail.data.sources.table import FaceTable
+    from smart_retail.data.sources.utkface import UTKFace
+    from smart_retail.deploy.export import export_bundle
+    from smart_retail.deploy.predictor import Predictor
+    from smart_retail.models.load import load_model
+    from smart_retail.training.module import FaceAttributeModule
 
 __version__ = "0.1.0"
 __all__ = [
