@@ -17,6 +17,9 @@ FORMAT = 1
 CARD = "MODEL_CARD.md"
 GOLDEN = "golden.npz"
 PRECISIONS = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
+DROPS = {"int8": "drop", "ptq": "drop_ptq"}
+"""By variant, where the metrics tell what it loses. A bundle from quantisation-aware training also
+tells of post-training quantisation of the same network (``ptq``), which it does not hold."""
 OUTPUTS = ("gender", "age", "emotion")
 DISTRIBUTION = "age_distribution"
 

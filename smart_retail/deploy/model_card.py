@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from smart_retail.deploy.manifest import PRECISIONS, Manifest
+from smart_retail.deploy.manifest import DROPS, Manifest
 
 USES = """- Counting visitors by group and time of day, without keeping faces, where people are told and the
   law allows it.
@@ -21,9 +21,10 @@ LIMITS = """- Gender is annotated in two classes by appearance; it says nothing 
 
 def summary(manifest: Manifest) -> str:
     """Return size, latency and accuracy of each precision as a table."""
-    rows = [("", *(p for p in PRECISIONS if p in manifest.variants))]
     found: dict[str, Any] = manifest.variants
-    columns = rows[0][1:]
+    columns = [p for p in ("fp32", *DROPS) if p in found]
+    losses = {p: key for p, key in DROPS.items() if p in found}
+    rows: list[tuple[str, ...]] = [("", *columns, *(f"loss of {p} (95%)" for p in losses))]
     rows.append(("size, MB", *(f"{found[p]['bytes'] / 1e6:.1f}" for p in columns)))
     latency = manifest.latency.get("variants", {})
     rows.append(("latency, ms", *(f"{latency[p]['median_ms']:.2f}" if p in latency else "" for p in columns)))
@@ -31,13 +32,17 @@ def summary(manifest: Manifest) -> str:
         for metric, text in METRICS.items():
             if any(metric in values[p] for p in columns):
                 cells = (_value(metric, values[p].get(metric)) for p in columns)
-                drop = values.get("drop", {}).get(metric.split("_")[0])
-                change = f"{drop['drop']:+.2f} ({drop['low']:+.2f} to {drop['high']:+.2f})" if drop else ""
-                rows.append((f"{split}: {text}", *cells, change if metric != "age_cs5" else ""))
-    if "int8" in columns:
-        rows[0] = (*rows[0], "loss of INT8 (95%)")
-    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows)))]
+                changes = (_loss(values.get(key, {}), metric) for key in losses.values())
+                rows.append((f"{split}: {text}", *cells, *changes))
+    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=False)).rstrip() for row in rows)
+
+
+def _loss(drops: dict[str, dict[str, float]], metric: str) -> str:
+    drop = drops.get(metric.split("_")[0])
+    if drop is None or metric == "age_cs5":
+        return ""
+    return f"{drop['drop']:+.2f} ({drop['low']:+.2f} to {drop['high']:+.2f})"
 
 
 METRICS = {

@@ -93,6 +93,8 @@ def test_qat_rounds_every_convolution_and_says_what_its_file_says(qat: Path, tmp
     network = load_model(qat / "model.pth")
     assert manifest.variants["int8"]["method"] == "quantisation-aware training"
     assert manifest.variants["int8"]["kernels"] == {"QLinearConv": len(convolutions(network))}
+    assert manifest.metrics["val"].keys() == {"fp32", "int8", "ptq", "drop", "drop_ptq"}
+    assert "loss of ptq (95%)" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
     crops = drawn_faces(32, 16)
     said = feed(open_session(tmp_path / "b" / "model.int8.onnx"), crops, network.contract)
     images = torch.from_numpy(normalise(crops, network.contract))
