@@ -1,121 +1,168 @@
-"""``smart-retail evaluate``: the predictions of a network, and a report of them."""
+"""``smart-retail evaluate``: what networks say of labelled faces, and a report of it."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-
-from smart_retail.data.cache import write_aside
 from smart_retail.errors import ConfigError
-from smart_retail.evaluation.metrics import emotion_confusion, tabulate
-from smart_retail.evaluation.predictions import predict_split, read_predictions, write_predictions
 
-PROMISED = {"gender_acc": 0.90, "age_mae": 4.0, "emotion_acc": 0.75}
-NAMES = {
-    "gender_acc": "gender accuracy, %",
-    "gender_balanced_acc": "gender balanced accuracy, %",
-    "age_mae": "age, mean error in years",
-    "age_bias": "age, bias in years",
-    "age_cs5": "age within 5 years, %",
-    "emotion_acc": "emotion accuracy, %",
-    "emotion_f1": "emotion macro F1, %",
-}
-PARTS = {
-    "all": "All faces",
-    "data set": "By data set",
-    "ages": "Adults",
-    "decade": "By decade of age",
-    "race, gender, age": "By group",
-}
+TABLES = (".parquet", ".csv")
+DESCRIPTION = """\
+Judge one network, or several side by side, on labelled faces. MODEL is
+
+  a checkpoint     lightning_logs/cpu/version_0/checkpoints/best.ckpt, a run's folder,
+                   model.pth or a .safetensors file
+  a bundle         its folder; judged through the same code as on the device
+  predictions      .parquet that this command wrote, or anyone's .csv (below)
+
+The first is reported in full, the others are compared with it on the same faces (paired
+intervals, McNemar's test). NAME=MODEL gives a model another name in the tables.
+
+Written to --output: report.html (open it in a browser), report.md, figures.csv,
+predictions*.parquet (what was said of every face; --from makes the report again
+without network and images), comparison.csv and robustness.csv where there are any.
+All intervals are 95% and resample clusters of duplicates."""
+EPILOG = """\
+Whatever else is given is a setting of the data, as for fit: --config FILE, --data.limit_eval 500.
+Without any, the data are those of the first model's own training.
+
+A CSV needs a column key (the name of a face in predictions.parquet) and any of age_said,
+gender_said, emotion_said (names of classes), or probabilities p_male, p_female, p_angry, ...
+Labels and data sets are taken from the first model, or from its own columns gender, age,
+emotion, dataset, race, cluster.
+
+examples:
+  smart-retail evaluate lightning_logs/cpu/version_0 --output report
+  smart-retail evaluate bundle --precision both --config configs/experiment/cpu.yaml --output report
+  smart-retail evaluate student=bundle teacher=teacher.safetensors --robustness --output report
+  smart-retail evaluate --from report/predictions.parquet somebody.csv --output again"""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One MODEL of the command line."""
+
+    name: str
+    path: Path
+    named: bool = False
+    """Whether the name was given, not made."""
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it holds predictions."""
+        return self.path.suffix.lower() in TABLES
 
 
 def evaluate(args: Sequence[str]) -> None:
     """Evaluate; ``args`` are the words after ``evaluate``.
 
     Raises:
-        ConfigError: neither a model nor predictions are named, or both.
+        ConfigError: no model is named, or options do not fit together.
     """
+    parser = _parser()
+    ours, settings = split_settings(args, set(parser._option_string_actions))
+    options = parser.parse_args(ours)
+    asked = name_models([*options.model, *options.predictions])
+    if not asked:
+        raise ConfigError("name either a model or, with --from, predictions that were made before")
+    if all(a.is_table for a in asked):
+        needless = [*settings[:1], *(f"--{n}" for n in ("robustness", "thumbnails") if getattr(options, n))]
+        if needless:
+            raise ConfigError(f"{needless[0]} needs a network beside the predictions: they hold no faces")
+    # Here, not above: --help and mistakes answer at once.
+    from smart_retail.evaluation.run import judge_all, write_report
+
+    found = judge_all(asked, options, settings)
+    write_report(found, options.output)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="smart-retail evaluate",
-        description="Write what a network says of every face of a split (predictions.parquet) and, from that alone, "
-        "all figures with 95%% intervals that resample clusters of duplicates (figures.csv, report.md).",
-        epilog="Everything else is a setting of the data, as for fit: --config configs/experiment/cpu.yaml ...",
+        usage="smart-retail evaluate MODEL [MODEL ...] --output FOLDER [options] [--config FILE ...]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    parser.add_argument("model", nargs="?", help="a checkpoint, model.pth, or .safetensors file")
-    parser.add_argument("--from", dest="predictions", type=Path, help="predictions made before, in place of a model")
-    parser.add_argument("--split", choices=("test", "val"), default="test")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the report")
-    options, rest = parser.parse_known_args(list(args))
-    if (options.model is None) == (options.predictions is None):
-        raise ConfigError("name either a model or, with --from, predictions that were made before")
-    if options.predictions:
-        table = read_predictions(options.predictions)
-    else:
-        table = _predict(options.model, options.split, rest)
-        write_predictions(table, options.output / "predictions.parquet")
-    figures = tabulate(table)
-    with write_aside(options.output / "figures.csv") as aside:
-        figures.to_csv(aside, index=False)
-    text = markdown(table, figures)
-    with write_aside(options.output / "report.md") as aside:
-        aside.write_text(text, encoding="utf-8")
-    print(text.partition("## By decade")[0])
-    print(f"report: {options.output / 'report.md'}")
+    parser.add_argument("model", nargs="*", metavar="MODEL", help="checkpoint, bundle or predictions; or NAME=...")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder of the report")
+    parser.add_argument(
+        "--from", dest="predictions", nargs="+", default=[], metavar="FILE", help="predictions that were made before"
+    )
+    parser.add_argument(
+        "--split",
+        choices=("test", "val"),
+        default="test",
+        help="faces to judge (default: test; val while you still choose)",
+    )
+    parser.add_argument(
+        "--precision", choices=("fp32", "int8", "both"), help="of bundles (default: INT8 where it is there)"
+    )
+    parser.add_argument(
+        "--robustness",
+        type=int,
+        nargs="?",
+        const=500,
+        metavar="FACES",
+        help="also judge so many faces (500 without a number) greyed, blurred, darkened, JPEG-compressed, small, off "
+        "centre and partly covered: 29 times the work for each",
+    )
+    parser.add_argument(
+        "--thumbnails", action="store_true", help="show the worst mistakes: they are pictures of people"
+    )
+    return parser
 
 
-def _predict(model: str, split: str, rest: list[str]) -> pd.DataFrame:
-    # Here, not above: a report from predictions needs no network.
-    from smart_retail.models.load import load_model
-    from smart_retail.training.cli import read_data
+def split_settings(args: Sequence[str], ours: set[str]) -> tuple[list[str], list[str]]:
+    """Part the command's own words from settings of the data, ``--name value`` or ``--name=value``.
 
-    network = load_model(model)
-    size = ["--data.image_size", str(network.contract.image_size), "--data.progressive", "null"]
-    data = read_data([*rest, *size], "evaluate", "Measure a network.")
-    return predict_split(network, data, split)
-
-
-def markdown(table: pd.DataFrame, figures: pd.DataFrame) -> str:
-    """Return the report: what was promised, then a table for every part of the figures."""
-    lines = [f"# Report: {len(table):,} faces ({table.attrs.get('split', 'given')} split)", "", "## Promised", ""]
-    overall = figures[figures["part"] == "all"].set_index("metric")
-    for metric, mark in PROMISED.items():
-        if metric in overall.index:
-            row = overall.loc[metric]
-            reached = row["value"] < mark if metric == "age_mae" else row["value"] > mark
-            goal = f"below {mark}" if metric == "age_mae" else f"above {100 * mark:.0f}"
-            word = "reached" if reached else "not reached"
-            lines.append(f"- {NAMES[metric]}: **{_cell(row, metric)}**; promised {goal}: {word}")
-    for part, title in PARTS.items():
-        inside = figures[figures["part"] == part]
-        if len(inside):
-            lines += ["", f"## {title}", "", *_rows(inside)]
-    counts = emotion_confusion(table)
-    if counts.to_numpy().sum():
-        lines += ["", "## Emotions: labels down, said across", "", f"| | {' | '.join(counts.columns)} |"]
-        lines.append("|---|" + "---:|" * len(counts))
-        for name, row in counts.iterrows():
-            lines.append(f"| {name} | {' | '.join(str(count) for count in row)} |")
-    return "\n".join(lines) + "\n"
+    Args:
+        args: all words.
+        ours: options of the command itself.
+    """
+    own: list[str] = []
+    settings: list[str] = []
+    words = iter(args)
+    for word in words:
+        if not word.startswith("--") or word.partition("=")[0] in ours:
+            own.append(word)
+            continue
+        settings.append(word)
+        if "=" not in word:
+            settings += [value for value in [next(words, None)] if value is not None]
+    return own, settings
 
 
-def _rows(inside: pd.DataFrame) -> list[str]:
-    metrics = [metric for metric in NAMES if metric in set(inside["metric"])]
-    rows = [f"| | labels, at most | {' | '.join(NAMES[m] for m in metrics)} |", "|---|---:|" + "---:|" * len(metrics)]
-    for group, values in inside.groupby("group", sort=False):
-        found = values.set_index("metric")
-        cells = [_cell(found.loc[m], m) if m in found.index else "" for m in metrics]
-        # Names of groups come from files: a bar would end the cell.
-        rows.append(f"| {str(group).replace('|', '/')} | {found['faces'].max():,} | {' | '.join(cells)} |")
-    return rows
+def name_models(words: Sequence[str]) -> list[Asked]:
+    """Return the models with their names, each name once.
+
+    Raises:
+        ConfigError: two models are given one name.
+    """
+    found: list[Asked] = []
+    for word in words:
+        name, _, path = word.rpartition("=")
+        if not name or Path(word).exists():
+            name, path = "", word
+        if name and any(a.name == name for a in found):
+            raise ConfigError(f"two models are called {name}; give each a name of its own")
+        found.append(Asked(name or _unique(_name_of(Path(path)), [a.name for a in found]), Path(path), bool(name)))
+    return found
 
 
-def _cell(row: Any, metric: str) -> str:
-    if pd.isna(row["value"]):
-        return "too few"
-    factor, digits = (1, 2) if metric in ("age_mae", "age_bias") else (100, 1)
-    value, low, high = (f"{factor * row[name]:.{digits}f}" for name in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
+def _name_of(path: Path) -> str:
+    """Return what tells a model apart: its file's name, and its run's where files are all called the same."""
+    parts = [p for p in path.parts if p not in ("/", ".", "..", "checkpoints", "lightning_logs")]
+    plain = path.stem if path.suffix in (*TABLES, ".ckpt", ".pth", ".safetensors") else path.name
+    if plain in ("best", "last", "model", "predictions", "bundle") or plain.startswith("version_"):
+        plain = "/".join([*parts[-3:-1], plain]) if parts[:-1] else plain
+    return plain
+
+
+def _unique(name: str, taken: Sequence[str]) -> str:
+    number = 1 + sum(1 for other in taken if other == name or other.startswith(f"{name} ("))
+    return name if number == 1 else f"{name} ({number})"

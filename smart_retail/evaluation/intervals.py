@@ -6,6 +6,7 @@ A face and its twin are one observation: resampling them apart would make interv
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -40,12 +41,22 @@ def bootstrap(statistic: Statistic, clusters: np.ndarray, *, seed: int = 0, resa
     value = float(statistic(np.ones((1, len(clusters))))[0]) if count else float("nan")
     if count < 2:
         return Interval(value, float("nan"), float("nan"), len(clusters))
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
-    values = statistic(drawn[:, group].astype(np.float32))
+    values = statistic(_draws(count, seed, resamples)[:, group])
     tail = (1 - LEVEL) / 2
     low, high = np.nanquantile(values, [tail, 1 - tail])
     return Interval(value, float(low), float(high), len(clusters))
+
+
+def difference(first: Statistic, second: Statistic) -> Statistic:
+    """Return the second minus the first, of the same faces in the same resamples."""
+    return lambda weights: second(weights) - first(weights)
+
+
+@lru_cache(maxsize=1)
+def _draws(count: int, seed: int, resamples: int) -> np.ndarray:
+    """Return (R, C) how often each cluster is drawn; kept, since all metrics of some faces draw the same."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float32)
 
 
 def mean_of(values: np.ndarray) -> Statistic:

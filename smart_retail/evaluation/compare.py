@@ -1,0 +1,96 @@
+"""Two networks on the same faces: paired differences, and McNemar's test for accuracies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from smart_retail.errors import DataError
+from smart_retail.evaluation.intervals import bootstrap, difference
+from smart_retail.evaluation.metrics import FEW, answered, statistics
+from smart_retail.evaluation.predictions import CLASSES, LABELS
+
+COLUMNS = ["group", "metric", "first", "second", "difference", "low", "high", "p", "faces"]
+SMALLER_IS_BETTER = ("age_mae",)
+JUDGED = ("gender_acc", "age_mae", "age_cs5", "emotion_acc", "emotion_f1")
+"""Metrics that are compared; a signed bias has no better or worse."""
+
+
+def compare(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """Compare two tables of predictions on the faces that both judged, over all and by data set.
+
+    Args:
+        first: the one to compare with.
+        second: the other.
+
+    Returns:
+        ``COLUMNS``: both values, second minus first with its 95% interval (clusters of duplicates
+        resampled, the same ones for both), the p-value of McNemar's exact test for accuracies (faces
+        taken as independent) and the faces behind it. Values are NaN in groups of fewer than ``FEW``.
+
+    Raises:
+        DataError: they have no face in common.
+    """
+    common = first["key"][first["key"].isin(second["key"])]
+    if common.empty:
+        raise DataError("the predictions have no face in common")
+    first = first.set_index("key").loc[common].reset_index()
+    second = second.set_index("key").loc[common].reset_index()
+    names = first["dataset"]
+    groups = [("all", np.ones(len(first), bool))]
+    if names.nunique() > 1:
+        groups += [(str(name), (names == name).to_numpy()) for name in names.unique()]
+    rows = []
+    for group, inside in groups:
+        for task in LABELS:
+            rows += _compare_task(group, task, first[inside], second[inside])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _compare_task(group: str, task: str, first: pd.DataFrame, second: pd.DataFrame) -> list[tuple]:
+    both = answered(first, task).index.intersection(answered(second, task).index)
+    if both.empty:
+        return []
+    # Labels of the first for both: one truth.
+    a, b = first.loc[both], second.loc[both].assign(**{task: first.loc[both, task]})
+    clusters = a["cluster"].to_numpy()
+    ours, theirs = statistics(a, task), statistics(b, task)
+    rows = []
+    for metric in ours.keys() & set(JUDGED):
+        gap = bootstrap(difference(ours[metric], theirs[metric]), clusters)
+        everyone = np.ones((1, len(both)), np.float32)
+        values = (float(ours[metric](everyone)[0]), float(theirs[metric](everyone)[0]))
+        p = mcnemar(*(_right(t, task) for t in (a, b))) if metric.endswith("_acc") else float("nan")
+        figures = (*values, *gap[:3], p) if len(both) >= FEW else (float("nan"),) * 6
+        rows.append((group, metric, *figures, len(both)))
+    return sorted(rows, key=lambda row: JUDGED.index(row[1]))
+
+
+def _right(faces: pd.DataFrame, task: str) -> np.ndarray:
+    return np.asarray(faces[CLASSES[task][1]].to_numpy().argmax(1) == faces[task].to_numpy())
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the two-sided p-value of McNemar's exact test (McNemar 1947) of two (N,) right or wrong."""
+    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
+    if only_first + only_second == 0:
+        return 1.0
+    return float(binomtest(only_first, only_first + only_second).pvalue)
+
+
+def verdict(row: pd.Series) -> str:
+    """Return ``better``, ``worse`` or ``no difference shown`` for the second network of a row."""
+    if np.isnan(row["low"]) or np.isnan(row["high"]):
+        return "too few"
+    if row["low"] <= 0 <= row["high"]:
+        return "no difference shown"
+    return "better" if (row["difference"] < 0) == (row["metric"] in SMALLER_IS_BETTER) else "worse"
+
+
+def compare_all(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Compare every table but the first with the first; adds a column ``model``."""
+    parts = [compare(tables[0], other).assign(model=other.attrs.get("model", "")) for other in tables[1:]]
+    return pd.concat(parts, ignore_index=True)

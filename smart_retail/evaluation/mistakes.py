@@ -1,0 +1,66 @@
+"""The worst mistakes: which files to look at first, and on request how these faces look."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+
+import cv2
+import pandas as pd
+
+from smart_retail.data.crops import Square, crop_square, whole_image
+from smart_retail.data.images import read_image
+from smart_retail.errors import BrokenImageError
+from smart_retail.evaluation.metrics import answered
+from smart_retail.evaluation.predictions import CLASSES
+
+COUNT = 10
+SIDE = 96
+"""Pixels of a thumbnail."""
+
+
+def mistakes(faces: pd.DataFrame, task: str, count: int = COUNT) -> pd.DataFrame:
+    """Return the faces with the largest age error, or the surest wrong class: ``key``, ``label``, ``said``."""
+    known = answered(faces, task)
+    if task == "age":
+        found = known.loc[(known["age_said"] - known["age"]).abs().nlargest(count).index]
+        return pd.DataFrame(
+            {
+                "key": found["key"],
+                "label": found["age"].map("{:.0f}".format),
+                "said": found["age_said"].map("{:.0f}".format),
+            }
+        )
+    names, columns = CLASSES[task]
+    said = known[columns].set_axis(range(len(names)), axis=1)
+    wrong = said[said.idxmax(axis=1) != known[task]]
+    worst = wrong.max(axis=1).nlargest(count)
+    classes = wrong.loc[worst.index].idxmax(axis=1)
+    return pd.DataFrame(
+        {
+            "key": known.loc[worst.index, "key"],
+            "label": [names[int(number)] for number in known.loc[worst.index, task]],
+            "said": [f"{names[c]} ({sure:.0%} sure)" for c, sure in zip(classes, worst, strict=True)],
+        }
+    )
+
+
+def thumbnails(faces: pd.DataFrame, keys: list[str]) -> Mapping[str, str]:
+    """Return small pictures of some faces as data URIs, by key; unreadable files are left out.
+
+    Args:
+        faces: see ``networks.select``.
+        keys: of the faces.
+    """
+    found = {}
+    wanted = faces[faces["key"].astype(str).isin(keys)]
+    for _, face in wanted.iterrows():
+        try:
+            image = read_image(face["path"])
+        except BrokenImageError:
+            continue
+        square = Square(face["crop_x"], face["crop_y"], face["crop_side"])
+        crop = crop_square(image, whole_image(image) if pd.isna(square.side) else square, SIDE)
+        code = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+        found[str(face["key"])] = f"data:image/jpeg;base64,{base64.b64encode(code.tobytes()).decode()}"
+    return found

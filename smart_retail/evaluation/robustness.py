@@ -1,0 +1,176 @@
+"""The same faces in worse light: greyed, blurred, darkened, compressed, small, off centre, partly covered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from smart_retail.data.crops import Square, crop_square, whole_image
+from smart_retail.data.images import read_image
+from smart_retail.errors import BrokenImageError, DataError
+from smart_retail.evaluation.intervals import bootstrap
+from smart_retail.evaluation.metrics import answered, statistics
+from smart_retail.evaluation.networks import Judge
+from smart_retail.evaluation.predictions import ABOUT, LABELS, OUTPUTS
+
+METRICS = {"gender_acc": "gender", "age_mae": "age", "emotion_acc": "emotion"}
+COLUMNS = ["model", "kind", "severity", "amount", "metric", "value", "low", "high", "faces"]
+FACES_AT_ONCE = 8
+
+Change = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
+"""(S, S, 3) uint8 RGB, an amount, and random numbers of the face to (S, S, 3)."""
+
+
+def grey(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
+    """Take so many percent of the colour away."""
+    plain = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return np.asarray(cv2.addWeighted(crop, 1 - amount / 100, plain, amount / 100, 0))
+
+
+def blur(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
+    """Blur with a Gaussian whose sigma is so many percent of the side."""
+    return np.asarray(cv2.GaussianBlur(crop, (0, 0), len(crop) * amount / 100))
+
+
+def darken(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
+    """Leave so many percent of the light."""
+    return (crop * (amount / 100)).astype(np.uint8)
+
+
+def compress(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
+    """Write and read as JPEG of this quality."""
+    code = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, int(amount)])[1]
+    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))
+
+
+def cover(crop: np.ndarray, amount: float, random: np.random.Generator) -> np.ndarray:
+    """Cover a square of so many percent of the area, anywhere, with grey."""
+    side = round(len(crop) * (amount / 100) ** 0.5)
+    top, left = random.integers(0, len(crop) - side + 1, 2)
+    covered = crop.copy()
+    covered[top : top + side, left : left + side] = 128
+    return covered
+
+
+class Kind(NamedTuple):
+    """One way to make faces worse.
+
+    Attributes:
+        unit: what an amount is.
+        amounts: from mild to hard.
+        change: of a crop; None where the face is cut out in another way.
+    """
+
+    unit: str
+    amounts: tuple[float, ...]
+    change: Change | None = None
+
+
+KINDS = {
+    "grey": Kind("% of the colour taken away", (25, 50, 75, 100), grey),
+    "blurred": Kind("sigma, % of the side", (1, 2, 3, 5), blur),
+    "dark": Kind("% of the light left", (60, 40, 20, 10), darken),
+    "JPEG": Kind("quality", (50, 25, 10, 5), compress),
+    "small": Kind("px of the face's side", (32, 24, 16, 10)),
+    "off centre": Kind("% of the side", (5, 10, 20, 30)),
+    "covered": Kind("% of the area", (5, 10, 20, 40), cover),
+}
+
+
+def worsen(image: np.ndarray, square: Square, size: int, kind: str, amount: float, seed: int) -> np.ndarray:
+    """Cut a face out of a picture, worse than it is.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        square: where the face is.
+        size: side of the result.
+        kind: of ``KINDS``.
+        amount: in the kind's unit.
+        seed: of what is drawn for the face: the side it is shifted to, the place that is covered.
+
+    Returns:
+        (size, size, 3) uint8 RGB.
+    """
+    random = np.random.default_rng(seed)
+    if kind == "small":
+        tiny = crop_square(image, square, int(amount))
+        return np.asarray(cv2.resize(tiny, (size, size), interpolation=cv2.INTER_LINEAR))
+    if kind == "off centre":
+        angle, reach = random.uniform(0, 2 * np.pi), square.side * amount / 100
+        square = Square(square.x + reach * np.cos(angle), square.y + reach * np.sin(angle), square.side)
+    crop = crop_square(image, square, size)
+    change = KINDS[kind].change
+    return change(crop, amount, random) if change else crop
+
+
+def robustness(judges: list[Judge], faces: pd.DataFrame, count: int, seed: int = 0) -> pd.DataFrame:
+    """Measure networks on a random share of faces, as they are and at every severity.
+
+    Args:
+        judges: the networks.
+        faces: see ``networks.select``.
+        count: at most so many, drawn by the seed.
+        seed: of the draw.
+
+    Returns:
+        ``COLUMNS``; severity 0 is the face as it is, ``amount`` is in the kind's unit.
+
+    Raises:
+        DataError: no face can be read.
+    """
+    if count < len(faces):
+        faces = faces.sample(count, random_state=seed)
+    steps = [(kind, level, amount) for kind, k in KINDS.items() for level, amount in enumerate(k.amounts, start=1)]
+    steps = [("", 0, float("nan")), *steps]
+    said: dict[tuple[int, int], list[np.ndarray]] = {(j, s): [] for j in range(len(judges)) for s in range(len(steps))}
+    read: list[int] = []
+    with tqdm(total=len(faces) * len(steps), desc="robustness", unit="face") as bar:
+        for start in range(0, len(faces), FACES_AT_ONCE):
+            pictures = []
+            for row in range(start, min(start + FACES_AT_ONCE, len(faces))):
+                try:
+                    pictures.append((row, read_image(faces["path"].iloc[row])))
+                except BrokenImageError:
+                    bar.update(len(steps))
+            if not pictures:
+                continue
+            read += [row for row, _ in pictures]
+            for number, judge in enumerate(judges):
+                crops = [
+                    _crop(faces.iloc[r], p, judge.contract.image_size, k, a, r)
+                    for k, _, a in steps
+                    for r, p in pictures
+                ]
+                answers = judge.say(np.stack(crops)).reshape(len(steps), len(pictures), -1)
+                for step, answer in enumerate(answers):
+                    said[number, step].append(answer)
+            bar.update(len(steps) * len(pictures))
+    if not read:
+        raise DataError("no face can be read; is the data folder still there?")
+    about = faces.iloc[read][[*ABOUT, *LABELS]].astype(dict.fromkeys(LABELS, "float64")).reset_index(drop=True)
+    rows = []
+    for (number, step), parts in said.items():
+        table = about.copy()
+        table[OUTPUTS] = np.concatenate(parts).astype(np.float64)
+        rows += [(judges[number].name, *steps[step], *figures) for figures in _figures(table)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _crop(face: pd.Series, picture: np.ndarray, size: int, kind: str, amount: float, seed: int) -> np.ndarray:
+    square = Square(face["crop_x"], face["crop_y"], face["crop_side"])
+    if np.isnan(square.side):
+        square = whole_image(picture)
+    return worsen(picture, square, size, kind, amount, seed) if kind else crop_square(picture, square, size)
+
+
+def _figures(table: pd.DataFrame) -> list[tuple]:
+    found = []
+    for metric, task in METRICS.items():
+        if len(known := answered(table, task)):
+            found.append((metric, *bootstrap(statistics(known, task)[metric], known["cluster"].to_numpy())))
+    return found

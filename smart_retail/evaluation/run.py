@@ -1,0 +1,149 @@
+"""Running networks, reading predictions, computing all figures, and writing the report."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from smart_retail.data.cache import write_aside
+from smart_retail.deploy.faces import read_index
+from smart_retail.deploy.manifest import NAME as MANIFEST
+from smart_retail.errors import ConfigError, DataError
+from smart_retail.evaluation.command import Asked
+from smart_retail.evaluation.compare import compare_all
+from smart_retail.evaluation.metrics import tabulate
+from smart_retail.evaluation.mistakes import mistakes, thumbnails
+from smart_retail.evaluation.networks import Judge, open_bundle, open_checkpoint, predict, select
+from smart_retail.evaluation.predictions import LABELS, read_predictions, write_predictions
+from smart_retail.evaluation.report import markdown, page
+from smart_retail.evaluation.robustness import COLUMNS as ROBUSTNESS_COLUMNS
+from smart_retail.evaluation.robustness import KINDS, robustness
+from smart_retail.evaluation.sections import Findings, build
+from smart_retail.runs import find_checkpoint
+
+log = logging.getLogger(__name__)
+ROBUSTNESS, COMPARISON = "robustness.csv", "comparison.csv"
+
+
+def judge_all(asked: Sequence[Asked], options: argparse.Namespace, settings: list[str]) -> Findings:
+    """Run the networks, write what they said, and compute all figures.
+
+    Args:
+        asked: models and predictions.
+        options: of the command.
+        settings: of the data, as ``fit`` takes them; empty for those of the first network's training.
+
+    Raises:
+        SmartRetailError: anything that is asked for cannot be read, or does not fit together.
+    """
+    opened = {a: open_networks(a, options.precision) for a in asked if not a.is_table}
+    judges = [judge for several in opened.values() for judge in several]
+    faces, about = _faces(judges, options.split, settings) if judges else (pd.DataFrame(), {})
+    tables: list[pd.DataFrame] = []
+    for one in asked:
+        if one.is_table:
+            tables.append(_named(read_predictions(one.path, tables[0] if tables else None), one, tables))
+            continue
+        for judge in opened[one]:
+            table = predict(judge, faces)
+            table.attrs |= about | {"trained_on": judge.made_by.get("data_fingerprint") or ""}
+            name = "predictions" if len(judges) == 1 else f"predictions-{_slug(judge.name)}"
+            write_predictions(table, options.output / f"{name}.parquet")
+            tables.append(table)
+    if options.robustness:
+        worse = robustness(judges, faces, options.robustness)
+    else:
+        worse = _measured_before(asked[0].path.parent / ROBUSTNESS, tables) if not judges else _none_measured()
+    figures = pd.concat([tabulate(t).assign(model=t.attrs["model"]) for t in tables], ignore_index=True)
+    comparison = compare_all(tables) if len(tables) > 1 else pd.DataFrame()
+    pictures = {}
+    if options.thumbnails:
+        keys = [str(key) for task in LABELS for key in mistakes(tables[0], task)["key"]]
+        pictures = dict(thumbnails(faces, keys))
+    return Findings(tables, figures, comparison, worse, pictures)
+
+
+def open_networks(asked: Asked, precision: str | None) -> list[Judge]:
+    """Open a checkpoint, or a bundle in the precisions that are asked for."""
+    if (asked.path / MANIFEST).is_file():
+        return open_bundle(asked.path, asked.name, precision)
+    if asked.path.is_dir() and not (asked.path / "checkpoints").is_dir():
+        raise ConfigError(f"{asked.path} is neither a bundle (it has no {MANIFEST}) nor a run's folder")
+    path = find_checkpoint(str(asked.path), run="run") if asked.path.is_dir() else asked.path
+    return [open_checkpoint(path, asked.name)]
+
+
+def _faces(judges: list[Judge], split: str, settings: list[str]) -> tuple[pd.DataFrame, dict[str, str]]:
+    if settings:
+        from smart_retail.training.cli import read_data
+
+        # The config's own network is not asked.
+        data = read_data([*settings, "--model.weights", "null"], "evaluate", "Measure a network.")
+        index, limit, seed = data.index, data.limit_eval, data.seed
+    else:
+        config = judges[0].training()
+        if not config:
+            raise ConfigError(f"{judges[0].name} does not tell its training data; name them with --config FILE")
+        index, limit, seed = read_index(config), None, 0
+    fingerprint = index.fingerprint()
+    for judge in judges:
+        if judge.made_by.get("data_fingerprint") not in (None, "", fingerprint):
+            log.warning(
+                "%s was trained on other data or another split: it may have seen some of these faces", judge.name
+            )
+    return select(index, split, limit, seed), {"split": split, "data_fingerprint": fingerprint}
+
+
+def _named(table: pd.DataFrame, asked: Asked, others: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    name = asked.name if asked.named else str(table.attrs.get("model") or asked.name)
+    taken = [other.attrs["model"] for other in others]
+    table.attrs["model"] = name if name not in taken else f"{name} ({asked.path.name})"
+    if table.attrs["model"] in taken:
+        raise ConfigError(f"two models are called {name}; give one another name: NAME={asked.path}")
+    return table
+
+
+def _measured_before(path: Path, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return what an earlier run measured of the same networks."""
+    if not path.is_file():
+        return _none_measured()
+    try:
+        rows = pd.read_csv(path, keep_default_na=True)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+    if missing := [c for c in ROBUSTNESS_COLUMNS if c not in rows]:
+        raise DataError(f"{path} lacks the columns {', '.join(missing)}")
+    rows["kind"] = rows["kind"].fillna("")
+    known = rows["kind"].isin(["", *KINDS]) & rows["model"].isin([t.attrs["model"] for t in tables])
+    return rows[known].reset_index(drop=True)
+
+
+def _none_measured() -> pd.DataFrame:
+    return pd.DataFrame(columns=ROBUSTNESS_COLUMNS)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.").lower() or "model"
+
+
+def write_report(found: Findings, folder: Path) -> None:
+    """Write all figures, the Markdown and the page; print the gist."""
+    for name, rows in (("figures.csv", found.figures), (COMPARISON, found.comparison), (ROBUSTNESS, found.robustness)):
+        if rows.empty:
+            # Of an earlier report in this folder: it would be taken for this one's.
+            (folder / name).unlink(missing_ok=True)
+            continue
+        with write_aside(folder / name) as aside:
+            rows.to_csv(aside, index=False)
+    report = build(found)
+    text = markdown(report)
+    for name, content in (("report.md", text), ("report.html", page(report))):
+        with write_aside(folder / name) as aside:
+            aside.write_text(content, encoding="utf-8")
+    print(text.partition("\n## What is taken for what")[0])
+    print(f"report: {folder / 'report.html'}")

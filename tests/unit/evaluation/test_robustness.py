@@ -1,0 +1,51 @@
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from smart_retail.contract import Contract
+from smart_retail.data.crops import crop_square, whole_image
+from smart_retail.evaluation.networks import Judge
+from smart_retail.evaluation.robustness import KINDS, robustness, worsen
+from tests.helpers.predictions import predictions
+
+RNG = np.random.default_rng(0)
+FACE = cv2.GaussianBlur(RNG.integers(0, 256, (80, 80, 3), np.uint8), (0, 0), 2)
+SQUARE = whole_image(FACE)
+CLEAN = crop_square(FACE, SQUARE, 48).astype(float)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_harder_amounts_change_a_face_more(kind):
+    changes = [
+        np.mean([np.abs(worsen(FACE, SQUARE, 48, kind, amount, seed) - CLEAN).mean() for seed in range(8)])
+        for amount in KINDS[kind].amounts
+    ]
+    assert changes == sorted(changes) and changes[0] > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_seed_decides_and_shapes_stay(kind):
+    first, again = (worsen(FACE, SQUARE, 48, kind, KINDS[kind].amounts[-1], 3) for _ in range(2))
+    assert first.shape == (48, 48, 3) and first.dtype == np.uint8
+    assert np.array_equal(first, again)
+
+
+def test_a_network_that_looks_at_light_alone_fails_in_the_dark(tmp_path):
+    cv2.imwrite(str(tmp_path / "face.png"), np.full((40, 40, 3), 100, np.uint8))
+    faces = predictions(40).assign(path=str(tmp_path / "face.png"), crop_x=np.nan, crop_y=np.nan, crop_side=np.nan)
+    faces["age"] = 100.0
+    faces.loc[0, "path"] = str(tmp_path / "gone.png")
+
+    def say(crops):
+        answers = np.full((len(crops), 10), 0.5)
+        answers[:, 2] = crops.mean(axis=(1, 2, 3))
+        return answers
+
+    rows = robustness([Judge("light", Contract(image_size=32), say)], faces, 1000)
+    ages = rows[rows["metric"] == "age_mae"].set_index(["kind", "severity"])
+    assert ages.loc[("", 0), "value"] == 0 and ages.loc[("", 0), "faces"] == 39
+    assert ages.loc["dark", "value"].tolist() == [40, 60, 80, 90]
+    assert ages.loc["off centre", "value"].eq(0).all()
+    assert len(ages) == 1 + sum(len(k.amounts) for k in KINDS.values())
+    assert isinstance(rows, pd.DataFrame) and set(rows["model"]) == {"light"}
