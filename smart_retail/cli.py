@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from argparse import ArgumentError
 
@@ -19,6 +20,7 @@ commands:
   test       measure on the test faces   smart-retail test --config ... --ckpt_path best
   evaluate   all figures of a network with intervals, by data set, age and group
   soften     let a teacher judge every training face, for distillation
+  replay     the step at which a training diverged, once more and under a lens
   sweep      try configurations and rank them   smart-retail sweep --config configs/sweep/demo.yaml
   export     write a bundle      smart-retail export --checkpoint .../best.ckpt --output bundle
   weights    write a trained network as one small file to hand on or to start from
@@ -72,10 +74,25 @@ def main(args: list[str] | None = None) -> int:
             return INTERRUPTED
         raise
     except Exception as error:
-        if type(error).__name__ != "MisconfigurationException":  # Lightning's own word for a setting
+        if not (message := _known(error)):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
         return 2
+
+
+def _known(error: Exception) -> str:
+    """Return what to say of a library's error that a user can put right; empty for any other."""
+    text = str(error)
+    if type(error).__name__ == "MisconfigurationException":  # Lightning's own word for a setting
+        return text
+    if re.match(r"DataLoader worker \(pid.*\) (is killed|exited)", text):
+        return (
+            f"a process that loads images was killed, most likely for want of memory ({text.splitlines()[0]}); free "
+            "some, or lower data.workers, and go on with --ckpt_path last"
+        )
+    if "Connection closed by peer" in text or "Connection reset by peer" in text:  # gloo's words
+        return "another process of this training has ended; its own message says why. Go on with --ckpt_path last"
+    return ""
 
 
 def _message(error: SmartRetailError) -> str:
@@ -122,6 +139,10 @@ def _run(command: str, args: list[str]) -> int:
         from smart_retail.training.soften import soften
 
         soften(args)
+    elif command == "replay":
+        from smart_retail.training.replay import replay
+
+        replay(args)
     elif command == "weights":
         from smart_retail.deploy.weights_command import weights
 

@@ -31,3 +31,7 @@ class GateError(SmartRetailError):
 
 class BundleError(SmartRetailError):
     """A bundle that is incomplete, altered, or written by another version."""
+
+
+class DivergedError(SmartRetailError):
+    """A training whose loss or gradient is no number any more."""

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import lightning.pytorch as pl
 import numpy as np
 import torch
-import torch.distributed as dist
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from smart_retail.callbacks.ranks import gather
 from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.dataset import FaceBatch
@@ -152,15 +152,6 @@ def judged(outputs: dict[str, Tensor], batch: FaceBatch) -> Judged:
         batch.dataset,
     )
     return Judged(*(pair.detach().cpu().numpy() for pair in pairs))
-
-
-def gather(ours: list[Judged]) -> list[Judged]:
-    """Return the predictions of all ranks; a collective call under DDP."""
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-        return ours
-    ranks: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(ranks, ours)
-    return [part for rank in ranks for part in rank]
 
 
 def draw(said: Judged, datasets: list[str]) -> dict[str, Figure]:

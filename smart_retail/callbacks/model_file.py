@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,19 @@ import lightning.pytorch as pl
 import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities import rank_zero_info
 
 from smart_retail.data.cache import write_aside
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.models.load import read_model
 from smart_retail.provenance import git_state, versions
+from smart_retail.training.checkpoint_file import write_tensors
+
+STORY = "made_by.json"
 
 
 class ModelFile(pl.Callback):
-    """Writes provenance into every checkpoint, and the best network as ``model.pth``."""
+    """Writes provenance into every checkpoint and into ``made_by.json``, and the best network as ``model.pth``."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         """Remember the config that the run was started with."""
@@ -36,6 +40,12 @@ class ModelFile(pl.Callback):
             "data_fingerprint": data.index.fingerprint() if known else "",  # type: ignore[union-attr]
             "data_terms": list(data.index.terms) if known else [],  # type: ignore[union-attr]
         }
+        folder = trainer.log_dir  # asks rank 0: every rank must
+        if folder and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
+            story = {name: value for name, value in self.made_by.items() if name != "config"}
+            story |= {"processes": trainer.world_size, "threads": torch.get_num_threads(), "device": _device(trainer)}
+            with write_aside(Path(folder) / STORY) as aside:
+                aside.write_text(json.dumps(story, indent=1) + "\n", encoding="utf-8")
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -43,24 +53,30 @@ class ModelFile(pl.Callback):
         """Let the checkpoint tell what made it."""
         checkpoint["made_by"] = self.made_by
 
-    @rank_zero_only
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write ``model.pth`` from the best checkpoint."""
         saved = [c.best_model_path for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
         best = next(iter(saved), "")
-        if best and trainer.log_dir:
-            path = Path(trainer.log_dir) / "model.pth"
+        folder = trainer.log_dir  # asks rank 0: every rank must
+        if not trainer.is_global_zero:
+            return
+        if best and folder:
+            path = Path(folder) / "model.pth"
             write_model_file(best, path)
             rank_zero_info(f"best network: {path}")
-        elif trainer.log_dir and not getattr(trainer, "fast_dev_run", False):
+        elif folder and not getattr(trainer, "fast_dev_run", False):
             rank_zero_info("no model.pth: no validation at the final image size has been finished")
+
+
+def _device(trainer: pl.Trainer) -> str:
+    device = trainer.strategy.root_device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def write_model_file(checkpoint: str | Path, path: Path) -> None:
     """Write the network of a checkpoint (the averaged weights) alone, a third of its size.
 
     Raises:
-        CheckpointError: the checkpoint is missing or damaged.
+        CheckpointError: the checkpoint is missing or damaged, or the disk full.
     """
-    with write_aside(path) as aside:
-        torch.save(read_model(checkpoint), aside)
+    write_tensors(read_model(checkpoint), path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import lightning.pytorch as pl
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities import rank_zero_info
 
 from smart_retail.deploy.export import ExportSettings, export_bundle
 from smart_retail.deploy.model_card import summary
@@ -24,13 +24,13 @@ class ONNXExport(pl.Callback):
         """
         self.output, self.settings = output, settings or ExportSettings()
 
-    @rank_zero_only
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the bundle; a failed gate is said, the training is not lost for it."""
         best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-        if not best or not trainer.log_dir:
+        run = trainer.log_dir  # asks rank 0: every rank must
+        if not best or not run or not trainer.is_global_zero:
             return
-        folder = Path(self.output) if self.output else Path(trainer.log_dir) / "bundle"
+        folder = Path(self.output) if self.output else Path(run) / "bundle"
         try:
             manifest = export_bundle(best, folder, self.settings)
         except GateError as error:

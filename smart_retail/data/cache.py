@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
+import glob
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,18 +25,51 @@ def cache_folder() -> Path:
 def write_aside(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path`` that is renamed to it when the block ends well.
 
-    A crash or a full disk leaves the old file, or none, but never half of a new one.
+    A crash or a full disk leaves the old file, or none, but never half of a new one. What a kill leaves
+    aside, the next writer of the file removes.
+
+    Raises:
+        OSError: with the name of the file, if the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
+    remove_abandoned(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=aside_prefix(path), suffix=path.suffix)
     aside = Path(name)
     try:
+        claim(handle)
         yield aside
         aside.chmod(0o666 & ~_umask())
         aside.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
     finally:
+        os.close(handle)
         aside.unlink(missing_ok=True)
+
+
+def aside_prefix(path: Path) -> str:
+    """Return how the names begin under which ``path`` is written."""
+    return f".{path.stem}-aside-"
+
+
+def claim(handle: int) -> None:
+    """Tell other processes that somebody is at work on an open file or folder, for as long as it is open."""
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove what writers of ``path`` left aside that were killed: nobody holds it any more."""
+    for left in path.parent.glob(f"{glob.escape(aside_prefix(path))}*"):
+        with contextlib.suppress(OSError):  # held, or just renamed
+            handle = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            finally:
+                os.close(handle)
 
 
 def _umask() -> int:

@@ -150,9 +150,18 @@ class FaceDataModule(pl.LightningDataModule):
         return self._parts[split]
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Return the training loader, placed where a resumed run stopped."""
+        """Return the training loader, placed where a resumed run stopped.
+
+        Raises:
+            ConfigError: ``trainer.overfit_batches`` is set.
+        """
         data = self.dataset("train")
         trainer = self.trainer
+        if getattr(trainer, "overfit_batches", 0):
+            raise ConfigError(
+                "trainer.overfit_batches would replace the sampler, and with it image sizes and augmentation; to learn "
+                "a few faces by heart add --config configs/debug/overfit.yaml"
+            )
         labels = data.labels
         ages = np.where(labels.age_mask.numpy(), labels.age.numpy(), np.nan)
         sampler = BalancedSampler(
@@ -178,6 +187,8 @@ class FaceDataModule(pl.LightningDataModule):
 
     def _eval_loader(self, split: str) -> DataLoader[Any]:
         data, trainer = self.dataset(split), self.trainer
+        if trainer and len(data) < trainer.world_size:
+            raise DataError(f"{len(data)} faces of the {split} part are too few for {trainer.world_size} processes")
         fitting = trainer is not None and trainer.state.fn == "fit"
         sampler = OrderedSampler(
             len(data),
@@ -197,10 +208,20 @@ class FaceDataModule(pl.LightningDataModule):
         done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         if done >= self.trainer.num_training_batches:  # after the last batch of an epoch the next starts afresh
             return {"epoch": progress.ready, "faces": 0}
-        return {"epoch": progress.processed, "faces": done * self.batch_size}
+        return {"epoch": progress.processed, "faces": done * self.batch_size, "ranks": self.trainer.world_size}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the place up; Lightning calls this before it makes the training loader."""
+        """Take the place up; Lightning calls this before it makes the training loader.
+
+        Raises:
+            ConfigError: the place is in the middle of an epoch that another number of processes shares.
+        """
+        now, then = self.trainer.world_size if self.trainer else 1, state_dict.get("ranks", 1)
+        if state_dict["faces"] and now != then:
+            raise ConfigError(
+                f"the checkpoint was written by {then} processes in the middle of an epoch, and this run has {now}: go "
+                f"on with {then} (trainer.devices, trainer.num_nodes) to the end of the epoch, or from best.ckpt"
+            )
         self._position = (state_dict["epoch"], state_dict["faces"])
 
     def _loader(self, data: FaceDataset, **settings: Any) -> DataLoader[Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -26,6 +27,7 @@ from smart_retail.data.cache import cache_folder, write_aside
 from smart_retail.data.images import read_image, read_image_bytes
 from smart_retail.errors import BrokenImageError, DataError
 
+log = logging.getLogger(__name__)
 MAX_BITS = 10
 HASH_BYTES = 32
 BANDS = MAX_BITS + 1
@@ -139,8 +141,11 @@ def _write_cache(cache: Path, known: pd.DataFrame, scanned: pd.DataFrame) -> Non
     rows = pd.concat([known, scanned[known.columns]]) if len(known) else scanned
     # Without size and time in the key: of a changed file only the newest hash is of use.
     rows = rows.drop_duplicates(["path", *CACHE_KEY[3:]], keep="last")
-    with write_aside(cache) as aside:
-        rows.to_parquet(aside, index=False)
+    try:
+        with write_aside(cache) as aside:
+            rows.to_parquet(aside, index=False)
+    except OSError as error:  # a full disk costs the next start some minutes, not this one its work
+        log.warning("the hashes of %d images are not kept: %s", len(scanned), error)
 
 
 def _scan_all(tasks: list[Task], workers: int, what: str) -> list[Scan]:

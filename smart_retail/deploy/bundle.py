@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from smart_retail.contract import Contract
+from smart_retail.data.cache import aside_prefix, claim, remove_abandoned
 from smart_retail.deploy.manifest import GOLDEN, NAME, PRECISIONS, Manifest, check_files, read_manifest, sha256
 from smart_retail.deploy.session import check_session, feed, open_session
 from smart_retail.errors import BundleError, ConfigError
@@ -33,18 +35,26 @@ def write_bundle(folder: Path) -> Iterator[Path]:
     if folder.exists() and not (folder / NAME).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"--output {folder} exists and is no bundle; name another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    remove_abandoned(folder)
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=aside_prefix(folder)))
+    handle = os.open(aside, os.O_RDONLY)
+    claim(handle)
     try:
         yield aside
         aside.chmod(0o777 & ~_umask())
         if folder.exists():
-            old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-old-"))
+            old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=aside_prefix(folder)))
             folder.replace(old)
             aside.rename(folder)
             shutil.rmtree(old)
         else:
             aside.rename(folder)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise OSError(error.errno, os.strerror(error.errno), str(folder)) from error
+        raise
     finally:
+        os.close(handle)
         shutil.rmtree(aside, ignore_errors=True)
 
 

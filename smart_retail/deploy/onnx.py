@@ -119,6 +119,8 @@ def write_onnx(deployed: DeployedNet, path: Path, crops: np.ndarray, contract: C
                 dynamo=True,
                 verbose=False,
             )
+    except OSError:  # a full disk says nothing of the network
+        raise
     except Exception as error:  # the exporter lets through whatever a backbone's graph provokes
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ExportError(f"this network cannot be exported to ONNX: {line[:200]}") from error

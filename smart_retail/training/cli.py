@@ -17,15 +17,18 @@ from rich.console import Console
 from smart_retail.callbacks.best_checkpoint import BestCheckpoint
 from smart_retail.callbacks.ema import EMA
 from smart_retail.callbacks.figures import Figures
+from smart_retail.callbacks.finite import Finite
 from smart_retail.callbacks.hyper_parameters import HyperParameters
 from smart_retail.callbacks.last_checkpoint import LastCheckpoint
 from smart_retail.callbacks.model_file import ModelFile
 from smart_retail.callbacks.throughput import Throughput
+from smart_retail.callbacks.unreadable import Unreadable
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.summary import print_summary, write_contact_sheet
 from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.load import read_checkpoint
 from smart_retail.runs import LOGS, find_checkpoint, keep_metrics, version_of
+from smart_retail.training.checkpoint_file import CheckpointFile
 from smart_retail.training.module import FaceAttributeModule
 from smart_retail.training.quiet import quiet
 
@@ -99,6 +102,7 @@ class FaceCLI(LightningCLI):
             BestCheckpoint(),
             Throughput(),
             HyperParameters(),
+            Finite(),
         ]
         trainer_config = self._get(self.config_init, "trainer")
         logs = logs_of(trainer_config)
@@ -112,9 +116,11 @@ class FaceCLI(LightningCLI):
             board = TensorBoardLogger(str(logs), name=run, version=version, default_hp_metric=False)
             table = CSVLogger(str(logs), name=run, version=board.version, flush_logs_every_n_steps=50)
             kwargs.setdefault("logger", [board, table])
+        callbacks = [*(trainer_config.get("callbacks") or []), Unreadable()]
+        kwargs.setdefault("callbacks", [*callbacks, *(extra if fit else [])])
         if fit:
-            callbacks = trainer_config.get("callbacks") or []
-            kwargs.setdefault("callbacks", [*callbacks, *extra])
+            plugins = trainer_config.get("plugins") or []
+            kwargs.setdefault("plugins", [*(plugins if isinstance(plugins, list) else [plugins]), CheckpointFile()])
         return super().instantiate_trainer(**kwargs)
 
     def config_dump_of_run(self) -> dict[str, Any]:

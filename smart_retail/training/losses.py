@@ -94,12 +94,14 @@ class TaskWeights(nn.Module):
         fixed = self.get_buffer("fixed")
         return torch.exp(-self.log_variance) * (fixed > 0) if self.learnt else fixed
 
-    def forward(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """Return the total loss."""
+    def forward(self, losses: Mapping[str, Tensor], *, over_ranks: bool = False) -> Tensor:
+        """Return the total loss; ``over_ranks`` as the losses were computed, see ``masked_mean``."""
         stacked = torch.stack([losses[task] for task in TASKS])
         total = (self.current() * stacked).sum()
         if not self.learnt:
             return total
         # A loss of exactly zero is that of no label: without one nothing holds the weight back.
-        present = (stacked.detach() > 0) & (self.get_buffer("fixed") > 0)
-        return total + (self.log_variance * present).sum() / 2
+        present = (stacked.detach() > 0).float()
+        if over_ranks and ranks() > 1:
+            dist.all_reduce(present, op=dist.ReduceOp.MAX)
+        return total + (self.log_variance * present * (self.get_buffer("fixed") > 0)).sum() / 2

@@ -132,7 +132,8 @@ class FaceAttributeModule(pl.LightningModule):
         if self.weights.learnt:
             current = self.weights.current().detach()
             values |= {f"train/weight_{t}": w for t, w in zip(TASKS, current, strict=True)}
-        self.log_dict(values, batch_size=len(batch.row))
+        # A rank's share of a mean over all ranks says nothing by itself.
+        self.log_dict(values, batch_size=len(batch.row), sync_dist=True)
         return loss
 
     def validation_step(self, batch: FaceBatch, batch_idx: int) -> dict[str, Tensor]:
@@ -161,7 +162,7 @@ class FaceAttributeModule(pl.LightningModule):
             self._metrics(stage).update(outputs, batch, {task: value.detach() for task, value in local.items()})
         if stage == "train":
             losses = self._with_teachers(raw, batch, losses)
-        loss: Tensor = self.weights(losses)
+        loss: Tensor = self.weights(losses, over_ranks=shared)
         return loss, losses, outputs
 
     def _with_teachers(self, raw: RawOutputs, batch: FaceBatch, losses: dict[str, Tensor]) -> dict[str, Tensor]:

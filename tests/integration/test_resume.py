@@ -1,6 +1,8 @@
 """A run that is stopped and resumed ends with the weights of the unbroken run, bit for bit."""
 
+import csv
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -149,3 +151,24 @@ def test_sigterm(unbroken, here):
     assert load(checkpoint())["global_step"] == 4
     resume(here)
     assert differing(unbroken, checkpoint()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stop_within_a_validation_loses_nothing(unbroken, here, number):
+    """Resumed, the run begins with the validation that it owes, and so finds the same best network."""
+    stop = {"class_path": "tests.helpers.stops.StopInValidation", "init_args": {"epoch": 0, "number": int(number)}}
+    # Smaller batches, or a signal that takes effect after a batch comes after the last one.
+    config = write_config(here, trainer={"callbacks": [stop]}, data={"eval_batch_size": 2})
+    assert start(here, config).returncode == {signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
+    assert not checkpoint("best").exists()
+    assert load(checkpoint())["global_step"] == STEPS
+    resume(here, trainer={"max_epochs": 2})
+    assert differing(unbroken, checkpoint()) == []
+    assert [float(s) for s in scores(here)] == pytest.approx([float(s) for s in scores(unbroken.parents[4])])
+    assert differing(unbroken.with_name("best.ckpt"), checkpoint("best")) == []
+
+
+def scores(folder: Path) -> list[str]:
+    """Return the validation scores of a run, one an epoch."""
+    with (folder / "lightning_logs/tiny/version_0/metrics.csv").open() as file:
+        return [row["val/score"] for row in csv.DictReader(file) if row["val/score"]]

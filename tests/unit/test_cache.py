@@ -1,4 +1,6 @@
 import os
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +37,24 @@ def test_a_written_file_has_the_usual_permissions(tmp_path):
     with write_aside(tmp_path / "aside") as aside:
         aside.touch()
     assert (tmp_path / "aside").stat().st_mode == plain.stat().st_mode
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_another_holds_is_not(tmp_path):
+    path = tmp_path / "file.txt"
+    other = write_aside(path)
+    other.__enter__()  # at work
+    if (child := os.fork()) == 0:
+        with write_aside(path) as aside:
+            aside.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert len(list(tmp_path.iterdir())) == 2
+    with write_aside(path) as aside:
+        aside.write_text("whole")
+    assert sorted(p.name.startswith(".file-aside-") for p in tmp_path.iterdir()) == [False, True]
+    assert path.read_text() == "whole"
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path):
+    with pytest.raises(OSError, match=r"No space left on device: .*file\.txt"), write_aside(tmp_path / "file.txt"):
+        Path("/dev/full").write_text("anything")

@@ -9,6 +9,7 @@ from torch import nn
 
 from smart_retail.callbacks.last_checkpoint import LastCheckpoint
 from smart_retail.errors import ConfigError
+from smart_retail.training.checkpoint_file import CheckpointFile
 
 
 class Toy(pl.LightningModule):
@@ -53,6 +54,7 @@ def fit(folder, callback, *, during=None, **settings):
         default_root_dir=folder,
         logger=pl.loggers.CSVLogger(str(folder)),
         callbacks=[callback],
+        plugins=[CheckpointFile()],
         enable_progress_bar=False,
         enable_model_summary=False,
         **{"max_epochs": 2} | settings,
@@ -61,17 +63,17 @@ def fit(folder, callback, *, during=None, **settings):
     return trainer
 
 
-def test_it_saves_after_each_validation(tmp_path):
+def test_it_saves_before_and_after_each_validation(tmp_path):
     saves = Saves()
     trainer = fit(tmp_path, saves)
-    assert saves.steps == [4, 8]
+    assert saves.steps == [4, 4, 8, 8]
     assert torch.load(saves.path(trainer), weights_only=True)["global_step"] == 8
 
 
 def test_it_saves_as_often_as_told(tmp_path):
     saves = Saves(minutes=1e-9)
     fit(tmp_path, saves, max_epochs=1)
-    assert saves.steps == [1, 2, 3, 4]  # the last one after its validation
+    assert saves.steps == [1, 2, 3, 4, 4]
 
 
 def test_it_saves_where_max_steps_ends_the_run(tmp_path):
@@ -129,7 +131,7 @@ def test_it_remembers_the_random_numbers():
     fresh.load_state_dict(saves.state_dict())
     expected = torch.rand(3)
     torch.manual_seed(4)
-    torch.set_rng_state(fresh.random_state)
+    torch.set_rng_state(fresh.random_states[0]["cpu"])
     assert torch.equal(torch.rand(3), expected)
 
 

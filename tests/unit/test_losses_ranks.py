@@ -1,28 +1,95 @@
-import os
+"""Two processes with half a batch each learn what one learns from the whole."""
+
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from smart_retail.data.dataset import FaceBatch
+from smart_retail.data.soft_labels import SoftLabels
 from smart_retail.training.losses import masked_mean
+from smart_retail.training.module import FaceAttributeModule
+from tests.helpers.batches import face_batch
 
 LOSSES = torch.tensor([1.0, 2.0, 4.0, 8.0])
 MASK = torch.tensor([True, True, True, False])
 
+pytestmark = pytest.mark.skipif(not dist.is_available(), reason="torch without torch.distributed")
 
-def _rank(rank: int, rendezvous: str, out: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
-    # Rank 0 has two labels, rank 1 one: their own means would be 1.5 and 4.
-    part = slice(2 * rank, 2 * rank + 2)
-    torch.save(masked_mean(LOSSES[part], MASK[part]), os.path.join(out, f"{rank}.pt"))  # noqa: PTH118
+
+def on_two_ranks(folder: Path, job: Callable[[int], object]) -> list[object]:
+    """Return what a job says on each of two processes."""
+    mp.start_processes(_rank, (folder, job), nprocs=2, start_method="fork")
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+def _rank(rank: int, folder: Path, job: Callable[[int], object]) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    torch.save(job(rank), folder / f"{rank}.pt")
     dist.destroy_process_group()
 
 
-@pytest.mark.skipif(not dist.is_available(), reason="torch without torch.distributed")
-def test_what_ddp_averages_is_the_mean_over_the_labels_of_all_ranks(tmp_path: Path):
-    arguments = (str(tmp_path / "rendezvous"), str(tmp_path))
-    mp.start_processes(_rank, arguments, nprocs=2, start_method="fork")
-    parts = [torch.load(tmp_path / f"{rank}.pt", weights_only=True).item() for rank in range(2)]
-    assert sum(parts) / 2 == pytest.approx(LOSSES[MASK].mean().item())
+def test_what_ddp_averages_is_the_mean_over_the_labels_of_all_ranks(tmp_path):
+    def job(rank: int) -> Tensor:
+        # Rank 0 has two labels, rank 1 one: their own means would be 1.5 and 4.
+        part = slice(2 * rank, 2 * rank + 2)
+        return masked_mean(LOSSES[part], MASK[part])
+
+    parts = on_two_ranks(tmp_path, job)
+    assert sum(parts).item() / 2 == pytest.approx(LOSSES[MASK].mean().item())
+
+
+class Step(nn.Module):
+    """The training loss as a module, for DDP to wrap."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        settings = {"dropout": 0.0, "learn_task_weights": True, "image_size": 32}
+        self.module = FaceAttributeModule("resnet10t", **settings)
+        self.module.net.eval()  # batch norms with statistics of the batch at hand would differ
+
+    def forward(self, batch: FaceBatch) -> Tensor:
+        return self.module.judge(batch, "train")[0]
+
+    def gradients(self) -> dict[str, Tensor]:
+        return {name: p.grad for name, p in self.module.named_parameters() if p.grad is not None}
+
+
+def whole_batch(*, soft: bool) -> FaceBatch:
+    """Return eight faces; the second half knows no age, and no face an emotion if there are soft labels."""
+    batch = face_batch(gender="xx..x...", age="xxx.....", emotion="........" if soft else "x..xxxx.")
+    if not soft:
+        return batch
+    generator = torch.Generator().manual_seed(1)
+    said = (torch.rand(8, width, generator=generator).softmax(1) for width in (2, 101, 6))
+    return batch._replace(soft=SoftLabels(*said))
+
+
+def half(batch: FaceBatch, rank: int) -> FaceBatch:
+    part = slice(4 * rank, 4 * rank + 4)
+    soft = None if batch.soft is None else SoftLabels(*(t[part] for t in batch.soft))
+    return FaceBatch(*(t[part] for t in batch[:-1]), soft=soft)
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["labels", "soft labels"])
+def test_half_a_batch_each_gives_the_gradient_of_the_whole(tmp_path, soft):
+    batch = whole_batch(soft=soft)
+
+    def job(rank: int) -> dict[str, Tensor]:
+        step = Step()
+        wrapped = DistributedDataParallel(step)
+        wrapped(half(batch, rank)).backward()
+        return step.gradients()
+
+    alone = Step()
+    alone(batch).backward()
+    ranks = on_two_ranks(tmp_path, job)
+    for name, expected in alone.gradients().items():
+        assert torch.equal(ranks[0][name], ranks[1][name])
+        torch.testing.assert_close(ranks[0][name], expected, rtol=1e-4, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")

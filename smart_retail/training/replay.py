@@ -1,0 +1,111 @@
+"""``smart-retail replay``: the step at which a training diverged, once more and under a lens."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from smart_retail.data.dataset import FaceBatch
+from smart_retail.data.soft_labels import SoftLabels
+from smart_retail.errors import CheckpointError
+from smart_retail.labels import TASKS
+from smart_retail.models.load import check_weights, read_checkpoint
+from smart_retail.training.losses import task_losses
+from smart_retail.training.module import FaceAttributeModule
+
+
+def replay(args: Sequence[str]) -> None:
+    """Show where the numbers end; ``args`` are the words after ``replay``.
+
+    Raises:
+        CheckpointError: the file is none that a diverged training leaves.
+    """
+    parser = argparse.ArgumentParser(
+        prog="smart-retail replay",
+        description="Run the step at which a training stopped once more, with the same weights, images and random "
+        "numbers, and show the loss of each face, and the first layer that says anything but numbers.",
+    )
+    parser.add_argument("file", help="<run>/diverged/step_N_rank_R.pt")
+    path = parser.parse_args(list(args)).file
+    content = read_checkpoint(path)
+    if not {"batch", "random_state", "files"} <= set(content):
+        raise CheckpointError(f"{path} is no file of a diverged training; those lie in <run>/diverged")
+    module, batch = restore(content)
+    odd = {name for name, value in module.named_parameters() if not torch.isfinite(value).all()}
+    layers = watch(module.net)
+    torch.set_rng_state(content["random_state"])
+    loss, losses, _ = module.judge(batch, "train")
+    first = next(iter(layers), "none")
+    loss.backward()  # type: ignore[no-untyped-call]
+    gradients = [n for n, p in module.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    torch.set_rng_state(content["random_state"])
+    console = Console()
+    console.print(face_table(module, batch, content["files"]))
+    console.print(f"step {content['step']}: loss {float(loss)} ({_spelt(losses)})", soft_wrap=True)
+    console.print(f"weights that are no numbers: {_few(sorted(odd))}", soft_wrap=True)
+    console.print(f"first layer whose output is no number: {first}", soft_wrap=True)
+    console.print(f"gradients that are no numbers: {_few(gradients)}", soft_wrap=True)
+
+
+def restore(content: dict[str, Any]) -> tuple[FaceAttributeModule, FaceBatch]:
+    """Return the module and the batch as they were before the step, from what ``read_checkpoint`` read.
+
+    The batch norms' running averages alone are those after the forward pass; training does not use them.
+    """
+    module = FaceAttributeModule(**content["hyper_parameters"] | {"pretrained": False, "weights": None})
+    check_weights(content["state_dict"], module.state_dict(), "the file")
+    module.load_state_dict(content["state_dict"])
+    soft = content["soft"] and SoftLabels(**content["soft"])
+    return module.train(), FaceBatch(**content["batch"], soft=soft)
+
+
+def watch(network: nn.Module) -> dict[str, None]:
+    """Return a dictionary that the next forward pass fills with the layers whose output is no number, in order."""
+    found: dict[str, None] = {}
+
+    def note(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, torch.Tensor) and not torch.isfinite(output).all():
+                found.setdefault(name)
+
+        return hook
+
+    for name, layer in network.named_modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(note(name))
+    return found
+
+
+def face_table(module: FaceAttributeModule, batch: FaceBatch, files: Sequence[str]) -> Table:
+    """Return the losses of single faces (within the whole batch), those that are no numbers or largest first."""
+    rows = []
+    with torch.no_grad():
+        raw = module.net.raw(batch.image)
+        for i, file in enumerate(files):
+            face = FaceBatch._make([*(value[i : i + 1] for value in batch[:-1]), None])
+            alone = type(raw)._make(value[i : i + 1] for value in raw)
+            losses = task_losses(module.net, alone, face, 0.0, over_ranks=False)
+            known = {task: float(losses[task]) for task in TASKS if getattr(batch, f"{task}_mask")[i]}
+            rows.append((file, bool(torch.isfinite(batch.image[i]).all()), known))
+    rows.sort(key=lambda row: -max((v if math.isfinite(v) else math.inf for v in row[2].values()), default=0.0))
+    table = Table(title="losses of each face", title_justify="left")
+    for column in ("file", "image", *TASKS):
+        table.add_column(column, overflow="fold")
+    for file, fine, known in rows:
+        table.add_row(file, "fine" if fine else "no numbers", *(f"{known[t]:.4g}" if t in known else "" for t in TASKS))
+    return table
+
+
+def _spelt(losses: dict[str, torch.Tensor]) -> str:
+    return ", ".join(f"{task} {float(value):.4g}" for task, value in losses.items())
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") if names else "none"

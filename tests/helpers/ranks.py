@@ -1,0 +1,42 @@
+"""Runs of the command line as several processes, with torchrun's environment but without its start-up."""
+
+import socket
+from pathlib import Path
+
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+from tests.helpers.children import Child, start_child
+
+DDP = {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
+"""Trainer settings."""
+
+
+def start_ranks(*words: str | Path, ranks: int = 2) -> list[Child]:
+    """Start a command as processes that train together; rank r writes into ``rank<r>.log``."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "GROUP_RANK": "0"}
+    shared |= {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks), "TORCHELASTIC_RUN_ID": "test"}
+    processes, before = [], rank_zero_only.rank
+    for rank in range(ranks):
+        rank_zero_only.rank = rank  # what a fresh import would read
+        env = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        processes.append(start_child(*words, log=f"rank{rank}.log", env=env))
+    rank_zero_only.rank = before
+    return processes
+
+
+def finish(processes: list[Child], seconds: float = 150) -> list[int | None]:
+    """Return the exit codes; None for a process that was still running after ``seconds``, and is no more."""
+    codes = []
+    for process in processes:
+        process.join(seconds)
+        codes.append(process.exitcode)
+        if process.exitcode is None:
+            process.kill()
+    return codes
+
+
+def run_ranks(*words: str | Path) -> list[int | None]:
+    """Run a command as two processes; return their exit codes."""
+    return finish(start_ranks(*words))
