@@ -21,6 +21,7 @@ commands:
   evaluate   all figures of a network with intervals, by data set, age and group
   soften     let a teacher judge every training face, for distillation
   replay     the step at which a training diverged, once more and under a lens
+  reproduce  run a training again and compare the numbers
   sweep      try configurations and rank them   smart-retail sweep --config configs/sweep/demo.yaml
   export     write a bundle      smart-retail export --checkpoint .../best.ckpt --output bundle
   weights    write a trained network as one small file to hand on or to start from
@@ -143,6 +144,10 @@ def _run(command: str, args: list[str]) -> int:
         from smart_retail.training.replay import replay
 
         replay(args)
+    elif command == "reproduce":
+        from smart_retail.training.reproduce import reproduce
+
+        reproduce(args)
     elif command == "weights":
         from smart_retail.deploy.weights_command import weights
 
