@@ -79,7 +79,6 @@ class SweepSettings:
             value = getattr(self, budget)
             if value is not None and value <= 0:
                 raise ConfigError(f"{budget} {value} must be more than 0")
-        object.__setattr__(self, "settings", _dotted(self.settings))
         for path in [*self.configs, *itertools.chain(*(c.get(CONFIG, []) for c in self._configurations()))]:
             if not Path(path).is_file():
                 raise ConfigError(f"configs: no file {path}; paths start from the working folder")
@@ -98,7 +97,7 @@ class SweepSettings:
                 raise ConfigError(f"configuration {name} must map settings to values, not be {settings!r}")
             if not isinstance((settings or {}).get(CONFIG, []), list):
                 raise ConfigError(f"configuration {name}: {CONFIG} must be a list of YAML files")
-        return [_dotted(settings or {}) for settings in self.configurations.values()]
+        return [settings or {} for settings in self.configurations.values()]
 
     @property
     def root(self) -> str:
@@ -146,6 +145,12 @@ class SweepSettings:
             )
         return words
 
+    def fit_words(self, settings: Mapping[str, Any], seed: int, run: str) -> list[str]:
+        """Return the words of one training, without its budget."""
+        seeds = {"seed_everything": seed, "data.seed": seed}
+        last = [f"--run={run}", f"--{ROOT}={self.root}", "--trainer.enable_progress_bar=false"]
+        return ["fit", *words(self.configs, seeds | self.settings | dict(settings)), *last]
+
     def fixed(self) -> dict[str, Any]:
         """Return what must stay the same while a study goes on, or its trials could not be compared."""
         names = ("configs", "settings", "seeds", "epochs", "minutes", "metric", "direction")
@@ -159,16 +164,6 @@ def words(configs: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
     return [word for path in files for word in ("--config", path)] + [
         f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()
     ]
-
-
-def _dotted(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Write ``{data: {seed: 1}}`` (``--settings.data.seed 1`` comes in so) as ``{data.seed: 1}``."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        flat |= (
-            {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) and "." not in key else {key: value}
-        )
-    return flat
 
 
 def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +24,19 @@ POLL = 0.5
 PR_SET_PDEATHSIG = 1
 
 
-def run_child(command: Sequence[str], log: Path, watch: Callable[[], bool] = lambda: True) -> int:
+def run_child(
+    command: Sequence[str],
+    log: Path,
+    watch: Callable[[], bool] = lambda: True,
+    started: Callable[[int], None] = lambda pid: None,
+) -> int:
     """Run a command of ours, its output appended to a file.
 
     Args:
         command: words after ``smart-retail``.
         log: file for what it says.
         watch: called every half second; False ends the child.
+        started: called once with the child's process number.
 
     Returns:
         Its exit code; minus the signal's number if one killed it.
@@ -43,6 +52,7 @@ def run_child(command: Sequence[str], log: Path, watch: Callable[[], bool] = lam
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
     try:
+        started(child.pid)
         while True:
             try:
                 return child.wait(POLL)
@@ -69,6 +79,42 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def identity(pid: int) -> str:
+    """Return who a process is: machine, number and when it began (numbers come again)."""
+    return f"{socket.gethostname()}:{pid}:{_began(pid)}"
+
+
+def _began(pid: int) -> str:
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state == "Z" else rest[18]  # a zombie is no more, though it still has its number
+
+
+def is_alive(who: str) -> bool | None:
+    """Return whether a process of this machine still runs; None if it is one of another machine."""
+    host, pid, _ = who.split(":")
+    if host != socket.gethostname():
+        return None
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return identity(int(pid)) == who
+
+
+def wait_until_gone(who: str, patience: float = GRACE) -> None:
+    """Let a training whose sweep was killed save and stop; without an answer it is killed."""
+    end = time.monotonic() + patience
+    while is_alive(who):
+        if time.monotonic() > end:
+            os.kill(int(who.split(":")[1]), signal.SIGKILL)
+        time.sleep(POLL)
+
+
 def newest_version(folder: Path) -> Path | None:
     """Return the newest ``version_N`` of a run, if any."""
     versions = sorted(folder.glob("version_*"), key=lambda p: int("0" + p.name.removeprefix("version_")))
@@ -86,9 +132,19 @@ def read_metrics(version: Path | None) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-def best_metrics(table: pd.DataFrame, metric: str, direction: str) -> dict[str, float]:
-    """Return the ``val/`` values of the best epoch without the prefix; empty if there is none."""
+def best_metrics(table: pd.DataFrame, metric: str, direction: str, first_epoch: int = 0) -> dict[str, float]:
+    """Return the ``val/`` values of the best epoch without the prefix; empty if there is none.
+
+    Args:
+        table: from ``read_metrics``.
+        metric: column that is compared.
+        direction: ``maximize`` or ``minimize``.
+        first_epoch: earlier ones do not count.
+    """
     if metric not in table or table[metric].dropna().empty:
+        return {}
+    table = table[table["epoch"] >= first_epoch]
+    if table[metric].dropna().empty:
         return {}
     measured = table.dropna(subset=[metric]).sort_values(metric, ascending=direction == "minimize", kind="stable")
     row = measured.iloc[0].filter(regex="^val/").dropna()
@@ -96,13 +152,22 @@ def best_metrics(table: pd.DataFrame, metric: str, direction: str) -> dict[str, 
     return values | {"objective": float(measured[metric].iloc[0])}
 
 
-def chosen_settings(version: Path, keys: Sequence[str]) -> dict[str, Any]:
-    """Return what a run was really set to, from its config."""
+def read_config(version: Path) -> dict[str, Any]:
+    """Return the config that a run was started with."""
     path = version / "config.yaml"
-    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
+
+
+def final_size_epoch(config: Mapping[str, Any]) -> int:
+    """Return the first epoch at the final image size: ``best.ckpt`` is none of an earlier one."""
+    return max((int(epoch) for epoch in config.get("data", {}).get("progressive") or {}), default=0)
+
+
+def chosen_settings(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Return what a run was really set to, from its config."""
     values = {}
     for key in keys:
-        value = config
+        value: Any = config
         for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         values[key] = value
@@ -118,11 +183,17 @@ def measure(model: Path, log: Path) -> dict[str, float]:
     return found
 
 
-def reason(code: int, log: Path) -> str:
-    """Return in one line why a training failed."""
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    said = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "")
-    if code < 0:
-        name = signal.Signals(-code).name
+def killed_by(code: int) -> str:
+    """Return the signal that ended a process, as it or its shell tells; empty if it was none."""
+    number = -code if code < 0 else code - 128 if code in (130, 143) else 0
+    return signal.Signals(number).name if number else ""
+
+
+def reason(code: int, log: Path, start: int = 0) -> str:
+    """Return in one line why a training failed; ``start`` is where its part of the log begins."""
+    if name := killed_by(code):
         return f"killed by {name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
+    text = log.read_bytes()[start:].decode("utf-8", errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "")
     return said[:300] or f"exit code {code}"

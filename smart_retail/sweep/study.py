@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -17,13 +15,17 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from smart_retail.errors import ConfigError
 from smart_retail.sweep.plan import SweepSettings
+from smart_retail.sweep.process import identity, is_alive
 
 SILENCE = 300.0
 """Seconds without a sign after which a worker on another machine counts as dead."""
 PATIENCE = 30.0
 """Seconds that a second worker waits for the first to write down what is to be tried."""
-INTERRUPTED = "interrupted"
-SURPLUS = "surplus"
+GIVEN_UP = "given_up_"
+"""Begins the study's attribute that names a trial which another one continues: only its own worker may
+write to a running trial."""
+KILLED = "killed"
+"""State of a run that a signal ended, from outside or for want of memory."""
 
 
 def open_study(plan: SweepSettings) -> optuna.Study:
@@ -94,11 +96,13 @@ def _refuse_another(study: optuna.Study, plan: SweepSettings) -> None:
 
 def shown(study: optuna.Study) -> list[FrozenTrial]:
     """Return the trials that stand for a configuration: not those that another one continues."""
-    return [t for t in study.get_trials() if "name" in t.user_attrs and not _hidden(t)]
-
-
-def _hidden(trial: FrozenTrial) -> bool:
-    return trial.user_attrs.get("reason") in (INTERRUPTED, SURPLUS)
+    given_up = study.user_attrs
+    return [
+        trial
+        for trial in study.get_trials()
+        if "name" in trial.user_attrs
+        and not (trial.state == TrialState.FAIL and f"{GIVEN_UP}{trial.number}" in given_up)
+    ]
 
 
 def claim(study: optuna.Study) -> Trial | None:
@@ -106,11 +110,10 @@ def claim(study: optuna.Study) -> Trial | None:
     while study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         trial = study.ask()
         if "name" in trial.user_attrs:
-            trial.set_user_attr("worker", worker())
+            trial.set_user_attr("worker", identity(os.getpid()))
             trial.set_user_attr("beat", time.time())
             return trial
         # Another worker was faster with the last one, and Optuna made a new one up.
-        trial.set_user_attr("reason", SURPLUS)
         study.tell(trial, state=TrialState.FAIL)
     return None
 
@@ -143,8 +146,8 @@ def line_up_again(study: optuna.Study, trial: FrozenTrial) -> None:
     keep: dict[str, Any] = {
         name: trial.user_attrs[name] for name in ("name", "settings", "runs") if name in trial.user_attrs
     }
+    study.set_user_attr(f"{GIVEN_UP}{trial.number}", True)
     try:
-        study._storage.set_trial_user_attr(trial._trial_id, "reason", INTERRUPTED)
         study.tell(trial.number, state=TrialState.FAIL)
     except (UpdateFinishedTrialError, ValueError):
         return  # another worker did
@@ -159,34 +162,32 @@ def revive(study: optuna.Study) -> int:
     return len(left)
 
 
-def retry(study: optuna.Study) -> None:
-    """Line up failed trials once more."""
-    for trial in shown(study):
-        if trial.state == TrialState.FAIL:
-            runs = {s: r for s, r in trial.user_attrs.get("runs", {}).items() if r["state"] == "complete"}
-            attributes = {"name": trial.user_attrs["name"], "settings": trial.user_attrs["settings"], "runs": runs}
-            study.enqueue_trial(trial.params, user_attrs=attributes | {"retries": trial.number})
+def retry(study: optuna.Study, plan: SweepSettings) -> None:
+    """Line up once more what failed.
+
+    A killed training goes on with its settings. Where the sampler chose them, one that failed by itself
+    is chosen anew: the same values would fail again.
+    """
+    for trial in {t.user_attrs["name"]: t for t in shown(study)}.values():
+        if trial.state != TrialState.FAIL:
+            continue
+        runs = trial.user_attrs.get("runs", {})
+        if plan.enumerated or any(run["state"] == KILLED for run in runs.values()):
+            keep = {seed: run for seed, run in runs.items() if run["state"] in ("complete", KILLED)}
+            settings, params = trial.user_attrs["settings"], trial.params
+        else:
+            keep, settings, params = {}, {}, {}
+        attributes = {"name": trial.user_attrs["name"], "settings": settings, "runs": keep}
+        study.enqueue_trial(params, user_attrs=attributes)
 
 
-def worker() -> str:
-    """Return who works here: machine, process and when that began (process numbers come again)."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_began(os.getpid())}"
-
-
-def _began(pid: int) -> str:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.read_text().rpartition(")")[2].split()[19] if stat.is_file() else ""
+def running(study: optuna.Study) -> int:
+    """Return how many trials others are at."""
+    return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
 
 def _alive(trial: FrozenTrial) -> bool:
-    host, _, rest = str(trial.user_attrs.get("worker", "::")).partition(":")
-    pid, _, began = rest.partition(":")
-    if host != socket.gethostname():
+    here = is_alive(trial.user_attrs["worker"]) if "worker" in trial.user_attrs else None
+    if here is None:
         return bool(time.time() - trial.user_attrs.get("beat", 0) < SILENCE)
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        pass
-    return _began(int(pid)) == began
+    return here

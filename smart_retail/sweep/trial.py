@@ -8,19 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
-from smart_retail.sweep.plan import ROOT, SweepSettings, words
+from smart_retail.sweep.plan import SweepSettings
 from smart_retail.sweep.process import (
     best_metrics,
     chosen_settings,
+    final_size_epoch,
+    identity,
+    killed_by,
     measure,
     newest_version,
+    read_config,
     read_metrics,
     reason,
     run_child,
+    wait_until_gone,
 )
-from smart_retail.sweep.study import line_up_again, settings_of
+from smart_retail.sweep.study import KILLED, line_up_again, settings_of
 
 BEAT = 20.0
 """Seconds between two signs of life in the storage."""
@@ -46,6 +52,8 @@ def run_trial(study: optuna.Study, trial: Trial, plan: SweepSettings, say: Calla
                     return
         values = [run["values"]["objective"] for run in trial.user_attrs["runs"].values()]
         study.tell(trial, sum(values) / len(values))
+    except UpdateFinishedTrialError:
+        say(f"{trial.user_attrs['name']}: another worker took it over, since this one gave no sign of life")
     except BaseException:
         line_up_again(study, study.get_trials(deepcopy=False)[trial.number])
         raise
@@ -63,9 +71,11 @@ def _train(
     name = f"{plan.name}/{trial.user_attrs['name']}/seed_{seed}"
     folder = plan.folder / trial.user_attrs["name"] / f"seed_{seed}"
     log = folder / "fit.log"
+    if "child" in run:
+        wait_until_gone(run["child"])
     version = newest_version(folder)
     last = None if version is None else version / "checkpoints" / "last.ckpt"
-    resumed = run["state"] == "running" and last is not None and last.is_file()
+    resumed = run["state"] in ("running", KILLED) and last is not None and last.is_file()
     before = run["seconds"] if resumed else 0.0
     start = time.monotonic()
     beat = start
@@ -86,28 +96,33 @@ def _train(
 
     note("running")
     say(f"{name}: {'goes on' if resumed else 'begins'}, log in {log}")
-    seeds = {"seed_everything": seed, "data.seed": seed}
-    command = ["fit", *words(plan.configs, seeds | plan.settings | settings), *plan.budget_words(before)]
-    command += [f"--run={name}", f"--{ROOT}={plan.root}", "--trainer.enable_progress_bar=false"]
+    command = plan.fit_words(settings, seed, name) + plan.budget_words(before)
+    begin = log.stat().st_size if log.is_file() else 0
+
+    def started(pid: int) -> None:
+        run["child"] = identity(pid)
+        note("running")
+
     try:
-        code = run_child(command + (["--ckpt_path=last"] if resumed else []), log, watch)
+        code = run_child(command + (["--ckpt_path=last"] if resumed else []), log, watch, started)
     except BaseException:
         note("running")
         raise
     version = newest_version(folder)
     pruned = bool(trial.user_attrs.get("pruned_at"))
-    values = best_metrics(read_metrics(version), plan.metric, plan.direction)
+    config = {} if version is None else read_config(version)
+    values = best_metrics(read_metrics(version), plan.metric, plan.direction, final_size_epoch(config))
     if version is not None and values:
         values |= measure(version / "model.pth", log) if (version / "model.pth").is_file() else {}
         run.update(values=values, folder=str(version))
-        trial.set_user_attr("chosen", chosen_settings(version, plan.varied()))
+        trial.set_user_attr("chosen", chosen_settings(config, plan.varied()))
     if pruned:
         note("pruned")
         trial.set_user_attr("reason", f"below the median at epoch {trial.user_attrs['pruned_at']}")
         return TrialState.PRUNED
     if code != 0 or not values:
-        note("failed")
-        trial.set_user_attr("reason", reason(code, log) if code else f"no {plan.metric} in metrics.csv")
+        note(KILLED if killed_by(code) else "failed")
+        trial.set_user_attr("reason", reason(code, log, begin) if code else f"no {plan.metric} in metrics.csv")
         return TrialState.FAIL
     note("complete")
     return TrialState.COMPLETE
