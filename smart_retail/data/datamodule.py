@@ -121,6 +121,11 @@ class FaceDataModule(pl.LightningDataModule):
         faces = self.index.part("train")
         return [task for task in TASKS if not faces[task].notna().any()]
 
+    def taught_tasks(self) -> list[str]:
+        """Return the tasks that the stored soft labels say something on; none without such a file."""
+        soft = self.dataset("train").soft
+        return [] if soft is None else soft.tasks()
+
     def dataset(self, split: str) -> FaceDataset:
         """Return the faces of one split, augmented if it is ``train``.
 

@@ -13,10 +13,13 @@ from torch import Tensor
 
 from smart_retail.data.cache import write_aside
 from smart_retail.errors import DataError
+from smart_retail.labels import AGE_BINS, EMOTIONS, GENDERS, TASKS
+
+WIDTHS = {"gender": len(GENDERS), "age": AGE_BINS, "emotion": len(EMOTIONS)}
 
 
 class SoftLabels(NamedTuple):
-    """Probabilities, for B faces of a batch or for all of a split.
+    """Probabilities, for B faces of a batch or for all of a split; a row of zeros where nothing was said.
 
     Attributes:
         gender: (B, 2).
@@ -27,6 +30,10 @@ class SoftLabels(NamedTuple):
     gender: Tensor
     age: Tensor
     emotion: Tensor
+
+    def tasks(self) -> list[str]:
+        """Return the tasks that something is said on."""
+        return [task for task in TASKS if getattr(self, task).any()]
 
 
 def write_soft_labels(path: Path, keys: list[str], labels: SoftLabels, story: dict[str, Any]) -> None:

@@ -101,7 +101,7 @@ def taught_steps(backbone: str, image_size: int, batch_size: int, teacher: str) 
     alone = FaceAttributeModule(backbone, image_size=image_size)
     online = FaceAttributeModule(backbone, image_size=image_size, teachers=[teacher])
     assert online.teachers is not None
-    stored = batch._replace(soft=online.teachers(batch.image, online.contract))
+    stored = batch._replace(soft=online.teachers(batch.image, online.contract).soft)
     student = FaceAttributeModule(backbone, image_size=image_size)
     return {
         "no teacher": _step(alone, lambda: alone.judge(batch, "train")[0]),

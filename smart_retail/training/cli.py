@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
@@ -40,11 +41,13 @@ from smart_retail.data.sources.table import FaceTable  # noqa: F401, isort: skip
 from smart_retail.data.sources.utkface import UTKFace  # noqa: F401, isort: skip
 
 
-# With exit_on_error a typo would print the whole usage; cli.main prints one line instead.
 TERMINATED = 128 + 15
 """Exit code after SIGTERM, as shells count."""
 BASE = Path(__file__).parents[2] / "configs" / "base.yaml"  # of the checkout; an installed package has none
-PARSER: dict[str, Any] = {"default_config_files": [str(BASE), "configs/base.yaml"], "exit_on_error": False}
+# With exit_on_error a typo would print the whole usage; cli.main prints one line instead. With allow_abbrev
+# it might be taken for another setting that begins like it.
+STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
+PARSER: dict[str, Any] = {"default_config_files": [str(BASE), "configs/base.yaml"], **STRICT}
 
 
 class FaceCLI(LightningCLI):
@@ -137,8 +140,9 @@ def logs_of(trainer: Any) -> Path:
 def _tell_overridden(model: Any, hyper_parameters: dict[str, Any]) -> None:
     """Say which settings of the command line give way to the checkpoint's (Lightning loads those)."""
     for name, value in hyper_parameters.items():
-        if name in model and model[name] is not None and model[name] != value:
-            print(f"note: model.{name} is {value!r}, from the checkpoint, not {model[name]!r}", file=sys.stderr)
+        ours = model[name].as_dict() if isinstance(model.get(name), Namespace) else model.get(name)
+        if ours is not None and ours != value:
+            print(f"note: model.{name} is {value!r}, from the checkpoint, not {ours!r}", file=sys.stderr)
 
 
 def train(args: list[str]) -> None:
@@ -153,7 +157,8 @@ def train(args: list[str]) -> None:
             save_config_kwargs={"overwrite": True},
             trainer_defaults={"precision": "32-true"},
             parser_kwargs={name: dict(PARSER) for name in ("fit", "validate", "test")}
-            | {"exit_on_error": False, "prog": "smart-retail"},
+            | STRICT
+            | {"prog": "smart-retail"},
         )
     except SIGTERMException:
         raise SystemExit(TERMINATED) from None  # Lightning's own code is 0, as if the run had ended

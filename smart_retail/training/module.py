@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -20,7 +20,7 @@ from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.labels import TASKS
 from smart_retail.models.load import check_weights, network_from
 from smart_retail.models.network import FaceOutputs, RawOutputs
-from smart_retail.training.distillation import Teachers, distillation_of, soft_losses
+from smart_retail.training.distillation import Distillation, FeatureMatching, Teachers, soft_losses
 from smart_retail.training.losses import TaskWeights, ranks, task_losses
 from smart_retail.training.metrics import FaceMetrics, score
 from smart_retail.training.optimisation import learning_rate_factor, make_optimizer
@@ -47,8 +47,8 @@ class FaceAttributeModule(pl.LightningModule):
         schedule: str = "cosine",
         warmup: float = 0.05,
         final_factor: float = 0.01,
-        teachers: list[str] | None = None,
-        distillation: dict[str, Any] | None = None,
+        teachers: list[str] | dict[str, str | list[str]] | None = None,
+        distillation: Distillation = Distillation(),  # noqa: B008 - frozen
         channels_last: bool = True,
         image_size: int = 224,
     ) -> None:
@@ -74,9 +74,9 @@ class FaceAttributeModule(pl.LightningModule):
             warmup: share of all steps in which the rate rises.
             final_factor: of the learning rate at the end of the schedule.
             teachers: checkpoints of frozen networks that judge every training image in each step
-                (``data.soft_labels`` is the cheaper way).
-            distillation: how much the student follows them: ``{share: 0.7, temperature: 2, faces: all}``,
-                or ``faces: labelled``.
+                (``data.soft_labels`` is the cheaper way), or some for each task:
+                ``{gender: a.pth, age: [b.pth, c.pth]}``.
+            distillation: how much the student follows them.
             channels_last: memory layout; faster on CPUs and on GPUs with mixed precision.
             image_size: side in pixels that the network is meant for (taken from the data).
         """
@@ -87,8 +87,11 @@ class FaceAttributeModule(pl.LightningModule):
             )
         task_weights = {"gender": 1.0, "age": 1.0, "emotion": 1.0} | (task_weights or {})
         self.save_hyperparameters()
-        self.distillation = distillation_of(distillation)
+        # Plain, as checkpoints are; older ones say None.
+        self.distillation = distillation or Distillation()
+        self.hparams["distillation"] = asdict(self.distillation)
         self.teachers = Teachers(teachers) if teachers else None
+        self.taught = self.teachers.tasks if self.teachers else list(TASKS)
         self.contract = Contract(image_size=image_size)
         self.net = network_from(dict(self.hparams))
         if self.net.misfits:
@@ -97,20 +100,31 @@ class FaceAttributeModule(pl.LightningModule):
             self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.weights = TaskWeights(task_weights, learnt=learn_task_weights)
+        self.fitting = False
+        self.matching = None
+        if self.teachers and self.distillation.features > 0:
+            widths = [network.emotion.in_features for network in self.teachers.networks]
+            self.matching = FeatureMatching(self.net.emotion.in_features, widths, self.distillation.feature_distance)
         self.metrics = torch.nn.ModuleDict({f"{stage}_stage": FaceMetrics() for stage in ("train", "val", "test")})
 
     def setup(self, stage: str) -> None:
         """Measure each data set by its name.
 
         Raises:
-            ConfigError: a task is to be learnt that no training face has a label for.
+            ConfigError: a task is to be learnt that no training face has a label for and no teacher speaks
+                on, or features are to be matched without a teacher.
         """
         data = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and isinstance(data, FaceDataModule):
+        self.fitting = stage == "fit"
+        if self.fitting and self.distillation.features > 0 and self.matching is None:
+            raise ConfigError("model.distillation.features needs model.teachers: stored soft labels have no features")
+        if self.fitting and isinstance(data, FaceDataModule):
+            stored = data.taught_tasks()
+            self.taught = stored or (self.teachers.tasks if self.teachers else [])
             for task in data.unlabelled_tasks():
-                if task in self.learnt_tasks():
+                if task in self.learnt_tasks() and task not in self.distillation.tasks_without_labels(self.taught):
                     raise ConfigError(
-                        f"no training face has a label for {task}: add a source that has, "
+                        f"no training face has a label for {task}: add a source that has, a teacher that knows it, "
                         f"or do without with --model.task_weights.{task}=0"
                     )
         names = data.index.datasets if isinstance(data, FaceDataModule) else []
@@ -149,7 +163,7 @@ class FaceAttributeModule(pl.LightningModule):
 
         Returns:
             The weighted loss, the loss of each task (with teachers also ``soft_gender``, ..., the parts
-            of it that follow them), and what the network says.
+            of it that follow them, and ``features``), and what the network says.
         """
         raw = self.net.raw(batch.image.contiguous(memory_format=self.layout))
         smoothing = float(self.hparams["label_smoothing"])
@@ -163,18 +177,23 @@ class FaceAttributeModule(pl.LightningModule):
         if stage == "train":
             losses = self._with_teachers(raw, batch, losses)
         loss: Tensor = self.weights(losses, over_ranks=shared)
+        if "features" in losses:
+            loss = loss + self.distillation.features * losses["features"]
         return loss, losses, outputs
 
     def _with_teachers(self, raw: RawOutputs, batch: FaceBatch, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """Mix the losses against labels with those against the teachers' word, where there is one."""
-        soft = batch.soft
-        if soft is None and self.teachers is not None:
-            soft = self.teachers(batch.image, self.contract)
+        soft, word = batch.soft, None
+        if self.teachers is not None and (soft is None or self.matching is not None):
+            word = self.teachers(batch.image, self.contract)
+            soft = word.soft if soft is None else soft
         if soft is None:
             return losses
         theirs = soft_losses(self.net, raw, batch, soft, self.distillation)
-        share = self.distillation.share
-        mixed = {task: (1 - share) * losses[task] + share * theirs[task] for task in TASKS}
+        shares = {task: self.distillation.share if task in self.taught else 0.0 for task in TASKS}
+        mixed = {task: (1 - share) * losses[task] + share * theirs[task] for task, share in shares.items()}
+        if self.matching is not None and word is not None:
+            mixed["features"] = self.matching(raw.features, word.features)
         return mixed | {f"soft_{task}": value for task, value in theirs.items()}
 
     def on_train_epoch_end(self) -> None:
@@ -228,7 +247,11 @@ class FaceAttributeModule(pl.LightningModule):
         Raises:
             CheckpointError: names or shapes of the weights differ.
         """
-        check_weights(checkpoint["state_dict"], self.state_dict(), "the checkpoint")
+        weights = checkpoint["state_dict"]
+        if self.matching is None and not self.fitting:  # only training has the teachers
+            for name in [name for name in weights if name.startswith("matching.")]:
+                del weights[name]
+        check_weights(weights, self.state_dict(), "the checkpoint")
         theirs = Contract.from_dict(checkpoint["contract"])
         if replace(theirs, image_size=self.contract.image_size) != self.contract:
             raise CheckpointError("the checkpoint was fed in another way (its contract differs from this version's)")

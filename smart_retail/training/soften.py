@@ -19,13 +19,11 @@ from smart_retail.data.cache import write_aside
 from smart_retail.data.datamodule import FaceDataModule, normalise
 from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.sampler import Draw
-from smart_retail.data.soft_labels import SoftLabels, write_soft_labels
+from smart_retail.data.soft_labels import WIDTHS, SoftLabels, write_soft_labels
 from smart_retail.errors import ConfigError
-from smart_retail.labels import AGE_BINS, EMOTIONS, GENDERS
+from smart_retail.labels import TASKS
 from smart_retail.training.cli import read_data
 from smart_retail.training.distillation import Teachers
-
-WIDTHS = {"gender": len(GENDERS), "age": AGE_BINS, "emotion": len(EMOTIONS)}
 
 
 def soften(args: Sequence[str]) -> None:
@@ -37,14 +35,19 @@ def soften(args: Sequence[str]) -> None:
         "after the last finished view.",
         epilog="Everything else is a setting of the data, as for fit: --config ..., --data.image_size ...",
     )
-    parser.add_argument("--teacher", action="append", required=True, help="a checkpoint; several are averaged")
+    parser.add_argument(
+        "--teacher",
+        action="append",
+        required=True,
+        help="a checkpoint, or TASK=CHECKPOINT for gender, age or emotion alone; several are averaged",
+    )
     parser.add_argument("--output", type=Path, required=True, help="an .npz file")
     parser.add_argument("--views", type=int, default=4, help="the plain crop and this many less one augmented (4)")
     parser.add_argument("--threads", type=int, help="threads of the teachers")
     options, rest = parser.parse_known_args(list(args))
     if options.views < 1 or options.output.suffix != ".npz":
         raise ConfigError(f"--views {options.views} must be 1 or more, and --output {options.output} an .npz file")
-    teachers = Teachers(options.teacher)
+    teachers = Teachers(teachers_of(options.teacher))
     data = read_data(rest, "soften", str(parser.description))
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -53,6 +56,12 @@ def soften(args: Sequence[str]) -> None:
     write_soft_labels(options.output, data.dataset("train").keys, rows, story | {"views": options.views})
     options.output.with_suffix(".part.npz").unlink(missing_ok=True)
     print(f"{options.output}: {len(rows.gender)} faces, {options.output.stat().st_size / 1e6:.1f} MB")
+
+
+def teachers_of(words: Sequence[str]) -> dict[str, list[str]]:
+    """Return the checkpoints for each task, of words like ``a.pth`` (all tasks) and ``age=b.pth``."""
+    named = [(task, path) if task in TASKS else ("", word) for word in words for task, _, path in [word.partition("=")]]
+    return {task: [path for of, path in named if of in ("", task)] for task in TASKS}
 
 
 def soft_labels(teachers: Teachers, data: FaceDataModule, views: int, story: dict[str, Any], part: Path) -> SoftLabels:
@@ -71,7 +80,7 @@ def soft_labels(teachers: Teachers, data: FaceDataModule, views: int, story: dic
     faces = data.dataset("train")
     plain = copy.copy(faces)
     plain.transform = None
-    size = teachers.networks[0].contract.image_size
+    size = max(network.contract.image_size for network in teachers.networks)
     done, sums = _resume(part, story, len(faces))
     for view in range(done, views):
         seeds = np.random.default_rng([data.seed, view]).integers(2**63, size=len(faces))
@@ -104,7 +113,7 @@ def _judge(
         batch: FaceBatch
         for batch in loader:
             said = teachers(normalise(batch.image, contract), contract)
-            for name, values in said._asdict().items():
+            for name, values in said.soft._asdict().items():
                 sums[name][batch.row.numpy()] += values.numpy()
             bar.update(len(batch.row))
 

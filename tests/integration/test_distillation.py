@@ -1,10 +1,14 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from smart_retail.data.soft_labels import read_soft_labels
+from smart_retail.deploy.onnx import export_network
+from smart_retail.models.load import load_model
+from smart_retail.training.cli import read_data
 from smart_retail.training.module import FaceAttributeModule
 from tests.helpers.runs import checkpoint, differing, load, run, write_config
 
@@ -93,7 +97,48 @@ def test_teachers_are_frozen_outside_the_module_and_stay_in_eval_mode(inside):
     theirs = {id(p) for p in network.parameters()}
     assert not theirs & {id(p) for p in module.parameters()}
     said = module.teachers(torch.randn(2, 3, 32, 32), module.contract)
-    assert not said.age.requires_grad
+    assert not said.soft.age.requires_grad and not said.features[0].requires_grad
+
+
+def test_features_are_matched_in_training_only_and_a_resume_is_exact(inside):
+    teacher = {"teachers": {"emotion": "lightning_logs/teacher/version_0/model.pth"}, "distillation": {"features": 0.5}}
+    few = {"limit_train_batches": 3}
+    assert run("fit", "--config", write_config(inside, run="matched", model=teacher, trainer=few)) == 0
+    content = load(checkpoint(run_name="matched"))
+    assert [name for name in content["state_dict"] if "matching" in name]
+    assert content["hyper_parameters"]["distillation"]["features"] == 0.5
+    stop = {"callbacks": [{"class_path": "tests.helpers.stops.StopAt", "init_args": {"step": 4}}]}
+    assert run("fit", "--config", write_config(inside, run="stopped", model=teacher, trainer=few | stop)) == 130
+    again = write_config(inside, run="stopped", model=teacher, trainer=few)
+    assert run("fit", "--config", again, "--ckpt_path", "last") == 0
+    assert differing(checkpoint(run_name="matched"), checkpoint(run_name="stopped")) == []
+    assert run("test", "--config", again, "--ckpt_path", "best") == 0
+    assert run("fit", "--config", write_config(inside, run="plain", trainer=few)) == 0
+    models = [load_model(inside / f"lightning_logs/{name}/version_0/model.pth") for name in ("matched", "plain")]
+    crops, graphs = np.random.default_rng(0).integers(256, size=(2, 32, 32, 3), dtype=np.uint8), []
+    for name, model in zip(("matched", "plain"), models, strict=True):
+        export_network(model, inside / f"{name}.onnx", crops, ages=False)
+        graph = onnx.load(inside / f"{name}.onnx").graph
+        graphs.append(([node.op_type for node in graph.node], [list(w.dims) for w in graph.initializer]))
+    assert graphs[0] == graphs[1]
+
+
+def test_features_without_a_teacher_in_every_step_are_refused(inside, capsys):
+    config = write_config(inside, model={"distillation": {"features": 1.0}}, data={"soft_labels": "soft.npz"})
+    assert run("fit", "--config", config) == 2
+    assert "model.distillation.features needs model.teachers" in capsys.readouterr().err
+
+
+def test_a_task_that_only_a_teacher_knows_is_learnt(inside, monkeypatch):
+    table = inside / "ages.csv"
+    index = read_data(["--config", str(write_config(inside))], "data", "").index.faces
+    index[["path", "age"]].to_csv(table, index=False)
+    data = {"sources": [{"class_path": "FaceTable", "init_args": {"table": str(table)}}]}
+    words = ["--config", write_config(inside, run="only_ages", data=data, trainer={"max_epochs": 1})]
+    assert run("fit", *words) == 2
+    teachers = "lightning_logs/teacher/version_0/model.pth"
+    assert run("fit", *words, f"--model.teachers=[{teachers}]", "--model.distillation.faces=labelled") == 2
+    assert run("fit", *words, f"--model.teachers=[{teachers}]") == 0
 
 
 @pytest.mark.parametrize(

@@ -45,13 +45,3 @@ def test_a_misspelt_setting_is_found_before_the_first_trial(tmp_path, monkeypatc
     plan.write_text(plan.read_text() + "sampler: nearest\n")
     assert run("sweep", "--config", plan) == 2
     assert "nearest" in capsys.readouterr().err
-
-
-def test_the_study_lies_below_the_root_of_its_trainings(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    plan = write_sweep(
-        tmp_path, configurations={"one": {}}, settings={"trainer": {"default_root_dir": str(tmp_path / "there")}}
-    )
-    assert run("sweep", "--config", plan) == 0
-    assert float(leaderboard(tmp_path / "there")[0]["score"]) > 0
-    assert not (tmp_path / "lightning_logs").exists()

@@ -45,17 +45,20 @@ def kills(step):
     return {"trainer.callbacks": [stop], "last.minutes": 1e-6}
 
 
+@pytest.mark.slow
 def test_a_killed_training_is_marked_and_a_retry_goes_on_where_it_was(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(smart_retail.__file__).parent.parent))
-    plan = write_sweep(tmp_path, configurations={"one": kills(3)})
+    there = tmp_path / "there"
+    plan = write_sweep(tmp_path, configurations={"one": kills(3)}, settings={"trainer.default_root_dir": str(there)})
     assert run("sweep", "--config", plan) == 0
-    assert rows(tmp_path)["one"]["reason"] == "killed by SIGKILL (out of memory?)"
+    assert rows(there)["one"]["reason"] == "killed by SIGKILL (out of memory?)"
     assert run("sweep", "--config", plan, "--retry", "true") == 0
-    row = rows(tmp_path)["one"]
+    row = rows(there)["one"]
     assert row["state"] == "complete" and float(row["score"]) > 0
-    (version,) = (STUDY / "one/seed_0").glob("version_*")
+    (version,) = (there / STUDY / "one/seed_0").glob("version_*")
     assert (version / "metrics-1.csv").is_file()
+    assert not Path("lightning_logs").exists()
 
 
 @pytest.mark.slow

@@ -7,11 +7,15 @@ from smart_retail.data.soft_labels import SoftLabels
 from smart_retail.errors import ConfigError
 from smart_retail.training.distillation import (
     Distillation,
-    distillation_of,
+    FeatureMatching,
+    Teachers,
+    by_task,
     fed_as,
     soft_losses,
     softened_divergence,
 )
+from smart_retail.training.module import FaceAttributeModule
+from smart_retail.training.soften import teachers_of
 from tests.helpers.batches import face_batch, tiny_network
 
 
@@ -79,7 +83,72 @@ def test_images_are_fed_as_the_teacher_was_trained():
     torch.testing.assert_close(fed_as(normalised, theirs, ours), (pixels[..., :32, :32] - 0.5) / 0.5)
 
 
-@pytest.mark.parametrize("settings", [{"share": 2.0}, {"temperature": 0.0}, {"faces": "some"}, {"heat": 1}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"share": 2.0}, {"temperature": 0.0}, {"faces": "some"}, {"features": -1.0}, {"feature_distance": "far"}],
+)
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
-        distillation_of(settings)
+        Distillation(**settings)
+
+
+def test_a_face_without_a_word_teaches_nothing():
+    network, batch = tiny_network(), face_batch()
+    half = SoftLabels(*(values * torch.tensor([[1.0], [1.0], [0.0], [0.0]]) for values in word()))
+    losses = soft_losses(network, network.raw(batch.image), batch, half, Distillation())
+    first = soft_losses(network, network.raw(batch.image[:2]), face_batch("xx", "xx", "xx"), word(2), Distillation())
+    assert half.tasks() == ["gender", "age", "emotion"]
+    assert set(losses) == set(first) and all(value.isfinite() for value in losses.values())
+    half = half._replace(gender=torch.zeros(4, 2))
+    assert half.tasks() == ["age", "emotion"]
+    assert soft_losses(network, network.raw(batch.image), batch, half, Distillation())["gender"] == 0
+
+
+@pytest.mark.parametrize("distance", ["cosine", "l2"])
+def test_features_are_matched_through_a_projection_to_each_teachers_width(distance):
+    matching = FeatureMatching(4, [3, 5], distance)
+    features = torch.randn(6, 4, requires_grad=True)
+    theirs = [projection(features.detach()) for projection in matching.projections]
+    assert matching(features, theirs).abs() < 1e-6
+    loss = matching(features, [torch.randn(6, 3), torch.randn(6, 5)])
+    loss.backward()
+    assert loss > 0 and features.grad.abs().sum() > 0
+
+
+def saved(path, backbone, seed, size=32):
+    """Write an untrained teacher as a run would."""
+    module = FaceAttributeModule(backbone=backbone, image_size=size, identity_start=False)
+    module.net.load_state_dict(tiny_network(backbone, seed=seed, image_size=size).state_dict())
+    content = {"hyper_parameters": dict(module.hparams), "contract": module.contract.to_dict()}
+    torch.save(content | {"model_state_dict": module.net.state_dict()}, path)
+    return str(path)
+
+
+def test_each_task_may_have_its_own_teachers_of_any_backbone_and_size(tmp_path):
+    a = saved(tmp_path / "a.pth", "resnet10t", 1)
+    b = saved(tmp_path / "b.pth", "mobilenetv3_small_050", 2)
+    c = saved(tmp_path / "c.pth", "vit_tiny_patch16_224", 3, size=64)
+    images, contract = torch.randn(2, 3, 32, 32), Contract(image_size=32)
+    alone = {path: Teachers([path])(images, contract).soft for path in (a, b, c)}
+    teachers = Teachers({"gender": a, "age": [b, c]})
+    said = teachers(images, contract)
+    assert teachers.tasks == said.soft.tasks() == ["gender", "age"]
+    torch.testing.assert_close(said.soft.gender, alone[a].gender)
+    torch.testing.assert_close(said.soft.age, (alone[b].age + alone[c].age) / 2)
+    assert said.soft.emotion.shape == (2, 6)
+    assert len(said.features) == 3
+    assert teachers.fingerprint() != Teachers([a, b, c]).fingerprint()
+
+
+@pytest.mark.parametrize(("teachers", "words"), [({"height": "a.pth"}, "height"), ({"age": []}, "no teacher")])
+def test_teachers_of_no_task_are_refused(teachers, words):
+    with pytest.raises(ConfigError, match=words):
+        by_task(teachers)
+
+
+def test_soften_takes_teachers_for_all_tasks_and_for_one():
+    assert teachers_of(["a=1.pth", "age=b.pth"]) == {
+        "gender": ["a=1.pth"],
+        "age": ["a=1.pth", "b.pth"],
+        "emotion": ["a=1.pth"],
+    }
