@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.load import read_checkpoint
 from smart_retail.runs import LOGS, find_checkpoint, keep_metrics, version_of
 from smart_retail.training.checkpoint_file import CheckpointFile
+from smart_retail.training.distillation import Distillation
 from smart_retail.training.module import FaceAttributeModule
 from smart_retail.training.quiet import quiet
 
@@ -89,6 +91,8 @@ class FaceCLI(LightningCLI):
         """Do not fetch weights that a checkpoint's would replace."""
         if self.checkpoint is not None:
             model = self._get(self.config, "model")
+            if model["distillation"] is None:  # from a checkpoint of before it had settings of its own
+                model["distillation"] = Namespace(asdict(Distillation()))
             model["pretrained"], model["weights"] = False, None
             if self.subcommand != "fit":
                 model["teachers"] = None

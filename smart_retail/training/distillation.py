@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +61,11 @@ class Distillation:
     def tasks_without_labels(self, taught: Sequence[str]) -> Sequence[str]:
         """Return those of the tasks that teachers speak on which a student can learn from them alone."""
         return taught if self.faces == "all" and self.share > 0 else ()
+
+
+def distillation_of(settings: Distillation | Mapping[str, Any] | None) -> Distillation:
+    """Return settings as they are given, or read them as they travel in a checkpoint: plain, in older ones None."""
+    return settings if isinstance(settings, Distillation) else Distillation(**(settings or {}))
 
 
 def soft_losses(

@@ -20,7 +20,13 @@ from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.labels import TASKS
 from smart_retail.models.load import check_weights, network_from
 from smart_retail.models.network import FaceOutputs, RawOutputs
-from smart_retail.training.distillation import Distillation, FeatureMatching, Teachers, soft_losses
+from smart_retail.training.distillation import (
+    Distillation,
+    FeatureMatching,
+    Teachers,
+    distillation_of,
+    soft_losses,
+)
 from smart_retail.training.losses import TaskWeights, ranks, task_losses
 from smart_retail.training.metrics import FaceMetrics, score
 from smart_retail.training.optimisation import learning_rate_factor, make_optimizer
@@ -87,9 +93,8 @@ class FaceAttributeModule(pl.LightningModule):
             )
         task_weights = {"gender": 1.0, "age": 1.0, "emotion": 1.0} | (task_weights or {})
         self.save_hyperparameters()
-        # Plain, as checkpoints are; older ones say None.
-        self.distillation = distillation or Distillation()
-        self.hparams["distillation"] = asdict(self.distillation)
+        self.distillation = distillation_of(distillation)
+        self.hparams["distillation"] = asdict(self.distillation)  # checkpoints hold plain types only
         self.teachers = Teachers(teachers) if teachers else None
         self.taught = self.teachers.tasks if self.teachers else list(TASKS)
         self.contract = Contract(image_size=image_size)

@@ -4,6 +4,7 @@ import torch
 from smart_retail.contract import Contract
 from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.network import FaceOutputs
+from smart_retail.training.distillation import Distillation
 from smart_retail.training.module import FaceAttributeModule
 from tests.helpers.batches import face_batch
 
@@ -53,6 +54,13 @@ def test_a_checkpoint_tells_how_its_network_is_fed():
     checkpoint = {}
     module(image_size=48).on_save_checkpoint(checkpoint)
     assert Contract.from_dict(checkpoint["contract"]).image_size == 48
+
+
+def test_settings_of_distillation_are_plain_in_a_checkpoint_and_read_from_there():
+    ours = module(distillation=Distillation(features=0.5))
+    assert ours.hparams["distillation"]["features"] == 0.5
+    assert module(distillation=ours.hparams["distillation"]).distillation == ours.distillation
+    assert module(distillation=None).distillation == Distillation()
 
 
 def test_the_weights_of_another_network_are_refused():
