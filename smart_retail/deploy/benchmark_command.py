@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -25,50 +24,89 @@ def benchmark_bundle(args: list[str]) -> None:
     """Time a bundle; ``args`` are the words after ``benchmark bundle``.
 
     Raises:
-        ConfigError: a value is out of range.
+        ConfigError: a value is out of range, or another size is asked for without a checkpoint.
     """
     parser = argparse.ArgumentParser(
         prog="smart-retail benchmark bundle",
         description="Time the networks of a bundle in turns: PyTorch (with --checkpoint), ONNX Runtime and, where "
-        "installed, OpenVINO. Preprocessing counts. Accuracy is the bundle's, on its test faces.",
+        "installed, OpenVINO. Preprocessing counts. cpu ms is the time of all threads on the processors: on a busy "
+        "machine it tells more than the clock.",
     )
     parser.add_argument(
         "bundle", nargs="?", help="folder that `smart-retail export` wrote, or a name (default: the package's own)"
     )
-    parser.add_argument("--checkpoint", help="also time PyTorch with this checkpoint or model.pth")
-    parser.add_argument("--image-size", type=int, help="time the checkpoint's network at another side in pixels")
+    parser.add_argument("--checkpoint", help="also time PyTorch with this run, checkpoint or model.pth")
+    parser.add_argument(
+        "--image-size", type=int, nargs="+", help="sides in pixels; others than the bundle's need --checkpoint"
+    )
     parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, len(os.sched_getaffinity(0))}))
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--rounds", type=int, default=50, help="calls of each variant (default: 50)")
+    parser.add_argument("--faces", type=int, default=0, help="measure all variants on this many validation faces, too")
+    parser.add_argument("--data", help="YAML with `data:` for --faces (default: that of the training)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(args)
-    if min(*options.threads, *options.batch, options.rounds) < 1:
-        raise ConfigError("--threads, --batch and --rounds must be 1 or more")
+    if min(*options.threads, *options.batch, options.rounds) < 1 or options.faces < 0:
+        raise ConfigError("--threads, --batch and --rounds must be 1 or more, --faces 0 or more")
     bundle = find_bundle(options.bundle)
     manifest = read_manifest(bundle)
     check_files(bundle, manifest)
-    with TemporaryDirectory() as folder:
-        checkpoint = options.checkpoint
-        if options.image_size and options.image_size != manifest.contract.image_size:
-            if not checkpoint:
-                raise ConfigError("--image-size needs --checkpoint: an exported network has one size")
-            bundle = Path(folder)
-            manifest, checkpoint = _resized(checkpoint, manifest, bundle, options.image_size)
+    checkpoint = None
+    if options.checkpoint:
+        from smart_retail.runs import find_checkpoint
 
-        def open_variants(threads: int) -> Mapping[str, Run]:
-            torch_ones = torch_variants(checkpoint, threads) if checkpoint else {}
-            return torch_ones | bundle_variants(bundle, manifest, threads)
-
-        timings = measure(
-            open_variants, manifest.contract, threads=options.threads, batches=options.batch, rounds=options.rounds
-        )
-        sizes = {p.upper(): (bundle / name).stat().st_size for p, name in PRECISIONS.items() if name in manifest.files}
+        checkpoint = str(find_checkpoint(options.checkpoint, run="run"))
+    timings: list[Timing] = []
+    accuracy: dict[str, dict[str, float]] = {}
+    for size in options.image_size or [manifest.contract.image_size]:
+        with TemporaryDirectory() as folder:
+            measured, variants = manifest, partial(_open, bundle, manifest, checkpoint)
+            if size != manifest.contract.image_size:
+                if not checkpoint:
+                    raise ConfigError(f"--image-size {size} needs --checkpoint: an exported network has one size")
+                measured, resized = _resized(checkpoint, manifest, Path(folder), size)
+                variants = partial(_open, Path(folder), measured, resized)
+            elif options.faces:
+                accuracy = _accuracy(variants(1), manifest, options.faces, options.data)
+            timings += measure(
+                variants, measured.contract, threads=options.threads, batches=options.batch, rounds=options.rounds
+            )
+    if not accuracy:
+        test = manifest.metrics.get("test", {})
+        accuracy = {f"ONNX {p.upper()}": test[p] for p in PRECISIONS if p in test}
+    sizes = {p.upper(): (bundle / name).stat().st_size for p, name in PRECISIONS.items() if name in manifest.files}
     if options.json:
-        rows = [asdict(t) | {"faces_per_second": t.faces_per_second} for t in timings]
-        values = {"device": device(), "image_size": manifest.contract.image_size, "bytes": sizes, "timings": rows}
-        print(json.dumps(values | {"metrics": manifest.metrics.get("test", {})}))
+        faces = f"{options.faces} validation faces" if options.faces else "test faces of the export"
+        values = {"device": device(), "image_size": manifest.contract.image_size, "bytes": sizes}
+        values |= {"timings": [t.to_dict() for t in timings], "accuracy": accuracy, "accuracy_on": faces}
+        print(json.dumps(values))
     else:
-        _print_table(timings, sizes, manifest)
+        _print_table(timings, accuracy, manifest.contract.image_size)
+        print("size: " + ", ".join(f"{name} {n / 1e6:.2f} MB" for name, n in sizes.items()))
+
+
+def _open(bundle: Path, manifest: Manifest, checkpoint: str | None, threads: int) -> dict[str, Run]:
+    return (torch_variants(checkpoint, threads) if checkpoint else {}) | bundle_variants(bundle, manifest, threads)
+
+
+def _accuracy(
+    variants: dict[str, Run], manifest: Manifest, count: int, data: str | None
+) -> dict[str, dict[str, float]]:
+    """Judge validation faces by every variant: no runtime is taken at its word."""
+    import yaml
+
+    from smart_retail.deploy.faces import read_index, split_of, training_config
+    from smart_retail.deploy.measure import judge
+
+    if data:
+        try:
+            config = yaml.safe_load(Path(data).read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"--data {data} cannot be read: {error}") from error
+    else:
+        config = training_config({"made_by": manifest.made_by}, "the bundle")
+    faces = split_of(read_index(config), "val", manifest.contract).sample(count)
+    return {name: judged.summary() for name, judged in judge(variants, faces, what="validation faces").items()}
 
 
 def _resized(checkpoint: str, manifest: Manifest, folder: Path, size: int) -> tuple[Manifest, str]:
@@ -96,21 +134,20 @@ def _resized(checkpoint: str, manifest: Manifest, folder: Path, size: int) -> tu
     return replace(manifest, contract=contract, files=files, metrics={}), resized
 
 
-def _print_table(timings: list[Timing], sizes: dict[str, int], manifest: Manifest) -> None:
+def _print_table(timings: list[Timing], accuracy: dict[str, dict[str, float]], deployed: int) -> None:
     where = device()
     dot = "with" if where["int8_dot_product"] else "without"
-    print(f"{where['processor']}, {where['cores']} cores, {dot} INT8 dot products; {manifest.contract.image_size} px")
-    print(f"{'':26}{'threads':>8}{'batch':>6}{'median ms':>11}{'10-90%':>16}{'faces/s':>9}{'x FP32':>8}")
+    print(f"{where['processor']}, {where['cores']} cores, {dot} INT8 dot products")
+    print(
+        f"{'':26}{'px':>4}{'threads':>8}{'batch':>6}{'median ms':>11}{'10-90%':>16}{'cpu ms':>9}{'faces/s':>9}"
+        f"{'x FP32':>8}{'cpu':>6}{'gender %':>10}{'age':>7}{'emotion %':>11}"
+    )
     for t in timings:
+        known = accuracy.get(t.variant, {}) if t.image_size == deployed else {}
+        gender, emotion = (f"{100 * known[k]:.1f}" if k in known else "" for k in ("gender_acc", "emotion_acc"))
+        age = f"{known['age_mae']:.2f}" if "age_mae" in known else ""
         spread = f"{t.low:.2f}-{t.high:.2f}"
         print(
-            f"{t.variant:26}{t.threads:8}{t.batch:6}{t.median:11.2f}{spread:>16}"
-            f"{t.faces_per_second:9.0f}{t.speedup:8.2f}"
+            f"{t.variant:26}{t.image_size:4}{t.threads:8}{t.batch:6}{t.median:11.2f}{spread:>16}{t.processor:9.2f}"
+            f"{t.faces_per_second:9.0f}{t.speedup:8.2f}{t.processor_speedup:6.2f}{gender:>10}{age:>7}{emotion:>11}".rstrip()
         )
-    print("size: " + ", ".join(f"{name} {n / 1e6:.2f} MB" for name, n in sizes.items()))
-    test: dict[str, Any] = manifest.metrics.get("test", {})
-    for precision in PRECISIONS:
-        if precision in test:
-            found = test[precision]
-            known = [f"{k} {found[k]:.4g}" for k in ("gender_acc", "age_mae", "emotion_acc") if k in found]
-            print(f"accuracy of {precision.upper()} on the test faces: {', '.join(known)}")

@@ -27,7 +27,7 @@ def summary(manifest: Manifest) -> str:
     rows: list[tuple[str, ...]] = [("", *columns, *(f"loss of {p} (95%)" for p in losses))]
     rows.append(("size, MB", *(f"{found[p]['bytes'] / 1e6:.1f}" for p in columns)))
     latency = manifest.latency.get("variants", {})
-    rows.append(("latency, ms", *(f"{latency[p]['median_ms']:.2f}" if p in latency else "" for p in columns)))
+    rows.append(("latency, ms", *(f"{latency[p]['processor_ms']:.2f}" if p in latency else "" for p in columns)))
     for split, values in manifest.metrics.items():
         for metric, text in METRICS.items():
             if any(metric in values[p] for p in columns):
@@ -95,7 +95,7 @@ One network for gender (2 classes), age (years) and emotion (6 classes) of a fac
 {summary(manifest)}
 ```
 
-Latency: batch 1, one thread, median, on {device.get("processor", "a device not recorded")}.
+Latency: batch 1, one thread, median of the processor time, on {device.get("processor", "a device not recorded")}.
 `val` chose the checkpoint and gates INT8; `test` was used for nothing else. {interval}
 {_calibration(manifest.calibration)}
 

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 
-def time_in_turns(calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> dict[str, list[float]]:
+class Seconds(NamedTuple):
+    """What one call took.
+
+    Attributes:
+        wall: by the clock on the wall.
+        processor: of all threads together; other work on the machine does not lengthen it much.
+    """
+
+    wall: float
+    processor: float
+
+
+def time_in_turns(calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> dict[str, list[Seconds]]:
     """Time callables in turns, so that a drift of the machine hits all alike.
 
     Args:
@@ -15,13 +28,14 @@ def time_in_turns(calls: Mapping[str, Callable[[], object]], rounds: int, warm_u
         warm_up: rounds that do not count.
 
     Returns:
-        Seconds of each round, by name.
+        What each round took, by name.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    seconds: dict[str, list[Seconds]] = {name: [] for name in calls}
     for number in range(rounds + warm_up):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start, worked = time.perf_counter(), time.process_time()
             call()
+            spent = Seconds(time.perf_counter() - start, time.process_time() - worked)
             if number >= warm_up:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(spent)
     return seconds

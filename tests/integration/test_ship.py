@@ -162,13 +162,23 @@ def test_predict_prints_every_format(trained: Path, tmp_path: Path, capsys: pyte
     assert main(["predict", str(trained / "bundle"), str(tmp_path / "bad.png")]) == 2
 
 
-def test_benchmark_times_every_variant(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_benchmark_times_and_judges_every_variant(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(trained / "bundle"), "--checkpoint", str(trained / "model.pth"), "--rounds", "2", "--threads", "1"]
-    assert main(["benchmark", "bundle", *words, "--batch", "1", "--json"]) == 0
+    words += ["--batch", "1", "--image-size", "32", "48", "--faces", "8"]
+    assert main(["benchmark", "bundle", *words, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    variants = [row["variant"] for row in said["timings"]]
-    assert variants[:4] == ["PyTorch", "PyTorch reparameterised", "ONNX FP32", "ONNX INT8"]
-    assert "gender_acc" in said["metrics"]["int8"]
+    variants = ["PyTorch", "PyTorch reparameterised", "ONNX FP32", "ONNX INT8"]
+    for size in (32, 48):
+        rows = [row for row in said["timings"] if row["image_size"] == size]
+        assert [row["variant"] for row in rows][:4] == variants
+        assert all(row["processor"] > 0 for row in rows)
+    assert said["accuracy"]["PyTorch"] == pytest.approx(said["accuracy"]["ONNX FP32"], abs=1e-3)
+    assert {"gender_acc", "age_mae", "emotion_acc"} <= said["accuracy"]["ONNX INT8"].keys()
+
+
+def test_benchmark_at_another_size_needs_a_checkpoint(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["benchmark", "bundle", str(trained / "bundle"), "--image-size", "48"]) == 2
+    assert "needs --checkpoint" in capsys.readouterr().err
 
 
 def test_data_of_another_place_can_be_named(trained: Path, tmp_path: Path) -> None:
