@@ -13,7 +13,7 @@ from smart_retail.evaluation.predictions import CLASSES
 
 FACTORS = {"race": ["by_race"], "gender": ["by_gender"], "age": ["by_age"]}
 FACTORS["race, gender and age"] = ["by_race", "by_gender", "by_age"]
-COLUMNS = ["factor", "metric", "best", "best_value", "worst", "worst_value", "gap", "low", "high", "groups", "left_out"]
+COLUMNS = ["factor", "metric", "best", "best_value", "worst", "worst_value", "gap", "low", "high", "groups"]
 METRICS = {"gender_acc": ("gender", accuracy_score), "age_mae": ("age", mean_absolute_error)}
 
 
@@ -27,7 +27,7 @@ def gaps(faces: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         ``COLUMNS``: ``gap`` is worst minus best (points below zero, years above); ``groups`` with at least
-        ``FEW`` faces were compared, ``left_out`` names the others with their counts.
+        ``FEW`` faces were compared. Nothing where fewer than two have as many.
     """
     rows = []
     for metric, (task, score) in METRICS.items():
@@ -50,9 +50,8 @@ def gaps(faces: pd.DataFrame) -> pd.DataFrame:
             gap = bootstrap(
                 _gap(losses.astype(float), rest["group"].to_numpy(), best, worst), rest["cluster"].to_numpy()
             )
-            left_out = "; ".join(f"{name} ({count})" for name, count in sorted(small.items()))
             values = (best, frame.by_group[best], worst, frame.by_group[worst], *gap[:3])
-            rows.append((factor, metric, *values, rest["group"].nunique(), left_out))
+            rows.append((factor, metric, *values, rest["group"].nunique()))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

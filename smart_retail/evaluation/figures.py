@@ -65,7 +65,7 @@ def dots(figures: pd.DataFrame, metric: str) -> Figure:
         figures: rows of one metric.
         metric: its name.
     """
-    rows = figures[figures["value"].notna()].iloc[::-1]
+    rows = figures.iloc[::-1]
     figure, axes = _plain(0.9 + 0.27 * len(rows))
     factor = 1 if metric in ("age_mae", "age_bias") else 100
     values = factor * rows[["value", "low", "high"]].to_numpy()

@@ -61,24 +61,24 @@ class Kind(NamedTuple):
     """One way to make faces worse.
 
     Attributes:
-        unit: what an amount is.
+        words: of an amount.
         amounts: from mild to hard.
         change: of a crop; None where the face is cut out in another way.
     """
 
-    unit: str
+    words: str
     amounts: tuple[float, ...]
     change: Change | None = None
 
 
 KINDS = {
-    "grey": Kind("% of the colour taken away", (25, 50, 75, 100), grey),
-    "blurred": Kind("sigma, % of the side", (1, 2, 3, 5), blur),
-    "dark": Kind("% of the light left", (60, 40, 20, 10), darken),
-    "JPEG": Kind("quality", (50, 25, 10, 5), compress),
-    "small": Kind("px of the face's side", (32, 24, 16, 10)),
-    "off centre": Kind("% of the side", (5, 10, 20, 30)),
-    "covered": Kind("% of the area", (5, 10, 20, 40), cover),
+    "grey": Kind("{:g}% of the colour taken away", (25, 50, 75, 100), grey),
+    "blurred": Kind("sigma {:g}% of the side", (1, 2, 3, 5), blur),
+    "dark": Kind("{:g}% of the light left", (60, 40, 20, 10), darken),
+    "JPEG": Kind("quality {:g}", (50, 25, 10, 5), compress),
+    "small": Kind("{:g} px a side", (32, 24, 16, 10)),
+    "off centre": Kind("by {:g}% of the side", (5, 10, 20, 30)),
+    "covered": Kind("{:g}% of the area", (5, 10, 20, 40), cover),
 }
 
 
@@ -90,7 +90,7 @@ def worsen(image: np.ndarray, square: Square, size: int, kind: str, amount: floa
         square: where the face is.
         size: side of the result.
         kind: of ``KINDS``.
-        amount: in the kind's unit.
+        amount: in the kind's words.
         seed: of what is drawn for the face: the side it is shifted to, the place that is covered.
 
     Returns:
@@ -118,7 +118,7 @@ def robustness(judges: list[Judge], faces: pd.DataFrame, count: int, seed: int =
         seed: of the draw.
 
     Returns:
-        ``COLUMNS``; severity 0 is the face as it is, ``amount`` is in the kind's unit.
+        ``COLUMNS``; severity 0 is the face as it is, ``amount`` is in the kind's words.
 
     Raises:
         DataError: no face can be read.

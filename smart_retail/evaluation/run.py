@@ -16,6 +16,7 @@ from smart_retail.deploy.manifest import NAME as MANIFEST
 from smart_retail.errors import ConfigError, DataError
 from smart_retail.evaluation.command import Asked
 from smart_retail.evaluation.compare import compare_all
+from smart_retail.evaluation.findings import Findings
 from smart_retail.evaluation.metrics import tabulate
 from smart_retail.evaluation.mistakes import mistakes, thumbnails
 from smart_retail.evaluation.networks import Judge, open_bundle, open_checkpoint, predict, select
@@ -23,7 +24,7 @@ from smart_retail.evaluation.predictions import LABELS, read_predictions, write_
 from smart_retail.evaluation.report import markdown, page
 from smart_retail.evaluation.robustness import COLUMNS as ROBUSTNESS_COLUMNS
 from smart_retail.evaluation.robustness import KINDS, robustness
-from smart_retail.evaluation.sections import Findings, build
+from smart_retail.evaluation.sections import build
 from smart_retail.runs import find_checkpoint
 
 log = logging.getLogger(__name__)

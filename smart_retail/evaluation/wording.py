@@ -27,6 +27,11 @@ def number(value: float, metric: str) -> str:
     return f"{value:.2f}" if metric in YEARS else f"{100 * value:.1f}"
 
 
+def units(value: float, metric: str) -> str:
+    """Return a figure with its unit."""
+    return number(value, metric) + (" years" if metric in YEARS else "%")
+
+
 def cell(row: Any, metric: str) -> str:
     """Return ``value (low to high)`` of a row of figures."""
     if pd.isna(row["value"]):

