@@ -31,7 +31,7 @@ DESCRIPTION = """Try configurations with equal budgets and rank them: an Optuna 
 process of its own. Started again, it goes on where it stopped. Started twice, also on another machine with
 the same --storage, the work is shared. A trial that fails is marked and the rest goes on. Any setting of fit
 holds for all trials (--data.soft_labels soft.npz), unless a configuration has its own.
-Examples: configs/sweep/ten.yaml (ten configurations), ablation.yaml (one question, several seeds), demo.yaml."""
+Examples: configs/sweep/ten.yaml (ten configurations), distillation.yaml, ablation.yaml (several seeds), demo.yaml."""
 
 
 def sweep(args: Sequence[str]) -> None:
@@ -40,7 +40,7 @@ def sweep(args: Sequence[str]) -> None:
     Raises:
         ConfigError: the sweep file, or a setting in it, cannot be used.
     """
-    parser = ArgumentParser(prog="smart-retail sweep", description=DESCRIPTION, exit_on_error=False)
+    parser = ArgumentParser(prog="smart-retail sweep", description=DESCRIPTION, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML with any of the settings below")
     parser.add_argument("--table", type=bool, default=False, help="true: only write and print the leaderboard")
     parser.add_argument("--retry", type=bool, default=False, help="true: try failed configurations again")
@@ -84,7 +84,10 @@ def of_trials(args: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
         value = next(words, None) if found[3] is None else found[3]
         if value is None:
             raise ConfigError(f"{word} needs a value")
-        settings[found[1]] = yaml.safe_load(value)
+        try:
+            settings[found[1]] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--{found[1]} {value}: no YAML value") from error
     return own, settings
 
 

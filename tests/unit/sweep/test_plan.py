@@ -31,6 +31,8 @@ def test_words_of_fit_on_the_command_line_hold_for_all_trials():
     assert settings == {"data.seed": 1, "data.workers": 0}
     with pytest.raises(ConfigError, match=r"data\.seed needs a value"):
         of_trials(["--data.seed"])
+    with pytest.raises(ConfigError, match=r"data\.seed \["):
+        of_trials(["--data.seed=["])
 
 
 def test_minutes_are_counted_over_all_resumptions():
