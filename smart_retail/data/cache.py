@@ -8,6 +8,7 @@ import fcntl
 import glob
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,8 +51,8 @@ def write_aside(path: Path) -> Iterator[Path]:
 
 
 def aside_prefix(path: Path) -> str:
-    """Return how the names begin under which ``path`` is written."""
-    return f".{path.stem}-aside-"
+    """Return how the names begin under which this machine writes ``path``: locks may not reach another one."""
+    return f".{path.stem}-aside-{socket.gethostname()}-"
 
 
 def claim(handle: int) -> None:

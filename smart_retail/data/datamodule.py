@@ -265,5 +265,7 @@ def _quiet_worker(worker: int) -> None:
     # One thread a worker: the cores are shared with the training step.
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    # A terminal sends Ctrl-C to the workers too; the main process still needs them for its last step.
+    # A terminal sends Ctrl-C to the workers too, torchrun and SLURM send SIGTERM; the main process still
+    # needs them for its last step. They end with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

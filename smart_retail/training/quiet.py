@@ -14,6 +14,8 @@ WARNINGS = (
     r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its folder
     r".*Experiment logs directory .* exists and is not empty.*",  # likewise
     r".*your dataloader is not resumable.*",  # the sampler is: FaceDataModule puts it where the run stopped
+    r".*It is recommended to use `self.log.*sync_dist=True.*",  # torchmetrics have joined the ranks already
+    r".*``compute`` method of metric .* was called before the ``update``.*",  # this rank saw no label of a task
     r".*The number of training batches .* is smaller than the logging interval.*",
 )
 TIPS = ("litlogger", "litmodels", "`weights_only` was not set", "TPU available")

@@ -7,7 +7,9 @@ import lightning.pytorch as pl
 
 
 class StopAt(pl.Callback):
-    """Stops after a training step: ``budget``, ``interrupt``, ``group``, ``terminate`` or ``kill`` or ``raise``."""
+    """Stops at a training step: ``budget``, ``interrupt``, ``terminate``, ``kill``, ``raise``; or ``interrupt group``,
+    ``terminate group``: the loader's workers hear it too, as from a terminal, torchrun and SLURM.
+    """
 
     def __init__(self, step: int, way: str = "interrupt", rank: int = 0) -> None:
         self.step, self.way, self.rank = step, way, rank
@@ -18,8 +20,10 @@ class StopAt(pl.Callback):
             return
         if self.way == "interrupt":
             signal.raise_signal(signal.SIGINT)
-        elif self.way == "group":  # as a terminal does: the loader's workers hear it too
+        elif self.way == "interrupt group":
             os.killpg(os.getpgrp(), signal.SIGINT)
+        elif self.way == "terminate group":
+            os.killpg(os.getpgrp(), signal.SIGTERM)
         elif self.way == "raise":
             raise RuntimeError("stopped by the test")
         elif self.way == "terminate":

@@ -13,7 +13,7 @@ from smart_retail.deploy.manifest import NAME
 from tests.helpers.children import kill_when, start_child
 from tests.helpers.faults import breaks, small_disk
 from tests.helpers.pictures import write_face
-from tests.helpers.runs import checkpoint, load, run, write_config
+from tests.helpers.runs import NO_FIGURES, checkpoint, load, run, write_config
 
 STEPS = 5
 RUN = Path("lightning_logs/tiny/version_0")
@@ -35,7 +35,7 @@ def trained(tmp_path_factory):
 
 
 def small_config(folder, **changes):
-    return write_config(folder, model={"backbone": "test_resnet"}, **changes)
+    return write_config(folder, model={"backbone": "test_resnet"}, figures=NO_FIGURES, **changes)
 
 
 def hidden(folder):
@@ -62,13 +62,14 @@ def own_faces(folder, count=64):
 
 class TestKill9:
     def test_within_the_write_of_a_checkpoint(self, here):
-        config = write_config(here, last={"minutes": 1e-6})  # large enough to be hit in its middle
+        config = write_config(here, figures=NO_FIGURES, last={"minutes": 1e-6})  # large enough to be hit in its middle
         aside = checkpoint().with_name(".last.ckpt")
         second = lambda: checkpoint().exists() and aside.exists() and aside.stat().st_size > 1e6  # noqa: E731
         kill_when(start_child("fit", "--config", config), second)
         assert hidden(here) == [".last.ckpt"]  # half a file, aside
         assert load(checkpoint())["global_step"] < 2 * STEPS
-        assert run("fit", "--config", write_config(here), "--ckpt_path", "last") == 0
+        resumed = write_config(here, figures=NO_FIGURES)
+        assert run("fit", "--config", resumed, "--ckpt_path", "last") == 0
         assert load(checkpoint())["global_step"] == 2 * STEPS
         assert hidden(here) == []
 

@@ -10,10 +10,10 @@ import torch
 
 import smart_retail
 from smart_retail.training.reproduce import metrics
-from tests.helpers.runs import checkpoint, differing, load, run, write_config
+from tests.helpers.runs import NO_FIGURES, checkpoint, differing, load, run, write_config
 
 RUN = Path("lightning_logs/tiny/version_0")
-SMALL = {"model": {"backbone": "test_resnet", "dropout": 0.3}}
+SMALL = {"model": {"backbone": "test_resnet"}, "figures": NO_FIGURES}
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,7 @@ def test_a_run_tells_what_made_it(inside):
     assert {"git", "processes", "threads", "device"} <= story.keys()
 
 
+@pytest.mark.slow
 def test_a_run_is_repeated_into_a_new_one(inside, monkeypatch, capfd):
     root = str(Path(smart_retail.__file__).parent.parent)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
