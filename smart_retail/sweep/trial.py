@@ -73,12 +73,17 @@ def _train(
     log = folder / "fit.log"
     if "child" in run:
         wait_until_gone(run["child"])
-    version = newest_version(folder)
-    last = None if version is None else version / "checkpoints" / "last.ckpt"
+    former = newest_version(folder)
+    last = None if former is None else former / "checkpoints" / "last.ckpt"
     resumed = run["state"] in ("running", KILLED) and last is not None and last.is_file()
     before = run["seconds"] if resumed else 0.0
     start = time.monotonic()
     beat = start
+
+    def current() -> Path | None:
+        """Return the folder of this training; that of a failed one before it says nothing."""
+        found = newest_version(folder)
+        return None if found == former and not resumed else found
 
     def note(state: str) -> None:
         run.update(state=state, seconds=before + time.monotonic() - start)
@@ -92,7 +97,7 @@ def _train(
         if time.monotonic() - beat > BEAT:
             beat = time.monotonic()
             note("running")
-        return not (prunes and plan.pruner != "none" and _hopeless(trial, plan, folder, reported))
+        return not (prunes and plan.pruner != "none" and _hopeless(trial, plan, current(), reported))
 
     note("running")
     say(f"{name}: {'goes on' if resumed else 'begins'}, log in {log}")
@@ -108,7 +113,7 @@ def _train(
     except BaseException:
         note("running")
         raise
-    version = newest_version(folder)
+    version = current()
     pruned = bool(trial.user_attrs.get("pruned_at"))
     config = {} if version is None else read_config(version)
     values = best_metrics(read_metrics(version), plan.metric, plan.direction, final_size_epoch(config))
@@ -128,9 +133,9 @@ def _train(
     return TrialState.COMPLETE
 
 
-def _hopeless(trial: Trial, plan: SweepSettings, folder: Path, reported: set[int]) -> bool:
+def _hopeless(trial: Trial, plan: SweepSettings, version: Path | None, reported: set[int]) -> bool:
     """Report the validations so far and ask the pruner."""
-    table = read_metrics(newest_version(folder))
+    table = read_metrics(version)
     if plan.metric not in table:
         return False
     for _, row in table.dropna(subset=[plan.metric]).iterrows():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import smart_retail
+from tests.helpers.runs import run
 from tests.integration.test_sweep import leaderboard, write_sweep
 
 STUDY = Path("there/lightning_logs/study")
@@ -71,3 +72,7 @@ def test_killed_trainings_and_a_killed_sweep_go_on_with_two_workers_and_the_best
     assert not list(STUDY.glob("trial_*/seed_0/version_1"))
     assert list(STUDY.glob(f"refit/{rows[0]['configuration']}/epochs_2/version_0/model.pth"))
     assert not Path("lightning_logs").exists()
+    Path("export.yaml").write_text("precision: fp32")
+    export = ["--table", "true", "--export", "bundle", "--export_config", "export.yaml"]
+    assert run("sweep", "--config", plan, *export) == 0
+    assert Path("bundle/manifest.json").is_file()

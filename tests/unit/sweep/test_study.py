@@ -144,7 +144,7 @@ def test_a_training_below_the_median_of_its_epoch_is_pruned(tmp_path):
         folder.mkdir(parents=True)
         (folder / "metrics.csv").write_text(f"epoch,step,train/loss,val/score\n0,9,1.5,\n0,10,,{score}\n")
         trial = claim(study)
-        assert _hopeless(trial, planned, folder.parent, set()) == hopeless
+        assert _hopeless(trial, planned, folder, set()) == hopeless
         assert trial.user_attrs.get("pruned_at") == (1 if hopeless else None)
 
 
