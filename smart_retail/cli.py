@@ -7,7 +7,7 @@ import re
 import sys
 from argparse import ArgumentError
 
-from smart_retail.errors import SmartRetailError
+from smart_retail.errors import SmartRetailError, printable
 
 HELP = """usage: smart-retail COMMAND [OPTIONS]
 
@@ -101,7 +101,7 @@ def _message(error: SmartRetailError) -> str:
     text = str(error).strip()
     if "Original Traceback" in text:
         text = text.splitlines()[-1].partition("Error: ")[2]
-    return text
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _run(command: str, args: list[str]) -> int:

@@ -12,6 +12,10 @@ from typing import Any
 from smart_retail.errors import CheckpointError
 from smart_retail.labels import AGE_MAX, AGE_MIN, EMOTIONS, GENDERS
 
+LARGEST = 4096
+"""Side of an input in pixels beyond which a file is damaged or hostile."""
+FARTHEST = 1e6
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -49,8 +53,10 @@ class Contract:
         """Read what ``to_dict`` wrote.
 
         Raises:
-            CheckpointError: a field is missing or unknown.
+            CheckpointError: a field is missing or unknown, or has a value that no network can have.
         """
+        if not isinstance(values, dict):
+            raise CheckpointError(f"the model's contract is no mapping of names to values: {str(values)[:80]!r}")
         known = {f.name for f in fields(cls)}
         if set(values) != known:
             odd = ", ".join(sorted(set(values) ^ known))
@@ -59,4 +65,37 @@ class Contract:
                 "load it with the version of smart_retail that wrote it"
             )
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**plain)
+        made = cls(**plain)
+        if wrong := made._wrong():
+            raise CheckpointError(f"the model's contract says {wrong} {str(plain[wrong])[:80]!r}, which cannot be")
+        return made
+
+    def _wrong(self) -> str:
+        """Return the first field with a value of another kind or range; it may come from a damaged file."""
+        classes = {"genders": GENDERS, "emotions": EMOTIONS}
+        checks = {
+            "image_size": type(self.image_size) is int and 1 <= self.image_size <= LARGEST,
+            "colour_order": self.colour_order == "RGB",
+            "mean": _numbers(self.mean, 3),
+            "std": _numbers(self.std, 3) and min(self.std) > 0,
+            "eye_distance": _numbers((self.eye_distance,), 1) and self.eye_distance > 0,
+            "eye_weight": _numbers((self.eye_weight,), 1),
+            "age_range": _numbers(self.age_range, 2) and self.age_range[0] < self.age_range[1],
+        } | {name: _names(getattr(self, name), len(known)) for name, known in classes.items()}
+        return next((name for name, good in checks.items() if not good), "")
+
+
+def _numbers(values: Any, count: int) -> bool:
+    return (
+        isinstance(values, tuple)
+        and len(values) == count
+        and all(isinstance(v, float | int) and abs(v) < FARTHEST for v in values)
+    )
+
+
+def _names(values: Any, count: int) -> bool:
+    return (
+        isinstance(values, tuple)
+        and len(values) == count == len(set(values))
+        and all(isinstance(v, str) and v.isprintable() for v in values)
+    )

@@ -35,3 +35,13 @@ class BundleError(SmartRetailError):
 
 class DivergedError(SmartRetailError):
     """A training whose loss or gradient is no number any more."""
+
+
+def one_line(error: BaseException, most: int = 200) -> str:
+    """Return what an error of somebody else's library says, fit for a message of ours."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:most]
+
+
+def printable(text: str) -> str:
+    """Return a text without what steers a terminal; names of files may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

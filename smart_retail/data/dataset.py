@@ -76,7 +76,8 @@ class FaceDataset(Dataset[tuple[Tensor, int] | None]):
             transform: training augmentation; needs indexing by ``Draw``.
             max_broken: share of unreadable files above which a worker stops the run.
         """
-        self.paths = np.array(faces["path"].to_list(), dtype=np.str_)
+        # Arrow's strings: no Python object a face, which workers would copy by counting references.
+        self.paths = faces["path"].astype("str").array
         self.squares = faces[["crop_x", "crop_y", "crop_side"]].to_numpy(np.float32)
         self.keys = faces["key"].astype(str).to_list()
         self.labels = FaceLabels.of(faces, datasets)

@@ -11,6 +11,7 @@ import hashlib
 import io
 import logging
 import multiprocessing
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -25,7 +26,7 @@ from tqdm import tqdm
 
 from smart_retail.data.cache import cache_folder, write_aside
 from smart_retail.data.images import read_image, read_image_bytes
-from smart_retail.errors import BrokenImageError, DataError
+from smart_retail.errors import BrokenImageError, DataError, one_line
 
 log = logging.getLogger(__name__)
 MAX_BITS = 10
@@ -33,6 +34,10 @@ HASH_BYTES = 32
 BANDS = MAX_BITS + 1
 """Hashes within MAX_BITS of each other agree on at least one of MAX_BITS + 1 bands (pigeonhole), so
 only faces that share a band need comparing: near linear in the number of faces, and exact."""
+CROWD = 32
+"""Faces with one band in common from which the other hash's bands part them further."""
+MANY = 1 << 18
+"""Pairs found after which groups are joined, so that memory stays bounded."""
 PARALLEL_FROM = 2000
 CHUNK = 256
 CACHE_KEY = ("path", "size", "mtime", "crop_x", "crop_y", "crop_side")
@@ -64,7 +69,7 @@ def scan_image(task: Task) -> Scan:
     except Exception as error:  # Pillow's decoders raise nearly anything on hostile files, and crops on huge boxes
         if isinstance(error, BrokenImageError):
             return b"", b"", b"", str(error).removeprefix(f"{path}: ")  # who shows it names the file
-        return b"", b"", b"", " ".join(f"{type(error).__name__}: {error}".split())
+        return b"", b"", b"", f"{type(error).__name__}: {one_line(error)}"
     return digest, hashes[0], hashes[1], ""
 
 
@@ -97,8 +102,7 @@ def scan_faces(faces: pd.DataFrame, workers: int) -> pd.DataFrame:
     key = faces[["path", "crop_x", "crop_y", "crop_side"]].fillna({"crop_x": -1, "crop_y": -1, "crop_side": -1})
     stats = [_stat(path) for path in faces["path"]]
     key["size"], key["mtime"] = [s[0] for s in stats], [s[1] for s in stats]
-    name = hashlib.blake2b(str(Path(faces["path"].iloc[0]).parent).encode(), digest_size=8).hexdigest()
-    cache = cache_folder() / f"hashes-v2-{faces['dataset'].iloc[0]}-{name}.parquet"
+    cache = cache_path(faces)
     known = _read_cache(cache)
     found = key.merge(known, how="left", on=list(CACHE_KEY))
     missing = found["error"].isna().to_numpy()
@@ -114,6 +118,12 @@ def scan_faces(faces: pd.DataFrame, workers: int) -> pd.DataFrame:
     return found[["digest", "dhash", "ahash", "error"]]
 
 
+def cache_path(faces: pd.DataFrame) -> Path:
+    """Return where the hashes of a listing are kept."""
+    name = hashlib.blake2b(str(Path(faces["path"].iloc[0]).parent).encode(), digest_size=8).hexdigest()
+    return cache_folder() / f"hashes-v2-{faces['dataset'].iloc[0]}-{name}.parquet"
+
+
 def _stat(path: str) -> tuple[int, int]:
     try:
         stat = Path(path).stat()
@@ -126,8 +136,15 @@ def _read_cache(cache: Path) -> pd.DataFrame:
     columns = [*CACHE_KEY, "digest", "dhash", "ahash", "error"]
     try:
         known = pd.read_parquet(cache)[columns]
-    except (OSError, ValueError, KeyError):  # absent, damaged or of an older form: scan anew
-        known = pd.DataFrame({c: pd.Series(dtype=object) for c in columns})
+        hashes = known.loc[known["error"] == "", ["digest", "dhash", "ahash"]].to_numpy(object)
+        if not all(isinstance(value, bytes) and len(value) in (16, HASH_BYTES) for value in hashes.ravel()):
+            raise ValueError("no hashes")
+        return _usable(known)
+    except Exception:  # absent, damaged or of an older form: scan anew
+        return _usable(pd.DataFrame({c: pd.Series(dtype=object) for c in columns}))
+
+
+def _usable(known: pd.DataFrame) -> pd.DataFrame:
     types = {"path": "str", "size": "int64", "mtime": "int64"} | dict.fromkeys(CACHE_KEY[3:], "float32")
     # A file that could not be read may be readable now (a mount, a permission): ask it again.
     return known[known["error"] == ""].astype(types).drop_duplicates(list(CACHE_KEY))
@@ -178,35 +195,83 @@ def cluster(scans: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     exact = pd.factorize(scans["digest"])[0].astype(np.int64)
     hashes = np.frombuffer(b"".join(scans["dhash"]) + b"".join(scans["ahash"]), np.uint8)
     dhash, ahash = hashes.reshape(2, len(scans), HASH_BYTES)
-    # One representative of each exact group is compared; the others follow it.
-    unique, first = np.unique(exact, return_index=True)
-    left, right = _near_pairs(dhash[first], ahash[first])
-    links = coo_array((np.ones(len(left), bool), (left, right)), shape=(len(unique), len(unique)))
-    near = connected_components(links, directed=False)[1]
-    return exact, near[exact].astype(np.int64)
+    # One representative of each pair of hashes is compared; the others follow it.
+    both, follows = np.unique(np.concatenate([dhash, ahash], axis=1), axis=0, return_inverse=True)
+    near = _near_groups(both[:, :HASH_BYTES], both[:, HASH_BYTES:])
+    return exact, pd.factorize(near[follows.ravel()])[0].astype(np.int64)
 
 
-def _near_pairs(dhash: np.ndarray, ahash: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return index pairs within MAX_BITS in both hashes; each argument (N, HASH_BYTES) uint8."""
+def _near_groups(dhash: np.ndarray, ahash: np.ndarray) -> np.ndarray:
+    """Return (N,) numbers of groups linked by pairs within MAX_BITS in both (N, HASH_BYTES) hashes."""
+    groups = np.arange(len(dhash))
+    found: list[np.ndarray] = []
+    waiting = 0
+    for a, b in _candidates(dhash, ahash, groups):
+        # What is linked already need not be compared: of many alike faces few pairs are kept.
+        apart = groups[a] != groups[b]
+        a, b = a[apart], b[apart]
+        close = _distance(dhash[a], dhash[b]) <= MAX_BITS
+        close[close] = _distance(ahash[a[close]], ahash[b[close]]) <= MAX_BITS
+        found.append(np.stack([a[close], b[close]]))
+        waiting += len(found[-1][0])
+        if waiting > MANY:
+            groups[:] = _linked(groups, found)
+            found, waiting = [], 0
+    return _linked(groups, found)
+
+
+def _linked(groups: np.ndarray, found: list[np.ndarray]) -> np.ndarray:
+    left, right = groups[np.concatenate([np.empty((2, 0), np.int64), *found], axis=1)]
+    links = coo_array((np.ones(len(left), bool), (left, right)), shape=(len(groups), len(groups)))
+    joined = connected_components(links, directed=False)[1]
+    return np.asarray(joined[groups], np.int64)
+
+
+def _candidates(dhash: np.ndarray, ahash: np.ndarray, groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield index pairs that share a band of the first hash and, where many do, one of the second too.
+
+    ``groups`` may be joined meanwhile; rows with a common word that are one group already are left out.
+    """
+    second = _bands(ahash)
+    for first in _bands(dhash):
+        _, at, sizes = np.unique(first, return_inverse=True, return_counts=True)
+        crowded = sizes[at] > CROWD
+        yield from _same_words(first, np.flatnonzero(~crowded), groups)
+        rows = np.flatnonzero(crowded)
+        for other in second if len(rows) else ():
+            yield from _same_words(first << 32 | other, rows, groups)
+
+
+def _same_words(words: np.ndarray, rows: np.ndarray, groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    rows = rows[np.argsort(words[rows], kind="stable")]
+    same = words[rows]
+    starts = np.flatnonzero(np.diff(same, prepend=-1))
+    lengths = np.diff(starts, append=len(rows))
+    # Rows with one word stand together: pair each with the k-th after it, for k = 1, 2, ...
+    at = np.arange(len(rows))
+    for step in range(1, len(rows)):
+        if step & (step - 1) == 0:  # at powers of two, since it costs a pass over all rows
+            mine = groups[rows]
+            mixed = np.minimum.reduceat(mine, starts) != np.maximum.reduceat(mine, starts)
+            at = at[np.repeat(mixed, lengths)[at]]
+        at = at[at < len(rows) - step]
+        at = at[same[at + step] == same[at]]  # who has no k-th neighbour has no later one
+        if not len(at):
+            return
+        yield rows[at], rows[at + step]
+
+
+def _bands(hashes: np.ndarray) -> list[np.ndarray]:
+    """Return the BANDS words of (N, HASH_BYTES) hashes, each (N,) int64."""
     # Neighbouring bits of a hash agree (flat backgrounds): bands of shuffled bits spread better.
     order = np.random.default_rng(0).permutation(8 * HASH_BYTES)
-    bits = np.unpackbits(dhash, axis=1)[:, order]
-    pairs: list[np.ndarray] = [np.empty((2, 0), np.int64)]
-    for band in np.array_split(np.arange(8 * HASH_BYTES), BANDS):
-        words = bits[:, band] @ (1 << np.arange(len(band), dtype=np.int64))
-        rows = np.argsort(words, kind="stable")
-        same = words[rows]
-        # Rows with one word stand together: compare each with the k-th after it, for k = 1, 2, ...
-        for step in range(1, len(rows)):
-            at = np.flatnonzero(same[step:] == same[:-step])
-            if not len(at):
-                break
-            a, b = rows[at], rows[at + step]
-            close = _distance(dhash[a], dhash[b]) <= MAX_BITS
-            close[close] = _distance(ahash[a[close]], ahash[b[close]]) <= MAX_BITS
-            pairs.append(np.stack([a[close], b[close]]))
-    left, right = np.concatenate(pairs, axis=1)
-    return left, right
+    words = []
+    for band in np.array_split(order, BANDS):
+        word = np.zeros(len(hashes), np.int64)
+        for bit in band:
+            word = word << 1 | (hashes[:, bit // 8] >> (7 - bit % 8) & 1)
+        words.append(word)
+    return words
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:

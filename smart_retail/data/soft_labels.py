@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +11,13 @@ import torch
 from torch import Tensor
 
 from smart_retail.data.cache import write_aside
+from smart_retail.data.npz import read_npz
 from smart_retail.errors import DataError
 from smart_retail.labels import AGE_BINS, EMOTIONS, GENDERS, TASKS
 
 WIDTHS = {"gender": len(GENDERS), "age": AGE_BINS, "emotion": len(EMOTIONS)}
+MOST_BYTES = 1 << 33
+"""Soft labels of ten million faces."""
 
 
 class SoftLabels(NamedTuple):
@@ -65,12 +67,12 @@ def read_soft_labels(path: Path, keys: list[str]) -> SoftLabels:
     """
     if not path.is_file():
         raise DataError(f"data.soft_labels {path}: no such file; smart-retail soften makes it")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            place = {str(key): row for row, key in enumerate(file["keys"])}
-            arrays = {name: file[name] for name in SoftLabels._fields}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"data.soft_labels {path} is damaged or no file of soft labels: {error}") from error
+    arrays = read_npz(path, MOST_BYTES)
+    known = arrays.pop("keys", np.empty(0))
+    shapes = {name: (len(known), width) for name, width in WIDTHS.items()} if known.ndim == 1 else {}
+    if known.dtype.kind != "U" or not shapes or any(not _fits(arrays.get(n), shape) for n, shape in shapes.items()):
+        raise DataError(f"data.soft_labels {path} is no file of soft labels; smart-retail soften makes it")
+    place = {str(key): row for row, key in enumerate(known)}
     unknown = [key for key in keys if key not in place]
     if unknown:
         raise DataError(
@@ -79,3 +81,7 @@ def read_soft_labels(path: Path, keys: list[str]) -> SoftLabels:
         )
     rows = [place[key] for key in keys]
     return SoftLabels(*(torch.from_numpy(arrays[name][rows]) for name in SoftLabels._fields))
+
+
+def _fits(values: np.ndarray | None, shape: tuple[int, int]) -> bool:
+    return values is not None and values.dtype.kind == "f" and values.shape == shape

@@ -146,8 +146,8 @@ def write_contact_sheet(data: FaceDataset, datasets: list[str], path: Path, *, s
     """
     sheet = cv2.cvtColor(contact_sheet(data, datasets, size=size, rows=rows), cv2.COLOR_RGB2BGR)
     try:
-        with write_aside(path) as aside:
-            if not cv2.imwrite(str(aside), sheet):
-                raise ConfigError(f"{path}: cannot be written")
+        encoded = cv2.imencode(path.suffix, sheet)[1]
     except cv2.error as error:
         raise ConfigError(f"{path}: give the sheet a name that ends in .png or .jpg") from error
+    with write_aside(path) as aside:
+        aside.write_bytes(encoded.tobytes())

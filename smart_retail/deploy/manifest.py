@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smart_retail.contract import Contract
-from smart_retail.errors import BundleError, CheckpointError
+from smart_retail.errors import BundleError, CheckpointError, one_line
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -22,6 +22,10 @@ DROPS = {"int8": "drop", "ptq": "drop_ptq"}
 tells of post-training quantisation of the same network (``ptq``), which it does not hold."""
 OUTPUTS = ("gender", "age", "emotion")
 DISTRIBUTION = "age_distribution"
+PARTS = ("variants", "metrics", "age_interval", "latency", "made_by")
+"""Entries that map names to values. (``calibration`` is checked where it is read.)"""
+LARGEST = 1 << 24
+"""Bytes; a manifest takes some ten thousand."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +89,15 @@ def read_manifest(bundle: str | Path) -> Manifest:
     if not Path(bundle).is_dir():
         raise BundleError(f"{bundle}: no such bundle (a folder with {NAME})")
     try:
+        if path.exists() and not path.is_file():  # a pipe would wait for its writer
+            raise BundleError(f"{path} is no ordinary file")
+        if path.is_file() and path.stat().st_size > LARGEST:
+            raise BundleError(f"{path} is too large to be a manifest")
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BundleError(f"{bundle} is no bundle: it has no {NAME}") from None
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path} is damaged: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{path} is damaged: {one_line(error)}") from error
     if not isinstance(values, dict) or not isinstance(values.get("format"), int):
         raise BundleError(f"{path} is no manifest of a bundle")
     if values["format"] > FORMAT:
@@ -103,9 +111,31 @@ def read_manifest(bundle: str | Path) -> Manifest:
         contract = Contract.from_dict(values.pop("contract"))
     except (CheckpointError, TypeError, AttributeError) as error:
         raise BundleError(f"{path}: {error}") from error
+    if wrong := _wrong(values):
+        raise BundleError(f"{path}: {wrong} has a value that no bundle has: {str(values[wrong])[:80]!r}")
     outputs = tuple(values.pop("outputs"))
     known = {f.name for f in fields(Manifest)}
     return Manifest(contract=contract, outputs=outputs, **{k: v for k, v in values.items() if k in known})
+
+
+def _wrong(values: dict[str, Any]) -> str:
+    """Return the first entry of another kind than any version wrote; the file may come from anyone."""
+    files, outputs = values["files"], values["outputs"]
+    checks = {
+        "input": values["input"] in ("float32", "uint8"),
+        "form": values["form"] in ("probabilities", "logits"),
+        "outputs": isinstance(outputs, list) and all(isinstance(name, str) for name in outputs),
+        "files": isinstance(files, dict) and all(isinstance(found, str) for found in files.values()),
+    }
+    checks |= {name: isinstance(values.get(name, {}), dict) for name in PARTS}
+    if checks["age_interval"]:
+        bands = values.get("age_interval", {}).get("bands", [])
+        checks["age_interval"] = isinstance(bands, list) and all(map(_is_band, bands))
+    return next((name for name, good in checks.items() if not good), "")
+
+
+def _is_band(band: Any) -> bool:
+    return isinstance(band, dict) and all(isinstance(band.get(end), float | int) for end in ("from", "below", "above"))
 
 
 def check_files(bundle: str | Path, manifest: Manifest, only: set[str] | None = None) -> None:
@@ -127,6 +157,8 @@ def check_files(bundle: str | Path, manifest: Manifest, only: set[str] | None = 
             raise BundleError(f"{Path(bundle) / NAME} names {name!r}, which is not a file of the bundle's own folder")
         if not path.is_file():
             raise BundleError(f"{path} is missing; copy the whole bundle again")
+        if path.resolve().parent != Path(bundle).resolve():
+            raise BundleError(f"{path} is a link to a file outside of the bundle; copy the bundle with its files")
         found = sha256(path)
         if found != expected:
             raise BundleError(

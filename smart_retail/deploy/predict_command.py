@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +23,7 @@ from smart_retail.deploy.detector import FaceDetector
 from smart_retail.deploy.manifest import read_manifest
 from smart_retail.deploy.predictor import Prediction, Predictor
 from smart_retail.deploy.pretrained import find_bundle, names_bundle
-from smart_retail.errors import BrokenImageError, DataError
+from smart_retail.errors import BrokenImageError, DataError, printable
 
 IMAGES = {".bmp", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 COLUMNS = ("file", "x", "y", "side", "gender", "age", "age_from", "age_to", "emotion", "gender_p", "emotion_p", "error")
@@ -64,6 +65,8 @@ def predict(args: list[str]) -> None:
     first, *others = options.images
     named = names_bundle(first, IMAGES)
     bundle = find_bundle(first if named else None)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names that are no text come out as they went in
     files = find_images(others if named else options.images)
     predictor = Predictor.from_bundle(
         bundle, precision=options.precision, threads=options.threads, batch_size=options.batch_size
@@ -136,7 +139,8 @@ def _save(folder: Path, name: str, image: cv2.typing.MatLike | None) -> None:
     if image is None:
         return
     with write_aside(folder / f"{Path(name).stem}.png") as aside:
-        cv2.imwrite(str(aside), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        # Not imwrite: it takes no name that is no text, and dies of it.
+        aside.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
 def _counted(answers: Iterable[Answer], bar: tqdm) -> Iterator[Answer]:
@@ -185,7 +189,8 @@ def _table(files: list[str], answers: Iterable[Answer], out: TextIO) -> int:
     print(f"{'file':{width}}  {'gender':12} {'age':>4}  {'interval':9} emotion", file=out)
     good = 0
     for file, _, said in answers:
-        name = file if len(file) <= width else "..." + file[3 - width :]
+        name = printable(file)
+        name = name if len(name) <= width else "..." + name[3 - width :]
         if isinstance(said, Prediction):
             good += 1
             r = _row(said)
@@ -193,7 +198,7 @@ def _table(files: list[str], answers: Iterable[Answer], out: TextIO) -> int:
             interval = f"{r['age_from']} to {r['age_to']}"
             print(f"{name:{width}}  {gender:12} {said.age:4.0f}  {interval:9} {emotion}", file=out)
         else:
-            print(f"{name:{width}}  {said}", file=out)
+            print(f"{name:{width}}  {printable(str(said))}", file=out)
     return good
 
 

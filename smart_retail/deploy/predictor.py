@@ -239,6 +239,8 @@ class Predictor:
             ``age_distribution`` (N, 101) where the network has it.
         """
         said = feed(self.session, crops, self.contract)
+        if not all(np.isfinite(values).all() for values in said.values()):
+            raise BundleError("the network's answers are no numbers: its weights are damaged")
         for task, temperature in self.temperatures.items():
             values = said[task] if self.manifest.form == "probabilities" else softmax(said[task])
             said[task] = tempered(values, temperature)

@@ -9,7 +9,7 @@ import numpy as np
 
 from smart_retail.contract import Contract
 from smart_retail.deploy.processor import saturates
-from smart_retail.errors import BundleError, ConfigError
+from smart_retail.errors import BundleError, ConfigError, one_line
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -46,8 +46,7 @@ def open_session(path: str | Path, *, threads: int = 1) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises a class of its own for each status
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BundleError(f"{path}: ONNX Runtime cannot read it ({line[:150]})") from error
+        raise BundleError(f"{path}: ONNX Runtime cannot read it ({one_line(error)})") from error
 
 
 def check_session(session: ort.InferenceSession, contract: Contract, outputs: tuple[str, ...], path: Path) -> None:
@@ -56,14 +55,22 @@ def check_session(session: ort.InferenceSession, contract: Contract, outputs: tu
     Raises:
         BundleError: they differ.
     """
-    names = tuple(o.name for o in session.get_outputs())
+    answers = session.get_outputs()
+    names = tuple(o.name for o in answers)
     if names != outputs:
         raise BundleError(f"{path} answers {', '.join(names)}; the manifest promises {', '.join(outputs)}")
-    inputs = session.get_inputs()
-    shape = list(inputs[0].shape[1:]) if len(inputs) == 1 else None
     s = contract.image_size
-    if shape not in ([3, s, s], [s, s, 3]):
+    forms = {"tensor(float)": [3, s, s], "tensor(uint8)": [s, s, 3]}
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or list(inputs[0].shape[1:]) != forms.get(inputs[0].type):
         raise BundleError(f"{path} takes {[i.shape for i in inputs]}; the contract says faces of {s} px")
+    widths = {"gender": len(contract.genders), "age": 1, "emotion": len(contract.emotions)}
+    for answer in answers:
+        width = widths.pop(answer.name, None)
+        if answer.type != "tensor(float)" or len(answer.shape) != 2 or width not in (None, answer.shape[1]):
+            raise BundleError(f"{path} answers {answer.name} as {answer.type} {answer.shape}, not as it should")
+    if widths:
+        raise BundleError(f"{path} says nothing of {', '.join(widths)}")
 
 
 def feed(session: ort.InferenceSession, crops: np.ndarray, contract: Contract) -> dict[str, np.ndarray]:
@@ -76,10 +83,16 @@ def feed(session: ort.InferenceSession, crops: np.ndarray, contract: Contract) -
 
     Returns:
         (N, ...) float32 by the name of the output.
+
+    Raises:
+        BundleError: the network fails.
     """
     entry = session.get_inputs()[0]
     images = np.ascontiguousarray(crops) if entry.type == "tensor(uint8)" else normalise(crops, contract)
-    values = session.run(None, {entry.name: images})
+    try:
+        values = session.run(None, {entry.name: images})
+    except Exception as error:  # ONNX Runtime raises a class of its own for each status
+        raise BundleError(f"the network cannot be run on {len(crops)} faces ({one_line(error)})") from error
     return {o.name: v for o, v in zip(session.get_outputs(), values, strict=True)}
 
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow
 
 from smart_retail.data.cache import write_aside
-from smart_retail.errors import DataError
+from smart_retail.errors import DataError, one_line
 from smart_retail.labels import EMOTIONS, GENDERS
 
 LABELS = ("gender", "age", "emotion")
@@ -52,8 +51,8 @@ def read_predictions(path: Path, reference: pd.DataFrame | None = None) -> pd.Da
         raise DataError(f"{path}: no such predictions; smart-retail evaluate writes predictions.parquet")
     try:
         table: Any = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise DataError(f"{path} is damaged or no table of predictions: {_first_line(error)}") from error
+    except Exception as error:  # pandas and pyarrow raise nearly anything on damaged files
+        raise DataError(f"{path} is damaged or no table of predictions: {one_line(error)}") from error
     if "key" not in table or table.empty:
         raise DataError(f"{path} has no faces; a table of predictions names each in a column key")
     table = table.assign(key=table["key"].astype(str))
@@ -124,7 +123,3 @@ def _complete(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         if len(said) and ((said < -1e-6) | (said > 1 + 1e-6)).any(axis=None):
             raise DataError(f"{path}: {columns[0]}, ... must be probabilities from 0 to 1")
     return frame[COLUMNS]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

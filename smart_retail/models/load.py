@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from smart_retail.contract import Contract
-from smart_retail.errors import CheckpointError, SmartRetailError
+from smart_retail.errors import CheckpointError, one_line
 from smart_retail.models.fake_quantise import fake_quantise, fuse, is_fake_quantised
 from smart_retail.models.network import FaceNet
 from smart_retail.models.weights_file import read_safetensors
@@ -58,18 +57,15 @@ def load_model(path: str | Path) -> FaceNet:
 
 def network_of(content: Mapping[str, Any], path: str) -> FaceNet:
     """Like ``load_model``, of what was read from ``path``."""
-    settings = content.get("hyper_parameters")
-    if settings is None or "contract" not in content or not {"state_dict", "model_state_dict"} & set(content):
-        raise CheckpointError(f"{path} is no model of smart_retail: it has {', '.join(list(content)[:5])}")
-    weights = content.get("model_state_dict")
-    if weights is None:
-        weights = network_weights(content["state_dict"])
+    settings, weights = content.get("hyper_parameters"), _weights_of(content)
+    if not isinstance(settings, Mapping) or "contract" not in content or not weights:
+        raise CheckpointError(f"{path} is no model of smart_retail: it has {_names(content)}")
     try:
         network = network_from(settings, pretrained=False)
-    except (KeyError, TypeError, SmartRetailError) as error:
-        raise CheckpointError(f"{path}: its settings do not describe a network ({error})") from error
-    if is_fake_quantised(weights):
-        network = fake_quantise(fuse(network))
+        if is_fake_quantised(weights):
+            network = fake_quantise(fuse(network))
+    except Exception as error:  # timm's constructors raise nearly anything on odd settings
+        raise CheckpointError(f"{path}: its settings do not describe a network ({one_line(error)})") from error
     check_weights(weights, network.state_dict(), path)
     network.load_state_dict(weights)
     network.contract = Contract.from_dict(content["contract"])
@@ -92,11 +88,9 @@ def read_model(path: str | Path) -> dict[str, Any]:
         CheckpointError: the file is missing, damaged, or no model of this project.
     """
     content = read_checkpoint(path)
-    weights = content.get("model_state_dict")
-    if weights is None and isinstance(content.get("state_dict"), dict):
-        weights = network_weights(content["state_dict"])
+    weights = _weights_of(content)
     if not weights or "hyper_parameters" not in content or "contract" not in content:
-        raise CheckpointError(f"{path} is no model of smart_retail: it has {', '.join(list(content)[:5])}")
+        raise CheckpointError(f"{path} is no model of smart_retail: it has {_names(content)}")
     return {
         "model_state_dict": weights,
         "hyper_parameters": content["hyper_parameters"],
@@ -104,6 +98,19 @@ def read_model(path: str | Path) -> dict[str, Any]:
         "made_by": content.get("made_by", {}),
         **({"qat": content["qat"]} if "qat" in content else {}),
     }
+
+
+def _weights_of(content: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the network's weights of a ``model.pth`` or a checkpoint; empty where it has none."""
+    found = content.get("model_state_dict")
+    state = content.get("state_dict") if found is None else found
+    if not (isinstance(state, Mapping) and all(isinstance(n, str) and isinstance(v, Tensor) for n, v in state.items())):
+        return {}
+    return network_weights(state) if found is None else dict(state)
+
+
+def _names(content: Mapping[str, Any]) -> str:
+    return ", ".join(str(name)[:40] for name in list(content)[:5])
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -118,9 +125,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         return read_safetensors(Path(path))
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path} is damaged or no checkpoint: {line[:150]}") from error
+    except Exception as error:  # torch's reader raises nearly anything on damaged files
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {one_line(error, 150)}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
     return content

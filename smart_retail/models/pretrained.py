@@ -61,11 +61,14 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     from smart_retail.models.load import network_weights, read_checkpoint
 
     content: Mapping[str, Any] = read_checkpoint(path)
-    if "hyper_parameters" in content:
-        content = content.get("model_state_dict") or network_weights(content["state_dict"])
-    elif isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    tensors = {n: v.float() if v.is_floating_point() else v for n, v in content.items() if isinstance(v, Tensor)}
+    whole = "hyper_parameters" in content and "model_state_dict" not in content
+    for part in ("model_state_dict", "state_dict"):
+        if isinstance(content.get(part), Mapping):
+            content = content[part]
+    named = {n: v for n, v in content.items() if isinstance(n, str) and isinstance(v, Tensor)}
+    tensors = {n: v.float() if v.is_floating_point() else v for n, v in named.items()}
+    if whole:
+        tensors = network_weights(tensors)
     if not tensors:
         raise CheckpointError(f"{path} holds no weights")
     return tensors

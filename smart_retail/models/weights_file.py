@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from smart_retail.errors import CheckpointError
+from smart_retail.errors import CheckpointError, one_line
 
 STORY = "smart_retail"
 """Name of the metadata entry that holds settings, contract and provenance as JSON."""
@@ -29,13 +29,13 @@ def read_safetensors(path: Path) -> dict[str, Any]:
             tensors = {name: _full(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 - no dict
             story = (file.metadata() or {}).get(STORY)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file: {error}") from error
+        raise CheckpointError(f"{path} is damaged or no safetensors file: {one_line(error)}") from error
     if story is None:
         return tensors
     try:
-        return {"model_state_dict": tensors, **json.loads(story)}
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: its settings are damaged ({error})") from error
+        return {**json.loads(story), "model_state_dict": tensors}
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: its settings are damaged ({one_line(error)})") from error
 
 
 def _full(value: Tensor) -> Tensor:

@@ -18,6 +18,8 @@ from smart_retail.runs import LOGS
 SAMPLERS = ("list", "grid", "random", "tpe")
 PRUNERS = ("none", "median")
 DIRECTIONS = ("maximize", "minimize")
+FOLDER = re.compile(r"(?!\.+$)[\w.-]{1,100}")
+"""A name that becomes a folder inside another one: dots alone would lead out of it."""
 CONFIG = "config"
 """Key of a configuration that names further YAML files instead of a setting."""
 ROOT = "trainer.default_root_dir"
@@ -71,7 +73,7 @@ class SweepSettings:
         _one_of("sampler", self.sampler, SAMPLERS)
         _one_of("pruner", self.pruner, PRUNERS)
         _one_of("direction", self.direction, DIRECTIONS)
-        if not re.fullmatch(r"[\w.-]+", self.name):
+        if not FOLDER.fullmatch(self.name):
             raise ConfigError(f"name {self.name!r} becomes a folder: letters, digits, _ . - only")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"seeds {self.seeds} must be different numbers, at least one")
@@ -91,7 +93,7 @@ class SweepSettings:
 
     def _configurations(self) -> list[dict[str, Any]]:
         for name, settings in self.configurations.items():
-            if not re.fullmatch(r"[\w.-]+", name):
+            if not FOLDER.fullmatch(str(name)):
                 raise ConfigError(f"configuration {name!r} becomes a folder: letters, digits, _ . - only")
             if not isinstance(settings or {}, dict):
                 raise ConfigError(f"configuration {name} must map settings to values, not be {settings!r}")

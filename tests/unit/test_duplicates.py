@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.sparse.csgraph import connected_components
 
 from smart_retail.data import duplicates
 from smart_retail.data.duplicates import HASH_BYTES, MAX_BITS, cluster, scan_faces, scan_image
@@ -43,28 +44,44 @@ def brute_force(dhash, ahash):
         return np.bitwise_count(hashes[:, None] ^ hashes[None]).sum(2, dtype=int)
 
     close = (apart(dhash) <= MAX_BITS) & (apart(ahash) <= MAX_BITS)
-    return {(i, j) for i, j in zip(*np.nonzero(close), strict=True) if i < j}
+    return connected_components(close, directed=False)[1]
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_banded_search_finds_what_brute_force_finds(seed):
+def partition(groups):
+    return {frozenset(np.flatnonzero(groups == number).tolist()) for number in set(groups.tolist())}
+
+
+@pytest.mark.parametrize("crowd", [0, 1, 32])
+@pytest.mark.parametrize("seed", range(3))
+def test_banded_search_finds_what_brute_force_finds(seed, crowd, monkeypatch):
+    monkeypatch.setattr(duplicates, "CROWD", crowd)
     dhash, ahash = hashes(300, seed, near=150)
-    left, right = duplicates._near_pairs(dhash, ahash)
-    found = {(min(a, b), max(a, b)) for a, b in zip(left, right, strict=True)}
-    expected = brute_force(dhash, ahash)
-    assert len(expected) > 50
-    assert found == expected
+    expected = partition(brute_force(dhash, ahash))
+    assert 100 < len(expected) < 250
+    assert partition(duplicates._near_groups(dhash, ahash)) == expected
+
+
+def test_many_alike_faces_are_grouped_with_few_comparisons(monkeypatch):
+    count = 600
+    monkeypatch.setattr(duplicates, "MANY", 2 * count)
+    dhash, ahash = (np.repeat(half, count, axis=0) for half in hashes(1, 0))
+    for row, bit in enumerate(np.random.default_rng(0).integers(256, size=(count, 2))):
+        dhash[row, bit[0] // 8] ^= 1 << bit[0] % 8
+        ahash[row, bit[1] // 8] ^= 1 << bit[1] % 8
+    distance, compared = duplicates._distance, []
+    monkeypatch.setattr(duplicates, "_distance", lambda a, b: compared.append(len(a)) or distance(a, b))
+    assert set(duplicates._near_groups(dhash, ahash).tolist()) == {0}
+    assert sum(compared) < 20 * count  # of 300 times as many pairs
 
 
 def test_both_hashes_must_agree():
     dhash, ahash = hashes(2, 0)
     dhash[1] = dhash[0]
-    assert len(duplicates._near_pairs(dhash, ahash)[0]) == 0
+    assert len(set(duplicates._near_groups(dhash, ahash))) == 2
 
 
 def test_a_single_face_has_no_twin():
-    dhash, ahash = hashes(1, 0)
-    assert len(duplicates._near_pairs(dhash, ahash)[0]) == 0
+    assert duplicates._near_groups(*hashes(1, 0)).tolist() == [0]
 
 
 def test_clusters_are_transitive():

@@ -66,12 +66,15 @@ def make_listing(name: str, rows: list[dict[str, Any]], skipped: Counter[str], t
     """Build a listing from rows with a subset of ``COLUMNS``; ages beyond the range are clipped.
 
     Raises:
-        DataError: there is no row.
+        DataError: there is no row, or a path that is no text.
     """
     if not rows:
         left_out = ", ".join(f"{n} {why}" for why, n in skipped.items()) or "nothing was found"
         raise DataError(f"data set {name}: no usable face ({left_out})")
-    faces = pd.DataFrame(rows)
+    try:
+        faces = pd.DataFrame(rows)
+    except UnicodeEncodeError as error:
+        raise DataError(f"data set {name}: {error.object!a} is no text in UTF-8; rename the folder") from error
     for column, dtype in COLUMNS.items():
         if column not in faces:
             faces[column] = "" if dtype == "str" else pd.NA

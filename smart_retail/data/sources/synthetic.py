@@ -83,7 +83,8 @@ def _draw_all(folder: Path, specs: list[FaceSpec], seed: int) -> None:
     try:
         for i, spec in enumerate(tqdm(specs, desc="drawing synthetic faces", unit="face")):
             face = draw_face(spec, np.random.default_rng([seed, i, VERSION]), SIDE)
-            cv2.imwrite(str(aside / f"{i:06d}.png"), cv2.cvtColor(face, cv2.COLOR_RGB2BGR))
+            drawn = cv2.imencode(".png", cv2.cvtColor(face, cv2.COLOR_RGB2BGR))[1]
+            (aside / f"{i:06d}.png").write_bytes(drawn.tobytes())  # imwrite says nothing of a full disk
         aside.chmod(0o755)
         try:
             aside.rename(folder)

@@ -14,12 +14,14 @@ import pandas as pd
 from smart_retail.contract import Contract
 from smart_retail.data.crops import square_from_box, square_from_landmarks
 from smart_retail.data.sources.base import Listing, Source, make_listing
-from smart_retail.errors import ConfigError, DataError
+from smart_retail.errors import ConfigError, DataError, one_line
 from smart_retail.labels import EMOTIONS, GENDERS, SPLITS
 
 LANDMARKS = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "mouth_x", "mouth_y")
 BOX = ("left", "top", "right", "bottom")
 LABELS = ("gender", "age", "emotion")
+FARTHEST = 1e6
+"""Coordinates beyond this are no pixels of any image."""
 OVERALL = "overall"
 """What metrics call all data sets together: no data set may have this name."""
 
@@ -58,7 +60,7 @@ class FaceTable(Source):
         file = Path(self.table).expanduser()
         frame = _read(file)
         if "path" not in frame:
-            raise DataError(f"{file}: no column `path`; it has {', '.join(map(str, frame.columns))}")
+            raise DataError(f"{file}: no column `path`; it has {', '.join(frame.columns[:20])[:200]}")
         if not set(LABELS) & set(frame.columns):
             raise DataError(f"{file}: none of the label columns {', '.join(LABELS)} is there")
         root = Path(self.root).expanduser() if self.root else file.parent
@@ -90,46 +92,54 @@ def _read(file: Path) -> pd.DataFrame:
         raise DataError(f"{file}: no such file; set the source's `table` to a CSV or Parquet file")
     try:
         frame = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, skipinitialspace=True)
-    except (ValueError, OSError, UnicodeError) as error:
-        raise DataError(f"{file}: not readable as {file.suffix or 'CSV'} ({error})") from error
+    except Exception as error:  # pandas and pyarrow raise nearly anything on damaged files
+        raise DataError(f"{file}: not readable as {file.suffix or 'CSV'} ({one_line(error)})") from error
     frame.columns = pd.Index([str(name).strip().lower() for name in frame.columns])
     if twice := sorted(set(frame.columns[frame.columns.duplicated()])):
-        raise DataError(f"{file}: more than one column is called {', '.join(twice)}; keep one of each")
+        raise DataError(f"{file}: more than one column is called {', '.join(twice)[:200]}; keep one of each")
     return frame
 
 
 def _labels(values: dict[str, Any], where: str) -> dict[str, Any]:
     age = values.get("age")
     try:
-        age = None if age is None or pd.isna(age) else float(age)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{where}: age {age!r} is not a number of years") from error
+        age = None if _is_empty(age) else float(age)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{where}: age {_shown(age)} is not a number of years") from error
     if age is not None and not 0 <= age <= 130:
         raise DataError(f"{where}: age {age} is outside 0 to 130 years")
     split = values.get("split")
-    split = "" if split is None or pd.isna(split) else str(split).strip()
+    split = "" if _is_empty(split) else str(split).strip()
     if split not in ("", *SPLITS):
-        raise DataError(f"{where}: split {split!r} is none of {', '.join(SPLITS)}")
+        raise DataError(f"{where}: split {_shown(split)} is none of {', '.join(SPLITS)}")
     race = values.get("race")
     return {
         "gender": _class(values.get("gender"), GENDERS, f"{where}: gender"),
         "emotion": _class(values.get("emotion"), EMOTIONS, f"{where}: emotion"),
         "age": age,
         "official": split,
-        "race": "" if race is None or pd.isna(race) else str(race),
+        "race": "" if _is_empty(race) else str(race),
     }
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))  # type: ignore[call-overload]
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:80]
 
 
 def _class(value: object, names: tuple[str, ...], where: str) -> int | None:
     """Return the index of a class given by name or number, None for an empty cell."""
-    if value is None or pd.isna(value):  # type: ignore[call-overload]
+    if _is_empty(value):
         return None
     text = str(value).strip().lower().removesuffix(".0")
     if text in names:
         return names.index(text)
-    if text.isdecimal() and int(text) < len(names):
+    if len(text) == 1 and text.isdecimal() and int(text) < len(names):
         return int(text)
-    raise DataError(f"{where} {value!r} is none of {', '.join(names)} (or 0 to {len(names) - 1})")
+    raise DataError(f"{where} {_shown(value)} is none of {', '.join(names)} (or 0 to {len(names) - 1})")
 
 
 def _crop(values: dict[str, Any], contract: Contract, where: str) -> dict[str, float]:
@@ -139,7 +149,7 @@ def _crop(values: dict[str, Any], contract: Contract, where: str) -> dict[str, f
             continue
         try:
             numbers = np.array([float(values[c]) for c in columns])
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{where}: {', '.join(columns)} must be numbers (pixels)") from error
         if np.isnan(numbers).all():
             continue
@@ -153,7 +163,8 @@ def _crop(values: dict[str, Any], contract: Contract, where: str) -> dict[str, f
                     "more than left and bottom more than top (a width and a height must be added to left and top)"
                 )
             square = square_from_box(left, top, right, bottom)
-        if not np.isfinite(square).all() or square.side < 1:
+        # Not a number fails the comparison too.
+        if not (np.abs(square) < FARTHEST).all() or square.side < 1:
             raise DataError(f"{where}: {', '.join(columns)} do not make a square in the image")
         return {"crop_x": square.x, "crop_y": square.y, "crop_side": square.side}
     return {}

@@ -1,0 +1,1 @@
+"""Hostile and broken input, generated; ``FUZZ_FACTOR=100 pytest tests/fuzz`` looks longer."""
