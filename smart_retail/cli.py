@@ -18,7 +18,7 @@ commands:
   fit        train            smart-retail fit --config configs/experiment/demo.yaml
   validate   measure on the validation faces
   test       measure on the test faces   smart-retail test --config ... --ckpt_path best
-  evaluate   all figures of a network with intervals, by data set, age and group
+  evaluate   a report of one network or several   smart-retail evaluate bundle --output report
   soften     let a teacher judge every training face, for distillation
   replay     the step at which a training diverged, once more and under a lens
   reproduce  run a training again and compare the numbers

@@ -46,11 +46,12 @@ def reliability(faces: pd.DataFrame, task: str) -> pd.DataFrame:
 
 
 def calibration(faces: pd.DataFrame) -> pd.DataFrame:
-    """Return by task: ``error``, ``temperature`` that would mend it, ``error_after``, ``faces``.
+    """Return by task: ``error``, ``temperature`` that would mend it, ``error_after``, ``faces``, ``surplus``.
 
-    For the classes the error is the expected calibration error and the temperature the mean of both
-    halves'. For the age it is the coverage of 80% intervals by the deviation that the network states, and
-    the ``temperature`` the factor by which the deviation must grow.
+    For the classes the error is the expected calibration error, the temperature the mean of both halves',
+    and ``surplus`` by how much the network is on average surer than right. For the age the error is the
+    coverage of 80% intervals by the deviation that the network states, and the ``temperature`` the factor
+    by which the deviation must grow.
     """
     rows = []
     for task in CLASSES:
@@ -63,7 +64,8 @@ def calibration(faces: pd.DataFrame) -> pd.DataFrame:
         for half, power in zip((~first, first), powers, strict=True):
             after[half] = tempered(said[half], power)
         errors = calibration_error(said, labels), calibration_error(after, labels)
-        rows.append((task, errors[0], float(np.mean(powers)), errors[1], len(labels)))
+        surplus = float(said.max(axis=1).mean() - (said.argmax(axis=1) == labels).mean())
+        rows.append((task, errors[0], float(np.mean(powers)), errors[1], len(labels), surplus))
     known = answered(faces, "age")
     known = known[known["age_std"] > 0]
     if len(known) >= 2 * FEW:
@@ -72,8 +74,10 @@ def calibration(faces: pd.DataFrame) -> pd.DataFrame:
         width = float(norm.ppf((1 + COVERAGE) / 2))
         scales = [float(np.quantile(ratio[half], COVERAGE)) / width for half in (first, ~first)]
         covered = np.where(first, ratio <= scales[1] * width, ratio <= scales[0] * width)
-        rows.append(("age", float((ratio <= width).mean()), float(np.mean(scales)), float(covered.mean()), len(known)))
-    return pd.DataFrame(rows, columns=["task", "error", "temperature", "error_after", "faces"])
+        rows.append(
+            ("age", float((ratio <= width).mean()), float(np.mean(scales)), float(covered.mean()), len(known), np.nan)
+        )
+    return pd.DataFrame(rows, columns=["task", "error", "temperature", "error_after", "faces", "surplus"])
 
 
 def _half(faces: pd.DataFrame) -> np.ndarray:

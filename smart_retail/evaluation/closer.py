@@ -113,9 +113,9 @@ def confidence(found: Findings) -> Section | None:
                 f"{row['faces']:,}",
             ]
         )
-        warm = row["temperature"]
-        manner = "too sure" if warm > 1.05 else "not sure enough" if warm < 0.95 else "about as sure as it is right"
-        manners.append(f"{row['task']} {manner} (expected calibration error {before}%)")
+        manner = "surer than right" if row["surplus"] > 0 else "less sure than right"
+        points = f"{100 * abs(row['surplus']):.1f} points"
+        manners.append(f"{row['task']} {points} {manner} on average (expected calibration error {before}%)")
     gist = [f"How sure it is: {'; '.join(manners)}."] if manners else []
     text.append(
         "A temperature would mend it as far as shown; it is fitted on one half of these faces and judged on the other."

@@ -64,7 +64,7 @@ def evaluate(args: Sequence[str]) -> None:
     """
     parser = _parser()
     ours, settings = split_settings(args, set(parser._option_string_actions))
-    options = parser.parse_args(ours)
+    options = parser.parse_intermixed_args(ours)
     asked = name_models([*options.model, *options.predictions])
     if not asked:
         raise ConfigError("name either a model or, with --from, predictions that were made before")

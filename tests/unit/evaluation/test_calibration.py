@@ -22,6 +22,7 @@ def sure(temperature, count=4000):
 def test_who_is_too_sure_is_told_by_how_much():
     rows = calibration(sure(0.4)).set_index("task")
     assert rows.loc["emotion", "temperature"] == pytest.approx(2.5, rel=0.1)
+    assert rows.loc["emotion", "surplus"] > 0.1
     assert rows.loc["emotion", "error"] > 0.1 > 0.03 > rows.loc["emotion", "error_after"]
 
 

@@ -52,3 +52,12 @@ def test_each_of_several_is_compared_with_the_first():
     for table, name in zip(tables, "abc", strict=True):
         table.attrs = {"model": name}
     assert compare_all(tables)["model"].unique().tolist() == ["b", "c"]
+
+
+def test_a_data_set_is_compared_apart_where_it_is_not_all_there_is():
+    table = predictions(100)
+    table.loc[:49, "dataset"] = "b"
+    table.loc[50:, "emotion"] = np.nan
+    rows = compare(table, table)
+    assert set(rows["group"][rows["metric"] == "gender_acc"]) == {"all", "a", "b"}
+    assert set(rows["group"][rows["metric"] == "emotion_acc"]) == {"all"}
