@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,18 @@ class Best:
     name: str
     settings: dict[str, Any]
     folder: str
+
+
+@contextmanager
+def alone(plan: SweepSettings) -> Iterator[bool]:
+    """Tell whether no other worker is at the best configuration; those that end together would all fit it."""
+    with (plan.folder / "best.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given back by the kernel, however this ends
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def best_of(study: optuna.Study, plan: SweepSettings) -> Best:

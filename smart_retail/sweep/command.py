@@ -18,7 +18,7 @@ from rich.console import Console
 
 from smart_retail.errors import ConfigError
 from smart_retail.sweep import leaderboard
-from smart_retail.sweep.best import best_of, export, refit
+from smart_retail.sweep.best import alone, best_of, export, refit
 from smart_retail.sweep.check import check
 from smart_retail.sweep.plan import SweepSettings, words
 from smart_retail.sweep.study import claim, open_study, retry, revive, running
@@ -59,15 +59,16 @@ def sweep(args: Sequence[str]) -> None:
     study = work(plan, console, only_table=options.table, again=options.retry)
     if not (options.refit or options.export):
         return
-    if count := running(study):
-        console.print(f"{count} still running elsewhere: --refit and --export are left to the last worker")
-        return
-    best = best_of(study, plan)
-    version = Path(best.folder) if options.refit is None else refit(best, plan, options.refit, console.print)
-    console.print(f"best: {best.name}, {version}")
-    if options.export:
-        export(version, options.export, options.export_config, plan.folder / "export.log")
-        console.print(f"bundle: {options.export}")
+    with alone(plan) as mine:
+        if not mine or running(study):
+            console.print("other workers are still at it: --refit and --export are left to the last one")
+            return
+        best = best_of(study, plan)
+        version = Path(best.folder) if options.refit is None else refit(best, plan, options.refit, console.print)
+        console.print(f"best: {best.name}, {version}")
+        if options.export:
+            export(version, options.export, options.export_config, plan.folder / "export.log")
+            console.print(f"bundle: {options.export}")
 
 
 def of_trials(args: Sequence[str]) -> tuple[list[str], dict[str, Any]]:

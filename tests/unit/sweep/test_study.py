@@ -6,6 +6,7 @@ import pytest
 from optuna.trial import TrialState
 
 from smart_retail.errors import ConfigError
+from smart_retail.sweep.best import alone
 from smart_retail.sweep.plan import SweepSettings
 from smart_retail.sweep.process import identity
 from smart_retail.sweep.study import claim, open_study, retry, revive, settings_of, shown
@@ -146,6 +147,15 @@ def test_a_training_below_the_median_of_its_epoch_is_pruned(tmp_path):
         trial = claim(study)
         assert _hopeless(trial, planned, folder, set()) == hopeless
         assert trial.user_attrs.get("pruned_at") == (1 if hopeless else None)
+
+
+def test_of_two_workers_one_takes_care_of_the_best():
+    planned = plan()
+    open_study(planned)
+    with alone(planned) as first, alone(planned) as second:
+        assert (first, second) == (True, False)
+    with alone(planned) as third:
+        assert third
 
 
 def test_a_worker_is_known_by_more_than_its_number():
