@@ -91,4 +91,7 @@ class QuantisationAware(pl.Callback):
             name: tensor.detach().to("cpu", torch.float32)
             for name, tensor in self.reference["model_state_dict"].items()
         }
-        checkpoint["qat"] = {"reference": self.reference | {"model_state_dict": weights}}
+        checkpoint["qat"] = {
+            "reference": self.reference | {"model_state_dict": weights},
+            "weight_bits": self.settings.weight_bits,
+        }

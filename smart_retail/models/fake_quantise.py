@@ -35,7 +35,7 @@ class FakeQuantConv2d(nn.Conv2d):
     input_range: Tensor
     enabled = True
     observing = False
-    bits = 7
+    bits = 8
 
     def forward(self, images: Tensor) -> Tensor:
         """Convolve (B, C, H, W)."""
@@ -69,7 +69,7 @@ def fuse(network: FaceNet) -> FaceNet:
     return fused
 
 
-def fake_quantise(network: FaceNet, ranges: Mapping[str, tuple[float, float]] | None = None, bits: int = 7) -> FaceNet:
+def fake_quantise(network: FaceNet, ranges: Mapping[str, tuple[float, float]] | None = None, bits: int = 8) -> FaceNet:
     """Make the convolutions of a fused network round, in place.
 
     Args:
@@ -79,7 +79,12 @@ def fake_quantise(network: FaceNet, ranges: Mapping[str, tuple[float, float]] | 
 
     Returns:
         The network.
+
+    Raises:
+        ValueError: weights of another number of bits.
     """
+    if bits not in TOP:
+        raise ValueError(f"weights of {bits} bits are none of {', '.join(map(str, TOP))}")
     for name, module in network.named_modules():
         # Subclasses pad or slice in ways of their own and stay as they are.
         if type(module) is nn.Conv2d:

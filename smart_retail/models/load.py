@@ -63,7 +63,7 @@ def network_of(content: Mapping[str, Any], path: str) -> FaceNet:
     try:
         network = network_from(settings, pretrained=False)
         if is_fake_quantised(weights):
-            network = fake_quantise(fuse(network))
+            network = fake_quantise(fuse(network), bits=content.get("qat", {}).get("weight_bits", 8))
     except Exception as error:  # timm's constructors raise nearly anything on odd settings
         raise CheckpointError(f"{path}: its settings do not describe a network ({one_line(error)})") from error
     check_weights(weights, network.state_dict(), path)

@@ -34,6 +34,8 @@ from smart_retail.models.load import load_model
 from smart_retail.training.module import FaceAttributeModule
 
 OPEN = Gate(gender=100, age=100, emotion=100)
+WEIGHT_BITS = 7
+"""Not the default: a checkpoint must tell with how many it was trained."""
 EXPORT = ExportSettings(int8=Int8Settings(calibration_faces=32), gate=OPEN)
 CONFIG = {"data": {"sources": [{"class_path": "SyntheticFaces", "init_args": {"count": 240, "every_label": True}}]}}
 
@@ -71,7 +73,7 @@ def qat(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Quantisation-aware training, stopped after half of its steps and resumed."""
     folder = tmp_path_factory.mktemp("qat")
     start = str(trained / "model.pth")
-    settings = Int8Settings(calibration_faces=32)
+    settings = Int8Settings(calibration_faces=32, weight_bits=WEIGHT_BITS)
     for steps, resumed in ((6, None), (12, str(folder / "checkpoints" / "last.ckpt"))):
         module = FaceAttributeModule("mobileone_s0", image_size=32, dropout=0.0, learning_rate=1e-4)
         callbacks: list[pl.Callback] = [QuantisationAware(start, settings=settings)]
@@ -93,6 +95,7 @@ def test_qat_rounds_every_convolution_and_says_what_its_file_says(qat: Path, tmp
     network = load_model(qat / "model.pth")
     assert manifest.variants["int8"]["method"] == "quantisation-aware training"
     assert manifest.variants["int8"]["kernels"] == {"QLinearConv": len(convolutions(network))}
+    assert manifest.variants["int8"]["settings"]["weight_bits"] == WEIGHT_BITS
     assert manifest.metrics["val"].keys() == {"fp32", "int8", "ptq", "drop", "drop_ptq"}
     assert "loss of ptq (95%)" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
     crops = drawn_faces(32, 16)
