@@ -51,7 +51,7 @@ def test_killed_trainings_and_a_killed_sweep_go_on_with_two_workers_and_the_best
         search={"model.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
         trials=2,
         pruner="median",
-        settings={"last.minutes": 0.02, "data.epoch_size": 800, "trainer.default_root_dir": "there"},
+        settings={"last.minutes": 0.02, "data.epoch_size": 400, "trainer.default_root_dir": "there"},
     )
     first = start(plan)
     saved("trial_000")
@@ -60,8 +60,8 @@ def test_killed_trainings_and_a_killed_sweep_go_on_with_two_workers_and_the_best
     os.kill(first.pid, signal.SIGKILL)
     said = first.communicate()[0]
     assert "trial_000: failed killed by SIGKILL" in said
-    workers = [start(plan, "--retry", "true", "--refit", "2"), start(plan, "--refit", "2")]
-    said = [worker.communicate(timeout=900)[0] for worker in workers]
+    workers = [start(plan, "--retry", "true", "--refit", "1"), start(plan, "--refit", "1")]
+    said = [worker.communicate(timeout=1500)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], said
     together = "".join(said)
     assert together.count("1 interrupted: taken up again") == 1 and together.count("goes on, log in") == 2
@@ -70,7 +70,7 @@ def test_killed_trainings_and_a_killed_sweep_go_on_with_two_workers_and_the_best
     assert {row["state"] for row in rows} == {"complete"} and len({row["model.learning_rate"] for row in rows}) == 2
     assert len(list(STUDY.glob("trial_*/seed_0/version_*/metrics-1.csv"))) == 2
     assert not list(STUDY.glob("trial_*/seed_0/version_1"))
-    (version,) = STUDY.glob("refit/*/epochs_2/version_*")
+    (version,) = STUDY.glob("refit/*/epochs_1/version_*")
     assert version.parts[-3] == rows[0]["configuration"] and (version / "model.pth").is_file()
     assert not Path("lightning_logs").exists()
     Path("export.yaml").write_text("precision: fp32")
