@@ -6,6 +6,7 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("smart_retail", "torch", "timm", "lightning", "torchmetrics", "albumentations", "numpy")
 
@@ -35,3 +36,24 @@ def git_state() -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return commit.strip() + ("+changes" if status.strip() else "")
+
+
+def without_places(config: str) -> str:
+    """Return a config in which absolute paths are their last part: settings travel, somebody's folders do not.
+
+    Args:
+        config: YAML.
+    """
+    import yaml
+
+    return str(yaml.safe_dump(_placeless(yaml.safe_load(config)), sort_keys=False))
+
+
+def _placeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _placeless(v) for name, v in value.items()}
+    if isinstance(value, list):
+        return [_placeless(v) for v in value]
+    if isinstance(value, str) and (value.startswith("~") or Path(value).is_absolute()):
+        return Path(value).name
+    return value

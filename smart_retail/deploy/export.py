@@ -32,7 +32,7 @@ from smart_retail.errors import CheckpointError
 from smart_retail.models.fake_quantise import convolutions
 from smart_retail.models.load import network_of, read_checkpoint
 from smart_retail.models.network import FaceNet
-from smart_retail.provenance import versions
+from smart_retail.provenance import versions, without_places
 
 log = logging.getLogger(__name__)
 PARITY_FACES = 16
@@ -106,6 +106,8 @@ def export_bundle(
             found,
             trained_on,
         )
+    if made_by.get("config"):
+        made_by["config"] = without_places(made_by["config"])
     made_by |= {"export_versions": versions(), "measured_on": found}
     # Those of the training first: the faces it is measured on may be others.
     made_by["data_terms"] = list(dict.fromkeys([*made_by.get("data_terms", []), *index.terms]))

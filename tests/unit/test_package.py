@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import smart_retail
-from smart_retail.provenance import git_state, versions
+from smart_retail.provenance import git_state, versions, without_places
 
 
 def test_public_names_are_importable():
@@ -50,3 +50,11 @@ def test_git_state_of_a_checkout_is_its_commit(tmp_path, monkeypatch):
     code.write_text("two")
     assert len(clean) == 40
     assert git_state() == clean + "+changes"
+
+
+def test_a_config_that_travels_names_nobodys_folders():
+    config = "trainer: {default_root_dir: /home/ann/runs}\ndata:\n- root: ~/faces\n- size: 48\n- file: soft.npz\n"
+    assert (
+        without_places(config)
+        == "trainer:\n  default_root_dir: runs\ndata:\n- root: faces\n- size: 48\n- file: soft.npz\n"
+    )
