@@ -44,7 +44,7 @@ def build(found: Findings) -> Report:
         groups(found),
         confidence(found),
         worse_pictures(found),
-        _bundle(table.attrs.get("bundle")),
+        _bundle([t.attrs["bundle"] for t in found.tables if "bundle" in t.attrs]),
         worst_mistakes(found),
         Section("Limits", (), LIMITS),
     ]
@@ -137,9 +137,11 @@ def _models(found: Findings) -> Section | None:
     return Section("Models side by side", lines, text, tables)
 
 
-def _bundle(told: dict[str, Any] | None) -> Section | None:
-    if not told:
+def _bundle(bundles: list[dict[str, Any]]) -> Section | None:
+    if not bundles:
         return None
+    told = bundles[0]
+    judged = [one["precision"] for one in bundles if one["variants"] == told["variants"]]
     cells = []
     timings = told["latency"].get("variants", {})
     for precision, variant in told["variants"].items():
@@ -147,7 +149,7 @@ def _bundle(told: dict[str, Any] | None) -> Section | None:
         parity = variant.get("parity")
         cells.append(
             [
-                precision.upper() + (" (judged here)" if precision == told["precision"] else ""),
+                precision.upper() + (", judged here" if precision in judged else ""),
                 file_size(variant["bytes"]) if "bytes" in variant else "",
                 f"{timing['median_ms']:.2f}" if "median_ms" in timing else "",
                 f"{parity:.1e}" if isinstance(parity, float) else "",
