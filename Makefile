@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: help demo test check docs clean lock
+.PHONY: help demo test check docs clean lock locked
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -26,8 +26,18 @@ check: .venv/ready ## formatting, lint, types
 docs: .venv/ready  ## the API reference from the docstrings, in build/docs
 	$(BIN)/pdoc -d google -o build/docs $$(git ls-files 'smart_retail/**.py' | sed 's#/__init__.py##; s#\.py##; s#/#.#g' | grep -v __main__)
 
-lock: .venv/ready  ## write the versions that are installed now
+lock: .venv/ready  ## write the versions that are installed now, and the sums of their files (needs uv)
 	$(BIN)/pip freeze --exclude-editable > requirements.lock
+	printf '%s\n' '# Versions and sums of all files, for Linux on x86-64 with Python 3.11 (`make lock` writes this file);' \
+		'# `make locked` installs it: pip install --require-hashes -r requirements-hashed.lock' > requirements-hashed.lock
+	uv pip compile pyproject.toml --extra dev --python-version 3.11 --constraints requirements.lock \
+		--generate-hashes --no-header --no-annotate --quiet >> requirements-hashed.lock
+
+locked:          ## the environment from requirements-hashed.lock alone, each file checked against its sum
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-hashed.lock
+	$(BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch .venv/ready
 
 clean:           ## remove the environment and caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

@@ -1,6 +1,6 @@
 """How listing, duplicates and splits grow: ``python -m tests.scale 10000 100000 1000000``.
 
-Each size runs in a process of its own and prints a line of seconds and the peak memory. The faces are
+Each size runs in a process of its own and prints a line of processor seconds and the peak memory. The faces are
 generated: symbolic links to one file, and hashes of random smooth pictures that share an average face, as
 real ones do, so that bands of hashes collide as with real ones. One in fifty is a near twin of another,
 one in fifty a pixel-equal one, and one in a hundred nearly black (equal hashes, other pixels).
@@ -90,15 +90,15 @@ class Known(FaceTable):
 
 
 def measure(count: int) -> dict[str, float]:
-    """Return seconds of each step, and the peak memory in GB."""
+    """Return processor seconds of each step, and the peak memory in GB."""
     torch.set_num_threads(1)
     times: dict[str, float] = {"faces": count}
 
     @contextmanager
     def step(name: str) -> Iterator[None]:
-        start = time.perf_counter()
+        start = time.process_time()
         yield
-        times[name] = round(time.perf_counter() - start, 2)
+        times[name] = round(time.process_time() - start, 2)
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -62,6 +62,8 @@ def test_the_root_is_that_of_the_settings_or_else_of_the_last_config(tmp_path):
         ({"seeds": [1, 1]}, "seeds"),
         ({"minutes": 0}, "minutes 0"),
         ({"configurations": {"a/b": {}}}, "becomes a folder"),
+        ({"configurations": {"..": {}}}, "becomes a folder"),
+        ({"name": ".."}, "becomes a folder"),
     ],
 )
 def test_what_cannot_work_is_refused(settings, words):
