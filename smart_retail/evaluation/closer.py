@@ -152,7 +152,7 @@ def worse_pictures(found: Findings) -> Section | None:
         tables.append(
             Table(["", "how much", *(NAMES[m] for m in metrics)], cells, f"{model}: every severity", folded=True)
         )
-    first = rows[rows["model"] == rows["model"].iloc[0]]
+    first = rows[rows["model"] == found.name]
     for metric in METRICS:
         line = first[first["metric"] == metric]
         if line.empty:
@@ -163,8 +163,8 @@ def worse_pictures(found: Findings) -> Section | None:
         fall = f"{units(clean_value, metric)} to {units(hard['value'], metric)}"
         amount = KINDS[hard["kind"]].words.format(hard["amount"])
         falls.append(f"{NAMES[metric].partition(',')[0]} {fall} ({hard['kind']}, {amount})")
-    gist = [f"Worse pictures cost most: {'; '.join(falls)}."]
-    text = [f"{first['faces'].max():,} faces at most, drawn from all. The table tells how much each severity is."]
+    gist = [f"Worse pictures cost most: {'; '.join(falls)}."] if falls else []
+    text = [f"{rows['faces'].max():,} faces at most, drawn from all. The table tells how much each severity is."]
     return Section("Worse pictures", gist, text, tables, figures)
 
 

@@ -126,6 +126,16 @@ def test_a_report_of_ages_alone_has_ages_alone():
     assert "<img" in page(found)
 
 
+def test_worse_pictures_are_those_of_the_network_that_is_reported():
+    ours, theirs = predictions(40), predictions(40, seed=3)
+    theirs.attrs["model"] = "theirs"
+    figures = pd.concat([tabulate(t).assign(model=t.attrs["model"]) for t in (ours, theirs)])
+    measured = pd.concat([worse_pictures("theirs").assign(value=0.2), worse_pictures("ours")])
+    found = build(Findings((ours, theirs), figures, compare_all((ours, theirs)), measured))
+    gist = next(section.gist for section in found.sections if section.title == "Worse pictures")
+    assert "gender accuracy 50.0% to 10.0%" in gist[0]
+
+
 def test_very_few_faces_make_a_report_too():
     assert "too few" in markdown(report(predictions(3)))
 
