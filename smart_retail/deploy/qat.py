@@ -14,6 +14,7 @@ import torch
 
 from smart_retail.data.cache import write_aside
 from smart_retail.deploy.equalise import equalise
+from smart_retail.deploy.limits import release
 from smart_retail.deploy.onnx import export_network
 from smart_retail.deploy.quantize import (
     Int8Settings,
@@ -43,6 +44,7 @@ def prepare_qat(network: FaceNet, crops: np.ndarray, settings: Int8Settings) -> 
         export_network(network, path, crops[:16], ages=False)
         model = onnx.load(path)
     if settings.equalise:
+        crops = release(model, crops, network.contract)
         equalise(model, crops, network.contract)
     ranges = calibrate(model, crops, network.contract, settings)
     fused = fuse(network)

@@ -17,6 +17,7 @@ from smart_retail.data.cache import write_aside
 from smart_retail.deploy.bias_correction import correct_biases, correct_heads
 from smart_retail.deploy.equalise import equalise
 from smart_retail.deploy.faces import FaceCrops
+from smart_retail.deploy.limits import release
 from smart_retail.deploy.ranges import Range, Recorder, activations, find_ranges
 from smart_retail.errors import ConfigError, DataError, ExportError
 
@@ -101,6 +102,7 @@ def quantise_crops(
     """Like ``quantise``, calibrated on (N, S, S, 3) uint8 RGB crops."""
     reference, model = onnx.load(source), onnx.load(source)
     if settings.equalise:
+        crops = release(model, crops, contract)
         equalise(model, crops, contract, settings.equalise_share)
     ranges = calibrate(model, crops, contract, settings)
     kept = float_layers(model, settings)

@@ -13,6 +13,7 @@ import torch
 from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
+from smart_retail.models.bounded import unbound_activations
 from smart_retail.models.network import FaceNet
 
 RANGE = "input_range"
@@ -64,6 +65,7 @@ class FakeQuantConv2d(nn.Conv2d):
 def fuse(network: FaceNet) -> FaceNet:
     """Return a trainable copy in which every block is one convolution."""
     fused: FaceNet = reparameterize_model(network, inplace=False)
+    unbound_activations(fused)
     for parameter in fused.parameters():
         parameter.requires_grad_(True)
     return fused

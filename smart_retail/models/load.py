@@ -11,6 +11,7 @@ from torch import Tensor
 
 from smart_retail.contract import Contract
 from smart_retail.errors import CheckpointError, one_line
+from smart_retail.models.bounded import ACTIVATION_LIMIT
 from smart_retail.models.fake_quantise import fake_quantise, fuse, is_fake_quantised
 from smart_retail.models.network import FaceNet
 from smart_retail.models.weights_file import read_safetensors
@@ -34,6 +35,7 @@ def network_from(settings: Mapping[str, Any], *, pretrained: bool | None = None)
         age=settings["age_head"],
         age_sigma=settings["age_sigma"],
         identity_start=settings["identity_start"],
+        activation_limit=settings.get("activation_limit", ACTIVATION_LIMIT),
         image_size=settings.get("image_size"),
     )
 

@@ -12,6 +12,7 @@ from smart_retail.contract import Contract
 from smart_retail.errors import ConfigError
 from smart_retail.labels import EMOTIONS, GENDERS
 from smart_retail.models.age import age_head
+from smart_retail.models.bounded import ACTIVATION_LIMIT, bound_activations
 from smart_retail.models.initialisation import identity_init
 from smart_retail.models.memory_layout import decimate_pointwise
 from smart_retail.models.pretrained import start_from
@@ -63,6 +64,7 @@ class FaceNet(nn.Module):
         age: str = "distribution",
         age_sigma: float = 2.0,
         identity_start: bool = True,
+        activation_limit: float | None = ACTIVATION_LIMIT,
         image_size: int | None = None,
     ) -> None:
         """Build the network.
@@ -76,6 +78,7 @@ class FaceNet(nn.Module):
             age_sigma: width of the target distribution in years.
             identity_start: start blocks without a true skip as the identity (see
                 ``models.initialisation``); without effect on a pretrained or other backbone.
+            activation_limit: of the same blocks, see ``models.bounded``; None for plain ReLUs.
             image_size: side in pixels of the images, for backbones that are built for one size
                 (vision transformers); None leaves them at their own.
 
@@ -102,6 +105,8 @@ class FaceNet(nn.Module):
             self.backbone.set_input_size(img_size=image_size)
         if identity_start and not pretrained:
             identity_init(self.backbone)
+        if activation_limit is not None:
+            bound_activations(self.backbone, activation_limit)
         decimate_pointwise(self.backbone)
         # MobileNetV3 and its like have a wider layer behind the last feature map; the rest name one width.
         features = getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features

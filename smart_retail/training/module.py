@@ -44,6 +44,7 @@ class FaceAttributeModule(pl.LightningModule):
         age_head: str = "distribution",
         age_sigma: float = 2.0,
         identity_start: bool = True,
+        activation_limit: float | None = 32.0,
         task_weights: dict[str, float] | None = None,
         learn_task_weights: bool = False,
         label_smoothing: float = 0.0,
@@ -70,6 +71,8 @@ class FaceAttributeModule(pl.LightningModule):
             age_sigma: width in years of the target distribution.
             identity_start: start MobileOne and RepVGG blocks as the identity; without it they
                 hardly learn from scratch on this much data.
+            activation_limit: end of the ReLUs in such blocks, far above the usual; null for none. Without it a
+                rare face can blow the network up.
             task_weights: weight of each task's loss, ``{gender: 1, age: 1, emotion: 1}`` by default.
             learn_task_weights: learn them from there on (Kendall et al. 2018).
             label_smoothing: for gender and emotion.

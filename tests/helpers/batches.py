@@ -1,7 +1,7 @@
 """Batches and networks small enough to train in a test."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smart_retail.data.dataset import FaceBatch
 from smart_retail.models.network import FaceNet
@@ -11,6 +11,19 @@ def tiny_network(backbone: str = "resnet10t", *, seed: int = 0, **settings: obje
     """Return a small network; the same seed gives the same weights."""
     torch.manual_seed(seed)
     return FaceNet(backbone, **{"dropout": 0.0} | settings)  # type: ignore[arg-type]
+
+
+def settle(network: FaceNet, images: Tensor) -> FaceNet:
+    """Give the batch norms the statistics of a batch, as training would; return the network in eval mode."""
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None  # the average of all batches: of this one
+        norm.reset_running_stats()
+    with torch.no_grad():
+        network.train()(images)
+    for norm in norms:
+        norm.momentum = 0.1
+    return network.eval()
 
 
 def mask(text: str) -> Tensor:

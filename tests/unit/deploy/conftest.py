@@ -10,10 +10,12 @@ import torch
 import yaml
 
 from smart_retail.contract import Contract
+from smart_retail.data.datamodule import normalise
 from smart_retail.deploy.export import ExportSettings, drawn_faces, export_bundle
 from smart_retail.deploy.gate import Gate
 from smart_retail.deploy.quantize import Int8Settings
 from smart_retail.models.load import network_from
+from tests.helpers.batches import settle
 
 SIZE = 32
 SETTINGS = {
@@ -34,7 +36,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("run")
     sources = [{"class_path": "SyntheticFaces", "init_args": {"count": 200, "every_label": True}}]
-    network = network_from(SETTINGS)
+    crops = torch.from_numpy(drawn_faces(SIZE, 64)).permute(0, 3, 1, 2)
+    network = settle(network_from(SETTINGS), normalise(crops, Contract(image_size=SIZE)))
     content = {
         "model_state_dict": network.state_dict(),
         "hyper_parameters": SETTINGS,

@@ -12,17 +12,30 @@ from smart_retail.contract import Contract
 from smart_retail.deploy.equalise import _channel_maxima, equalise, find_pairs
 from smart_retail.deploy.export import drawn_faces
 from smart_retail.deploy.gate import Gate
+from smart_retail.deploy.limits import release
 from smart_retail.deploy.quantize import Int8Settings, quantise_crops
 from smart_retail.deploy.ranges import Recorder, _cut, activations, find_ranges
 from smart_retail.deploy.session import feed, open_session
-from smart_retail.errors import ConfigError, GateError
+from smart_retail.errors import ConfigError, ExportError, GateError
 
 CONTRACT = Contract(image_size=32)
 
 
 @pytest.fixture
-def model(bundle: Path) -> onnx.ModelProto:
-    return onnx.load(bundle / "model.onnx")
+def model(bundle: Path, faces: np.ndarray) -> onnx.ModelProto:
+    loaded = onnx.load(bundle / "model.onnx")
+    assert len(release(loaded, faces, CONTRACT)) == len(faces)
+    return loaded
+
+
+def test_faces_beyond_the_limit_do_not_calibrate(bundle: Path, faces: np.ndarray) -> None:
+    loaded = onnx.load(bundle / "model.onnx")
+    weights = {t.name: t for t in loaded.graph.initializer}
+    first = next(node for node in loaded.graph.node if node.op_type == "Conv")
+    bias = onnx.numpy_helper.to_array(weights[first.input[2]])
+    weights[first.input[2]].CopyFrom(onnx.numpy_helper.from_array(bias + 40, first.input[2]))
+    with pytest.raises(ExportError, match="is it trained"):
+        release(loaded, faces, CONTRACT)
 
 
 def test_equalising_changes_no_answer(model: onnx.ModelProto, faces: np.ndarray, tmp_path: Path) -> None:
