@@ -11,15 +11,16 @@ import onnx
 
 from smart_retail.contract import Contract
 from smart_retail.deploy.ranges import BATCH, Recorder
-from smart_retail.errors import ExportError
 from smart_retail.models.bounded import RELU6
 
+RARE = 0.9
+"""Share of the faces that a limit must leave alone to be taken out."""
 SAME = 1e-3
 """Largest difference of outputs, relative to one, with which a face counts as the same."""
 
 
 def release(model: onnx.ModelProto, crops: np.ndarray, contract: Contract) -> np.ndarray:
-    """Replace clips from zero to a limit by ReLUs, in place.
+    """Replace clips from zero to a limit by ReLUs, in place, if the limit is a rare thing.
 
     Args:
         model: FP32.
@@ -28,9 +29,7 @@ def release(model: onnx.ModelProto, crops: np.ndarray, contract: Contract) -> np
 
     Returns:
         The faces whose answers stay the same: one beyond the limit would stretch the ranges of all others.
-
-    Raises:
-        ExportError: there is none.
+        All of them where the limit is no rare thing (a network that has hardly been trained): it then stays.
     """
     limited = onnx.ModelProto()
     limited.CopyFrom(model)
@@ -40,10 +39,11 @@ def release(model: onnx.ModelProto, crops: np.ndarray, contract: Contract) -> np
     for node in limits:
         node.op_type = "Relu"
         del node.input[1:]
-    kept = crops[_same(limited, model, crops, contract)] if limits else crops
-    if not len(kept):
-        raise ExportError("every face to calibrate on is beyond the network's activation_limit: is it trained?")
-    return kept
+    same = _same(limited, model, crops, contract) if limits else np.ones(len(crops), bool)
+    if same.mean() < RARE:
+        model.CopyFrom(limited)
+        return crops
+    return crops[same]
 
 
 def _same(limited: onnx.ModelProto, released: onnx.ModelProto, crops: np.ndarray, contract: Contract) -> np.ndarray:
