@@ -54,4 +54,4 @@ def _same(limited: onnx.ModelProto, released: onnx.ModelProto, crops: np.ndarray
         ours, theirs = (recorder.run(crops[start : start + BATCH]) for recorder in both)
         far = [np.abs(ours[n] - theirs[n]) / (1 + np.abs(ours[n])) > SAME for n in outputs]
         same.append(~np.any(np.concatenate(far, 1), axis=1))
-    return np.concatenate(same)
+    return np.asarray(np.concatenate(same))
