@@ -43,7 +43,8 @@ def release(model: onnx.ModelProto, crops: np.ndarray, contract: Contract) -> np
     if same.mean() < RARE:
         model.CopyFrom(limited)
         return crops
-    return crops[same]
+    kept: np.ndarray = crops[same]
+    return kept
 
 
 def _same(limited: onnx.ModelProto, released: onnx.ModelProto, crops: np.ndarray, contract: Contract) -> np.ndarray:
@@ -54,4 +55,4 @@ def _same(limited: onnx.ModelProto, released: onnx.ModelProto, crops: np.ndarray
         ours, theirs = (recorder.run(crops[start : start + BATCH]) for recorder in both)
         far = [np.abs(ours[n] - theirs[n]) / (1 + np.abs(ours[n])) > SAME for n in outputs]
         same.append(~np.any(np.concatenate(far, 1), axis=1))
-    return np.asarray(np.concatenate(same))
+    return np.concatenate(same)
