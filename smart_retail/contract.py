@@ -96,6 +96,6 @@ def _numbers(values: Any, count: int) -> bool:
 def _names(values: Any, count: int) -> bool:
     return (
         isinstance(values, tuple)
-        and len(values) == count == len(set(values))
         and all(isinstance(v, str) and v.isprintable() for v in values)
+        and len(values) == count == len(set(values))
     )

@@ -24,3 +24,23 @@ def test_class_names_travel_in_the_order_of_the_logits():
     values = Contract().to_dict()
     assert values["genders"] == ["male", "female"]
     assert values["emotions"][2] == "happy"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("image_size", 10**9),
+        ("image_size", True),
+        ("colour_order", "BGR"),
+        ("mean", [0.5, "x", 0.5]),
+        ("std", [0.0, 1.0, 1.0]),
+        ("eye_distance", float("nan")),
+        ("genders", ["male", []]),
+        ("genders", ["male", "male"]),
+        ("emotions", ["\x1b[31m"] * 6),
+        ("age_range", [100.0, 0.0]),
+    ],
+)
+def test_values_that_no_network_can_have_are_named(name, value):
+    with pytest.raises(CheckpointError, match=name):
+        Contract.from_dict(Contract().to_dict() | {name: value})
