@@ -47,7 +47,7 @@ class Int8Settings:
         float_layers: names of further convolutions to keep in float.
     """
 
-    calibration_faces: int = 512
+    calibration_faces: int = 1024
     ranges: Literal["minmax", "percentile", "mse"] = "minmax"
     percentile: float = 99.99
     weight_bits: int = 8
