@@ -14,6 +14,7 @@ from smart_retail.data.cache import write_aside
 from smart_retail.errors import CheckpointError
 from smart_retail.models.load import network_of, read_model
 from smart_retail.models.weights_file import STORY
+from smart_retail.provenance import without_places
 from smart_retail.runs import find_checkpoint
 
 
@@ -56,6 +57,9 @@ def write_weights(content: Mapping[str, Any], path: Path) -> None:
     }
     # Where weights started from is a place on one machine, and of no use once they are here.
     settings = dict(content["hyper_parameters"]) | {"weights": None, "pretrained": False}
-    story = {"hyper_parameters": settings, "contract": content["contract"], "made_by": content.get("made_by", {})}
+    made_by = dict(content.get("made_by", {}))
+    if made_by.get("config"):
+        made_by["config"] = without_places(made_by["config"])
+    story = {"hyper_parameters": settings, "contract": content["contract"], "made_by": made_by}
     with write_aside(path) as aside:
         save_file(tensors, aside, metadata={STORY: json.dumps(story)})

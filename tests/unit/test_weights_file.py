@@ -21,7 +21,7 @@ def content():
         "model_state_dict": network_from(SETTINGS).state_dict(),
         "hyper_parameters": SETTINGS | {"weights": "/somewhere/else.pth", "pretrained": True},
         "contract": Contract(image_size=48).to_dict(),
-        "made_by": {"git": "abc", "versions": {"torch": "2"}},
+        "made_by": {"git": "abc", "versions": {"torch": "2"}, "config": "data: {soft_labels: /home/someone/soft.npz}"},
     }
 
 
@@ -43,7 +43,9 @@ def test_the_network_comes_back_in_half_the_size(path, content, tmp_path):
 
 def test_it_tells_what_made_it_and_no_place_on_another_machine(path, content):
     story = read_checkpoint(path)
-    assert story["made_by"] == content["made_by"]
+    assert story["made_by"]["git"] == content["made_by"]["git"]
+    assert "soft.npz" in story["made_by"]["config"]
+    assert "someone" not in story["made_by"]["config"]
     assert story["hyper_parameters"]["weights"] is None
     assert b"somewhere" not in path.read_bytes()
 
