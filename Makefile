@@ -1,8 +1,8 @@
-# Two commands from a bare machine with Python 3.11: `make demo` and `make test`.
+# From a bare machine with Python 3.11: `make install`, `make demo`, `make test`.
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: help demo test check docs clean lock locked
+.PHONY: help install demo test check docs clean lock locked
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -10,6 +10,8 @@ help:            ## this list
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	touch $@
+
+install: .venv/ready  ## the environment .venv, with the versions of requirements.lock
 
 demo: .venv/ready  ## train on synthetic faces, then test: under three minutes on two cores
 	$(BIN)/smart-retail fit --config configs/experiment/demo.yaml

@@ -7,6 +7,7 @@ import re
 import sys
 from argparse import ArgumentError
 
+from smart_retail import __version__
 from smart_retail.errors import SmartRetailError, printable
 
 HELP = """usage: smart-retail COMMAND [OPTIONS]
@@ -29,7 +30,7 @@ commands:
   verify     recheck a bundle
   benchmark  images a second of the training step and of the loader; benchmark bundle: of a bundle
 
-smart-retail COMMAND --help tells the options of each; configs/ holds commented examples.
+smart-retail COMMAND --help tells the options of each; --version the version; configs/ holds commented examples.
 """
 TRAINING = ("fit", "validate", "test")
 INTERRUPTED = 130
@@ -48,13 +49,19 @@ def main(args: list[str] | None = None) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(HELP, end="")
         return 0
+    if args[0] == "--version":
+        print(f"smart-retail {__version__}")
+        return 0
     try:
         return _run(args[0], args[1:])
     except SmartRetailError as error:
         print(f"error: {_message(error)}", file=sys.stderr)
         return 2
     except ArgumentError as error:
-        print(f"error: {error}\nsmart-retail {args[0]} --help lists the settings", file=sys.stderr)
+        way_out = f"smart-retail {args[0]} --help lists the settings"
+        if re.search(r"required: (\w+\.)?data\.sources$", str(error)):  # required and nowhere given
+            way_out = "no --config names the data; to begin with: --config configs/experiment/demo.yaml"
+        print(f"error: {error}\n{way_out}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -37,7 +37,7 @@ def find_checkpoint(wanted: str, run: str, logs: Path = LOGS) -> Path:
     if path.is_dir():
         path = path / "checkpoints" / "best.ckpt"
     if not path.is_file():
-        raise CheckpointError(f"--ckpt_path {wanted}: no such checkpoint ({path})")
+        raise CheckpointError(f"{wanted}: no such checkpoint" + (f" ({path})" if str(path) != wanted else ""))
     return path
 
 

@@ -39,8 +39,11 @@ def benchmark_bundle(args: list[str]) -> None:
     parser.add_argument(
         "--image-size", type=int, nargs="+", help="sides in pixels; others than the bundle's need --checkpoint"
     )
-    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, len(os.sched_getaffinity(0))}))
-    parser.add_argument("--batch", type=int, nargs="+", default=[1, 16])
+    threads = sorted({1, len(os.sched_getaffinity(0))})
+    parser.add_argument(
+        "--threads", type=int, nargs="+", default=threads, help="each is timed (default: 1, and one a core)"
+    )
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 16], help="faces in a call (default: 1 16)")
     parser.add_argument("--rounds", type=int, default=50, help="calls of each variant (default: 50)")
     parser.add_argument("--faces", type=int, default=0, help="measure all variants on this many validation faces, too")
     parser.add_argument("--data", help="YAML with `data:` for --faces (default: that of the training)")

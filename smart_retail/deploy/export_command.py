@@ -25,7 +25,9 @@ def export(args: Sequence[str]) -> None:
         description="Write a checked bundle: FP32 and INT8 networks, manifest, model card.",
     )
     parser.add_argument("--config", action="config", help="YAML with any of these settings")
-    parser.add_argument("--checkpoint", type=str, required=True, help="best.ckpt, last.ckpt or model.pth of a run")
+    parser.add_argument(
+        "--checkpoint", type=str, required=True, help="a run's folder (its best), or a .ckpt or model.pth"
+    )
     parser.add_argument("--output", type=str, required=True, help="folder of the bundle")
     parser.add_argument("--data", type=str | None, help="YAML with `data:`, where not the training's own is meant")
     names = parser.add_class_arguments(ExportSettings)

@@ -60,7 +60,7 @@ def predict(args: list[str]) -> None:
     parser.add_argument("--draw", type=Path, help="folder for copies of the pictures with the answers drawn on them")
     parser.add_argument("--precision", choices=("int8", "fp32"), help="default: int8 where the bundle has it")
     parser.add_argument("--threads", type=int, default=1, help="0 for one a core (default: 1)")
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=32, help="crops judged at once (default: 32)")
     options = parser.parse_args(args)
     first, *others = options.images
     named = names_bundle(first, IMAGES)
@@ -198,7 +198,8 @@ def _table(files: list[str], answers: Iterable[Answer], out: TextIO) -> int:
             interval = f"{r['age_from']} to {r['age_to']}"
             print(f"{name:{width}}  {gender:12} {said.age:4.0f}  {interval:9} {emotion}", file=out)
         else:
-            print(f"{name:{width}}  {printable(str(said))}", file=out)
+            why = str(said).removeprefix(f"{file}: ")  # the name stands in front already
+            print(f"{name:{width}}  {printable(why)}", file=out)
     return good
 
 

@@ -28,6 +28,11 @@ from smart_retail.training.module import FaceAttributeModule
 
 OURS, OURS_BF16, PLAIN = "this project", "this project, bf16-mixed", "plain loop"
 
+KINDS = """smart-retail benchmark step    images a second of the training step
+smart-retail benchmark loader  of reading, cropping and augmenting the faces of a config
+smart-retail benchmark bundle  speed of a bundle in every runtime
+with --help: the options of each"""
+
 
 def run(args: list[str]) -> None:
     """Run ``step`` or ``loader``; ``args`` begins with its name.
@@ -39,8 +44,10 @@ def run(args: list[str]) -> None:
         _run_step(args[1:])
     elif args[:1] == ["loader"]:
         _run_loader(args[1:])
+    elif args[:1] in (["-h"], ["--help"]):
+        print(KINDS)
     else:
-        raise ConfigError("say what to measure: smart-retail benchmark step, or smart-retail benchmark loader")
+        raise ConfigError("say what to measure: smart-retail benchmark step, loader or bundle")
 
 
 def _run_step(args: list[str]) -> None:
@@ -50,10 +57,10 @@ def _run_step(args: list[str]) -> None:
         "same network in the plain memory layout, without metrics, in turns. Images are random: only the time counts.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--backbone", default="mobileone_s2")
-    parser.add_argument("--image-size", type=int, default=224)
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--backbone", default="mobileone_s2", help="a timm name")
+    parser.add_argument("--image-size", type=int, default=224, help="side in pixels")
+    parser.add_argument("--batch-size", type=int, default=16, help="images in a step")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
     parser.add_argument("--rounds", type=int, default=10, help="steps of each kind")
     parser.add_argument("--bf16", action="store_true", help="time our step with trainer.precision bf16-mixed as well")
     parser.add_argument("--teacher", help="a checkpoint: time our step with it in every step, and with its stored word")

@@ -161,7 +161,9 @@ def test_predict_prints_every_format(trained: Path, tmp_path: Path, capsys: pyte
     assert capsys.readouterr().out.startswith("file,x,y,side,gender,age")
     assert main([*words, "--draw", str(tmp_path / "drawn")]) == 0
     assert sorted(p.name for p in (tmp_path / "drawn").iterdir()) == ["0.png", "1.png", "2.png", "3.png"]
-    assert "cannot be decoded" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "cannot be decoded" in table
+    assert table.count("bad.png") == 1
     assert main(["predict", str(trained / "bundle"), str(tmp_path / "bad.png")]) == 2
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import smart_retail
+from smart_retail.cli import main
 from smart_retail.provenance import git_state, versions, without_places
 
 
@@ -27,6 +28,11 @@ def test_python_m_prints_the_help():
     )
     assert done.returncode == 0
     assert "smart-retail COMMAND" in done.stdout
+
+
+def test_the_version_is_told(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"smart-retail {smart_retail.__version__}\n"
 
 
 def test_versions_name_what_decides_the_outcome():

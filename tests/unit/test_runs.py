@@ -51,7 +51,7 @@ def test_a_file_is_itself(tmp_path):
 
 @pytest.mark.parametrize("wanted", ["last", "best", "some/file.ckpt"])
 def test_what_is_not_there_is_named(tmp_path, wanted):
-    with pytest.raises(CheckpointError, match=f"--ckpt_path {wanted}: no"):
+    with pytest.raises(CheckpointError, match=f"{wanted}: no"):
         find_checkpoint(wanted, "demo", tmp_path)
 
 

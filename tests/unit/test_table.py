@@ -93,6 +93,7 @@ def test_a_box_that_is_no_box_stops_with_its_row(tmp_path, box):
     ("text", "message"),
     [
         ("file,age\na.jpg,3\n", "no column `path`"),
+        ("path;age\na.jpg;3\n", "commas must part"),
         ("path,years\na.jpg,3\n", "none of the label columns"),
         ("", "not r"),
     ],

@@ -60,7 +60,8 @@ class FaceTable(Source):
         file = Path(self.table).expanduser()
         frame = _read(file)
         if "path" not in frame:
-            raise DataError(f"{file}: no column `path`; it has {', '.join(frame.columns[:20])[:200]}")
+            one = " (commas must part the columns)" if len(frame.columns) == 1 else ""
+            raise DataError(f"{file}: no column `path`; it has {', '.join(frame.columns[:20])[:200]}{one}")
         if not set(LABELS) & set(frame.columns):
             raise DataError(f"{file}: none of the label columns {', '.join(LABELS)} is there")
         root = Path(self.root).expanduser() if self.root else file.parent

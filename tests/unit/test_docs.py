@@ -1,0 +1,41 @@
+"""What README and docs/ name is there: pages, sections, configs, commands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from smart_retail.cli import HELP
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "configs").rglob("*.md"))]
+
+
+def sections(page: Path) -> set[str]:
+    """Return the anchors of a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in sections(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_configs_and_commands_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for config in re.findall(r"configs/[\w/.-]+\.yaml", text):
+        assert (ROOT / config).is_file(), config
+    for config in re.findall(r"`((?:experiment|data|sweep)/\w+\.yaml)`", text):
+        assert (ROOT / "configs" / config).is_file(), config
+    commands = set(re.findall(r"^  (\w+) ", HELP, re.M))
+    named = set(re.findall(r"smart-retail ([a-z]+)", text))
+    assert named <= commands
+    assert set(re.findall(r"-m (?:-- )?smart_retail ([a-z]+)", text)) <= commands
