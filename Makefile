@@ -18,7 +18,7 @@ demo: .venv/ready  ## train on synthetic faces, then test: under three minutes o
 	$(BIN)/smart-retail test --config configs/experiment/demo.yaml --ckpt_path best
 
 test: .venv/ready  ## all tests that need no real data
-	$(BIN)/pytest -m "not real"
+	$(BIN)/pytest -m "not real and not slow"
 
 check: .venv/ready ## formatting, lint, types
 	$(BIN)/ruff format --check .

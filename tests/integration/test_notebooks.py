@@ -38,7 +38,6 @@ def test_it_points_at_the_real_data_by_one_variable_and_says_what_is_synthetic(p
     assert "FACES = None" in notebook.cells[1].source
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
 def test_it_runs_from_clean(path, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
