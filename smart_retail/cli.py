@@ -8,6 +8,7 @@ import sys
 from argparse import ArgumentError
 
 from smart_retail import __version__
+from smart_retail.config_files import check_config_files
 from smart_retail.errors import SmartRetailError, printable
 
 HELP = """usage: smart-retail COMMAND [OPTIONS]
@@ -115,6 +116,7 @@ def _run(command: str, args: list[str]) -> int:
     # Imports wait until a command needs them: help and typos answer at once.
     # Read when torch loads its OpenMP runtime: two spinning threads on two cores slow each other.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    check_config_files(args)
     if command in TRAINING:
         from smart_retail.training.cli import train
 
