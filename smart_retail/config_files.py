@@ -25,7 +25,7 @@ def check_config_files(words: Sequence[str]) -> None:
 
 
 def _named(words: Sequence[str]) -> Iterator[Path]:
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         if word == "--config" and following:
             yield Path(following)
         elif word.startswith("--config="):

@@ -27,3 +27,4 @@ def test_what_is_no_yaml_is_left_to_the_parser(tmp_path):
     path = tmp_path / "odd.yaml"
     path.write_bytes(b"\xff: [}")
     check_config_files(["--config", str(path), "--config", "missing.yaml", "--config"])
+    check_config_files([])
