@@ -18,7 +18,8 @@ demo: .venv/ready  ## train on synthetic faces, then test: under three minutes o
 	$(BIN)/smart-retail test --config configs/experiment/demo.yaml --ckpt_path best
 
 test: .venv/ready  ## all tests that need no real data
-	$(BIN)/pytest -m "not real and not slow"
+	$(BIN)/pytest -m "not real and not slow" tests/unit tests/fuzz
+	$(BIN)/pytest -m "not real and not slow" tests/integration
 
 check: .venv/ready ## formatting, lint, types
 	$(BIN)/ruff format --check .
