@@ -33,4 +33,4 @@ def test_the_loader_is_timed_beside_the_bare_decode(tmp_path, monkeypatch, capsy
 @pytest.mark.parametrize("words", [[], ["network"]])
 def test_something_to_measure_must_be_named(words, capsys):
     assert run("benchmark", *words) == 2
-    assert "benchmark step, or smart-retail benchmark loader" in capsys.readouterr().err
+    assert "benchmark step, loader or bundle" in capsys.readouterr().err
