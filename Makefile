@@ -17,11 +17,8 @@ demo: .venv/ready  ## train on synthetic faces, then test: under three minutes o
 	$(BIN)/smart-retail fit --config configs/experiment/demo.yaml
 	$(BIN)/smart-retail test --config configs/experiment/demo.yaml --ckpt_path best
 
-# Some tests fork, which autograd and OpenMP only bear before they have threads: a process each, one thread.
 test: .venv/ready  ## all tests that need no real data
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not real and not slow" tests/unit/test_losses_ranks.py
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not real and not slow" tests/unit tests/fuzz --ignore tests/unit/test_losses_ranks.py
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not real and not slow" tests/integration
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not real and not slow"
 
 check: .venv/ready ## formatting, lint, types
 	$(BIN)/ruff format --check .

@@ -1,4 +1,6 @@
+import multiprocessing
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import lightning.pytorch  # noqa: F401 - its log handler keeps the stderr of the first import: not a single test's
@@ -13,6 +15,18 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.environ["SMART_RETAIL_CACHE"] = str(folder)
     torch.set_num_threads(1)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def ends(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a process running; loaders' workers, which an exception may hold, are ended."""
+    before = set(multiprocessing.active_children())
+    yield
+    left = set(multiprocessing.active_children()) - before
+    for child in left:
+        child.kill()
+        child.join()
+    assert all(child.daemon for child in left), f"{request.node.name} left {left} running"
 
 
 @pytest.fixture(autouse=True)

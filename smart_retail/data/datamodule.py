@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -269,3 +271,12 @@ def _quiet_worker(worker: int) -> None:
     # needs them for its last step. They end with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+@atexit.register
+def _end_workers() -> None:
+    # At its end Python sends SIGTERM to daemons and waits for them: without end for a worker of a loader
+    # that is still in use, as after an error, for that worker ignores it.
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()

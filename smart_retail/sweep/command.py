@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import optuna
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from smart_retail.errors import ConfigError
@@ -55,10 +55,17 @@ def sweep(args: Sequence[str]) -> None:
     if options.refit is not None and options.refit < 1:
         raise ConfigError(f"--refit {options.refit} must be 1 epoch or more")
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    signal.signal(signal.SIGTERM, _terminate)
-    study = work(plan, console, only_table=options.table, again=options.retry)
-    if not (options.refit or options.export):
-        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        study = work(plan, console, only_table=options.table, again=options.retry)
+        if options.refit or options.export:
+            finish(study, plan, options, console)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def finish(study: optuna.Study, plan: SweepSettings, options: Namespace, console: Console) -> None:
+    """Train the best again and export it, as ``--refit`` and ``--export`` ask; the last worker does it."""
     with alone(plan) as mine:
         if not mine or running(study):
             console.print("other workers are still at it: --refit and --export are left to the last one")

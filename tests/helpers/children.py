@@ -1,4 +1,8 @@
-"""Commands in processes of their own, forked: the imports are there already."""
+"""Commands in processes of their own.
+
+They are forked from a server that has imported the package and done nothing else: a fork of the tests'
+process, with its threads of autograd and OpenMP, may wait for ever on a lock that no thread will release.
+"""
 
 import multiprocessing
 import os
@@ -7,14 +11,20 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+
 from tests.helpers.runs import run
 
 Child = multiprocessing.process.BaseProcess
 
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["smart_retail.deploy.export", "smart_retail.training.cli", "tests.helpers.runs"])
+
 
 def start_child(*words: str | Path, log: str = "child.log", env: Mapping[str, str] | None = None) -> Child:
     """Start a command whose exit code becomes the process's; it writes into ``log``."""
-    process = multiprocessing.get_context("fork").Process(target=_child, args=(words, log, env or {}))
+    process = CONTEXT.Process(target=_child, args=(words, log, dict(os.environ) | dict(env or {})))
     process.start()
     return process
 
@@ -31,7 +41,10 @@ def kill_when(process: Child, condition: Callable[[], bool], seconds: float = 12
 
 
 def _child(words: tuple[str | Path, ...], log: str, env: Mapping[str, str]) -> None:
+    os.environ.clear()
     os.environ.update(env)
+    rank_zero_only.rank = int(env.get("RANK", 0))  # read at the import, which was the server's
+    torch.set_num_threads(1)
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(handle, 1)
     os.dup2(handle, 2)

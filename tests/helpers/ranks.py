@@ -3,8 +3,6 @@
 import socket
 from pathlib import Path
 
-from lightning.fabric.utilities.rank_zero import rank_zero_only
-
 from tests.helpers.children import Child, start_child
 
 DDP = {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
@@ -17,12 +15,10 @@ def start_ranks(*words: str | Path, ranks: int = 2) -> list[Child]:
         free.bind(("127.0.0.1", 0))
         shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "GROUP_RANK": "0"}
     shared |= {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks), "TORCHELASTIC_RUN_ID": "test"}
-    processes, before = [], rank_zero_only.rank
+    processes = []
     for rank in range(ranks):
-        rank_zero_only.rank = rank  # what a fresh import would read
         env = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
         processes.append(start_child(*words, log=f"rank{rank}.log", env=env))
-    rank_zero_only.rank = before
     return processes
 
 

@@ -1,6 +1,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -73,6 +75,21 @@ def test_ctrl_c_leaves_the_workers_to_finish_the_step():
     rest = list(iterator)
     assert len(first.row) == 4
     assert len(rest) > 5
+
+
+LEFT_OPEN = """
+from smart_retail.data.datamodule import FaceDataModule
+from smart_retail.data.sources.synthetic import SyntheticFaces
+loader = FaceDataModule([SyntheticFaces(24)], image_size=32, batch_size=4, workers=1).train_dataloader()
+batches = iter(loader)
+next(batches)
+print("working", flush=True)
+"""
+
+
+def test_a_loader_in_use_does_not_keep_the_program_from_ending():
+    done = subprocess.run([sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "working\n"), done.stderr
 
 
 def test_the_seed_repeats_an_epoch_and_another_changes_it(alone):

@@ -1,7 +1,9 @@
 """Two processes with half a batch each learn what one learns from the whole."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from smart_retail.data.soft_labels import SoftLabels
 from smart_retail.training.losses import masked_mean
 from smart_retail.training.module import FaceAttributeModule
 from tests.helpers.batches import face_batch
+from tests.helpers.children import CONTEXT
 
 LOSSES = torch.tensor([1.0, 2.0, 4.0, 8.0])
 MASK = torch.tensor([True, True, True, False])
@@ -22,25 +25,27 @@ MASK = torch.tensor([True, True, True, False])
 pytestmark = pytest.mark.skipif(not dist.is_available(), reason="torch without torch.distributed")
 
 
-def on_two_ranks(folder: Path, job: Callable[[int], object]) -> list[object]:
-    """Return what a job says on each of two processes."""
-    mp.start_processes(_rank, (folder, job), nprocs=2, start_method="fork")
+def on_two_ranks(folder: Path, job: Callable[[int], object]) -> list[Any]:
+    """Return what a job says on each of two processes, of the server's that forks children."""
+    mp.start_processes(_rank, (folder, job), nprocs=2, start_method=CONTEXT.get_start_method())
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
 def _rank(rank: int, folder: Path, job: Callable[[int], object]) -> None:
+    torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     torch.save(job(rank), folder / f"{rank}.pt")
     dist.destroy_process_group()
 
 
-def test_what_ddp_averages_is_the_mean_over_the_labels_of_all_ranks(tmp_path):
-    def job(rank: int) -> Tensor:
-        # Rank 0 has two labels, rank 1 one: their own means would be 1.5 and 4.
-        part = slice(2 * rank, 2 * rank + 2)
-        return masked_mean(LOSSES[part], MASK[part])
+def mean_of_half(rank: int) -> Tensor:
+    """Rank 0 has two labels, rank 1 one: their own means would be 1.5 and 4."""
+    part = slice(2 * rank, 2 * rank + 2)
+    return masked_mean(LOSSES[part], MASK[part])
 
-    parts = on_two_ranks(tmp_path, job)
+
+def test_what_ddp_averages_is_the_mean_over_the_labels_of_all_ranks(tmp_path):
+    parts = on_two_ranks(tmp_path, mean_of_half)
     assert sum(parts).item() / 2 == pytest.approx(LOSSES[MASK].mean().item())
 
 
@@ -77,19 +82,19 @@ def half(batch: FaceBatch, rank: int) -> FaceBatch:
     return FaceBatch(*(t[part] for t in batch[:-1]), soft=soft)
 
 
+def gradients_of_half(batch: FaceBatch, rank: int) -> dict[str, Tensor]:
+    step = Step()
+    wrapped = DistributedDataParallel(step)
+    wrapped(half(batch, rank)).backward()
+    return step.gradients()
+
+
 @pytest.mark.parametrize("soft", [False, True], ids=["labels", "soft labels"])
 def test_half_a_batch_each_gives_the_gradient_of_the_whole(tmp_path, soft):
     batch = whole_batch(soft=soft)
-
-    def job(rank: int) -> dict[str, Tensor]:
-        step = Step()
-        wrapped = DistributedDataParallel(step)
-        wrapped(half(batch, rank)).backward()
-        return step.gradients()
-
     alone = Step()
     alone(batch).backward()
-    ranks = on_two_ranks(tmp_path, job)
+    ranks = on_two_ranks(tmp_path, partial(gradients_of_half, batch))
     for name, expected in alone.gradients().items():
         assert torch.equal(ranks[0][name], ranks[1][name])
         torch.testing.assert_close(ranks[0][name], expected, rtol=1e-4, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
