@@ -12,7 +12,7 @@ from smart_retail.evaluation.metrics import FEW, answered, class_confusion
 from smart_retail.evaluation.mistakes import COUNT, mistakes
 from smart_retail.evaluation.predictions import CLASSES, LABELS
 from smart_retail.evaluation.report import Picture, Section, Table
-from smart_retail.evaluation.robustness import KINDS, METRICS
+from smart_retail.evaluation.robustness import KEPT, KINDS, METRICS
 from smart_retail.evaluation.wording import NAMES, cell, number, signed, units
 from smart_retail.plots import age_scatter, confusion_figure
 
@@ -143,7 +143,7 @@ def worse_pictures(found: Findings) -> Section | None:
     tables, figures, falls = [], [], []
     for model, inside in rows.groupby("model", sort=False):
         clean = inside[inside["severity"] == 0].set_index("metric")
-        metrics = [metric for metric in METRICS if metric in clean.index]
+        metrics = [metric for metric in (*METRICS, KEPT) if metric in clean.index]
         cells = [["as it is", "", *(cell(clean.loc[m], m) for m in metrics)]]
         for (kind, _), values in inside[inside["severity"] > 0].groupby(["kind", "severity"], sort=False):
             by_metric = values.set_index("metric")
@@ -153,7 +153,7 @@ def worse_pictures(found: Findings) -> Section | None:
             Table(["", "how much", *(NAMES[m] for m in metrics)], cells, f"{model}: every severity", folded=True)
         )
     first = rows[rows["model"] == found.name]
-    for metric in METRICS:
+    for metric in (*METRICS, KEPT):
         line = first[first["metric"] == metric]
         if line.empty:
             continue

@@ -13,12 +13,15 @@ from tqdm import tqdm
 from smart_retail.data.crops import Square, crop_square, whole_image
 from smart_retail.data.images import read_image
 from smart_retail.errors import BrokenImageError, DataError
-from smart_retail.evaluation.intervals import bootstrap
+from smart_retail.evaluation.intervals import bootstrap, mean_of
 from smart_retail.evaluation.metrics import answered, statistics
 from smart_retail.evaluation.networks import Judge
-from smart_retail.evaluation.predictions import ABOUT, LABELS, OUTPUTS
+from smart_retail.evaluation.predictions import ABOUT, EMOTION_COLUMNS, LABELS, OUTPUTS
 
 METRICS = {"gender_acc": "gender", "age_mae": "age", "emotion_acc": "emotion"}
+KEPT = "emotion_kept"
+"""Of faces without an emotion label: how many keep the emotion that the network says of them as they are.
+Emotions are learnt from grey faces; what greying changes in coloured ones is the gap between the data sets."""
 COLUMNS = ["model", "kind", "severity", "amount", "metric", "value", "low", "high", "faces"]
 FACES_AT_ONCE = 8
 
@@ -157,7 +160,10 @@ def robustness(judges: list[Judge], faces: pd.DataFrame, count: int, seed: int =
     for (number, step), parts in said.items():
         table = about.copy()
         table[OUTPUTS] = np.concatenate(parts).astype(np.float64)
-        rows += [(judges[number].name, *steps[step], *figures) for figures in _figures(table)]
+        if not step:
+            unchanged = _emotions(table)
+        figures = _figures(table, _emotions(table) == unchanged)
+        rows += [(judges[number].name, *steps[step], *figure) for figure in figures]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -168,9 +174,16 @@ def _crop(face: pd.Series, picture: np.ndarray, size: int, kind: str, amount: fl
     return worsen(picture, square, size, kind, amount, seed) if kind else crop_square(picture, square, size)
 
 
-def _figures(table: pd.DataFrame) -> list[tuple]:
+def _emotions(table: pd.DataFrame) -> np.ndarray:
+    return np.asarray(table[EMOTION_COLUMNS].to_numpy().argmax(1))
+
+
+def _figures(table: pd.DataFrame, kept: np.ndarray) -> list[tuple]:
+    clusters = table["cluster"].to_numpy()
     found = []
     for metric, task in METRICS.items():
         if len(known := answered(table, task)):
             found.append((metric, *bootstrap(statistics(known, task)[metric], known["cluster"].to_numpy())))
+    if (unlabelled := (table["emotion"].isna() & table[EMOTION_COLUMNS[0]].notna()).to_numpy()).any():
+        found.append((KEPT, *bootstrap(mean_of(kept[unlabelled]), clusters[unlabelled])))
     return found

@@ -15,6 +15,7 @@ NAMES = {
     "age_cs5": "age within 5 years, %",
     "emotion_acc": "emotion accuracy, %",
     "emotion_f1": "emotion macro F1, %",
+    "emotion_kept": "emotion kept on unlabelled faces, %",
 }
 YEARS = ("age_mae", "age_bias")
 FEW_WORDS = "too few"

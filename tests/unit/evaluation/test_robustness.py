@@ -48,4 +48,25 @@ def test_a_network_that_looks_at_light_alone_fails_in_the_dark(tmp_path):
     assert ages.loc["dark", "value"].tolist() == [40, 60, 80, 90]
     assert ages.loc["off centre", "value"].eq(0).all()
     assert len(ages) == 1 + sum(len(k.amounts) for k in KINDS.values())
+    kept = rows[rows["metric"] == "emotion_kept"].set_index(["kind", "severity"])
+    assert kept["value"].eq(1).all() and kept["faces"].eq(39 - faces["emotion"][1:].notna().sum()).all()
     assert isinstance(rows, pd.DataFrame) and set(rows["model"]) == {"light"}
+
+
+def test_the_gap_between_grey_and_colour_is_told_of_faces_without_an_emotion(tmp_path):
+    for name, colour in (("grey.png", 100), ("red.png", (0, 0, 200))):
+        cv2.imwrite(str(tmp_path / name), np.full((40, 40, 3), colour, np.uint8))
+    faces = predictions(40).assign(crop_x=np.nan, crop_y=np.nan, crop_side=np.nan, emotion=np.nan)
+    faces["path"] = [str(tmp_path / name) for name in ["grey.png"] * 10 + ["red.png"] * 30]
+
+    def say(crops):
+        """Happiness is red."""
+        red = np.ptp(crops.mean(axis=(1, 2)), axis=1) > 50
+        return np.concatenate([np.full((len(crops), 4), 0.5), np.eye(6)[np.where(red, 3, 4)]], axis=1)
+
+    rows = robustness([Judge("colour", Contract(image_size=32), say)], faces, 1000)
+    kept = rows[rows["metric"] == "emotion_kept"].set_index(["kind", "severity"])["value"]
+    assert kept["", 0] == 1
+    assert kept["grey", 1] == 1 and kept["grey", 4] == 0.25
+    assert kept["dark"].tolist()[0] == 1
+    assert "emotion_acc" not in set(rows["metric"])
