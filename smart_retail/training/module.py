@@ -24,11 +24,13 @@ from smart_retail.training.distillation import (
     Distillation,
     FeatureMatching,
     Teachers,
+    Word,
     distillation_of,
     soft_losses,
 )
 from smart_retail.training.losses import TaskWeights, ranks, task_losses
 from smart_retail.training.metrics import FaceMetrics, score
+from smart_retail.training.mixup import mixup as mix_faces
 from smart_retail.training.optimisation import learning_rate_factor, make_optimizer
 
 
@@ -48,6 +50,7 @@ class FaceAttributeModule(pl.LightningModule):
         task_weights: dict[str, float] | None = None,
         learn_task_weights: bool = False,
         label_smoothing: float = 0.0,
+        mixup: float = 0.0,
         optimizer: str = "adamw",
         learning_rate: float = 2e-3,
         weight_decay: float = 0.05,
@@ -76,6 +79,7 @@ class FaceAttributeModule(pl.LightningModule):
             task_weights: weight of each task's loss, ``{gender: 1, age: 1, emotion: 1}`` by default.
             learn_task_weights: learn them from there on (Kendall et al. 2018).
             label_smoothing: for gender and emotion.
+            mixup: alpha of mixup, which blends training faces in pairs; 0 for none.
             optimizer: any of timm's (``adam``, ``adamw``, ``sgd``, ``lamb``, ...).
             learning_rate: at the height of the schedule.
             weight_decay: on everything but norms and biases.
@@ -90,9 +94,10 @@ class FaceAttributeModule(pl.LightningModule):
             image_size: side in pixels that the network is meant for (taken from the data).
         """
         super().__init__()
-        if not learning_rate > 0 or not 0 <= label_smoothing < 1:
+        if not learning_rate > 0 or not 0 <= label_smoothing < 1 or not 0 <= mixup < math.inf:
             raise ConfigError(
-                f"learning_rate {learning_rate} must be above 0, label_smoothing {label_smoothing} in 0 to 1"
+                f"learning_rate {learning_rate} must be above 0, label_smoothing {label_smoothing} in 0 to 1, "
+                f"mixup {mixup} not below 0"
             )
         task_weights = {"gender": 1.0, "age": 1.0, "emotion": 1.0} | (task_weights or {})
         self.save_hyperparameters()
@@ -173,6 +178,9 @@ class FaceAttributeModule(pl.LightningModule):
             The weighted loss, the loss of each task (with teachers also ``soft_gender``, ..., the parts
             of it that follow them, and ``features``), and what the network says.
         """
+        partner, share = None, 1.0
+        if stage == "train" and (alpha := float(self.hparams["mixup"])) > 0:
+            batch, partner, share = mix_faces(batch, alpha)
         raw = self.net.raw(batch.image.contiguous(memory_format=self.layout))
         smoothing = float(self.hparams["label_smoothing"])
         shared = stage == "train" and ranks() > 1
@@ -183,18 +191,28 @@ class FaceAttributeModule(pl.LightningModule):
             local = task_losses(self.net, raw, batch, smoothing, over_ranks=False) if shared else losses
             self._metrics(stage).update(outputs, batch, {task: value.detach() for task, value in local.items()})
         if stage == "train":
-            losses = self._with_teachers(raw, batch, losses)
+            word = self._online_word(batch)
+            losses = self._with_teachers(raw, batch, losses, word)
+            if partner is not None:
+                theirs = task_losses(self.net, raw, partner, smoothing, over_ranks=shared)
+                theirs = self._with_teachers(raw, partner, theirs, word)
+                losses = {name: share * value + (1 - share) * theirs[name] for name, value in losses.items()}
         loss: Tensor = self.weights(losses, over_ranks=shared)
         if "features" in losses:
             loss = loss + self.distillation.features * losses["features"]
         return loss, losses, outputs
 
-    def _with_teachers(self, raw: RawOutputs, batch: FaceBatch, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _online_word(self, batch: FaceBatch) -> Word | None:
+        """Ask the teachers, unless what they say is stored and their features are not wanted."""
+        if self.teachers is None or (batch.soft is not None and self.matching is None):
+            return None
+        return self.teachers(batch.image, self.contract)
+
+    def _with_teachers(
+        self, raw: RawOutputs, batch: FaceBatch, losses: dict[str, Tensor], word: Word | None
+    ) -> dict[str, Tensor]:
         """Mix the losses against labels with those against the teachers' word, where there is one."""
-        soft, word = batch.soft, None
-        if self.teachers is not None and (soft is None or self.matching is not None):
-            word = self.teachers(batch.image, self.contract)
-            soft = word.soft if soft is None else soft
+        soft = word.soft if word is not None and batch.soft is None else batch.soft
         if soft is None:
             return losses
         theirs = soft_losses(self.net, raw, batch, soft, self.distillation)
