@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.runs import run
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
-EXPERIMENTS = sorted((CONFIGS / "experiment").glob("*.yaml"))
+EXPERIMENTS = sorted((CONFIGS / "experiment").rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("config", EXPERIMENTS, ids=lambda path: path.stem)
