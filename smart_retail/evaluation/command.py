@@ -68,6 +68,8 @@ def evaluate(args: Sequence[str]) -> None:
     asked = name_models([*options.model, *options.predictions])
     if not asked:
         raise ConfigError("name either a model or, with --from, predictions that were made before")
+    if options.kinds and not options.robustness:
+        raise ConfigError("--kinds chooses among what --robustness does: give that too")
     if all(a.is_table for a in asked):
         needless = [*settings[:1], *(f"--{n}" for n in ("robustness", "thumbnails") if getattr(options, n))]
         if needless:
@@ -110,6 +112,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FACES",
         help="also judge so many faces (500 without a number) greyed, blurred, darkened, JPEG-compressed, small, off "
         "centre and partly covered: 29 times the work for each",
+    )
+    parser.add_argument(
+        "--kinds",
+        nargs="+",
+        metavar="KIND",
+        help='with --robustness, only some of: grey, blurred, dark, JPEG, small, "off centre", covered',
     )
     parser.add_argument(
         "--thumbnails", action="store_true", help="show the worst mistakes: they are pictures of people"

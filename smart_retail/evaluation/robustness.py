@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from smart_retail.data.crops import Square, crop_square, whole_image
 from smart_retail.data.images import read_image
-from smart_retail.errors import BrokenImageError, DataError
+from smart_retail.errors import BrokenImageError, ConfigError, DataError
 from smart_retail.evaluation.intervals import bootstrap, mean_of
 from smart_retail.evaluation.metrics import answered, statistics
 from smart_retail.evaluation.networks import Judge
@@ -111,24 +111,31 @@ def worsen(image: np.ndarray, square: Square, size: int, kind: str, amount: floa
     return change(crop, amount, random) if change else crop
 
 
-def robustness(judges: list[Judge], faces: pd.DataFrame, count: int, seed: int = 0) -> pd.DataFrame:
+def robustness(
+    judges: list[Judge], faces: pd.DataFrame, count: int, kinds: Sequence[str] | None = None, seed: int = 0
+) -> pd.DataFrame:
     """Measure networks on a random share of faces, as they are and at every severity.
 
     Args:
         judges: the networks.
         faces: see ``networks.select``.
         count: at most so many, drawn by the seed.
+        kinds: of ``KINDS``; all by default.
         seed: of the draw.
 
     Returns:
         ``COLUMNS``; severity 0 is the face as it is, ``amount`` is in the kind's words.
 
     Raises:
+        ConfigError: there is no such kind.
         DataError: no face can be read.
     """
+    kinds = list(KINDS) if kinds is None else kinds
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise ConfigError(f"{unknown[0]!r} is none of the ways to worsen faces: {', '.join(KINDS)}")
     if count < len(faces):
         faces = faces.sample(count, random_state=seed)
-    steps = [(kind, level, amount) for kind, k in KINDS.items() for level, amount in enumerate(k.amounts, start=1)]
+    steps = [(k, level, amount) for k in kinds for level, amount in enumerate(KINDS[k].amounts, start=1)]
     steps = [("", 0, float("nan")), *steps]
     said: dict[tuple[int, int], list[np.ndarray]] = {(j, s): [] for j in range(len(judges)) for s in range(len(steps))}
     read: list[int] = []

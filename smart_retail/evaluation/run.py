@@ -57,7 +57,7 @@ def judge_all(asked: Sequence[Asked], options: argparse.Namespace, settings: lis
             write_predictions(table, options.output / f"{name}.parquet")
             tables.append(table)
     if options.robustness:
-        worse = robustness(judges, faces, options.robustness)
+        worse = robustness(judges, faces, options.robustness, options.kinds)
     else:
         worse = _measured_before(asked[0].path.parent / ROBUSTNESS, tables) if not judges else _none_measured()
     figures = pd.concat([tabulate(t).assign(model=t.attrs["model"]) for t in tables], ignore_index=True)

@@ -5,6 +5,7 @@ import pytest
 
 from smart_retail.contract import Contract
 from smart_retail.data.crops import crop_square, whole_image
+from smart_retail.errors import ConfigError
 from smart_retail.evaluation.networks import Judge
 from smart_retail.evaluation.robustness import KINDS, robustness, worsen
 from tests.helpers.predictions import predictions
@@ -64,9 +65,15 @@ def test_the_gap_between_grey_and_colour_is_told_of_faces_without_an_emotion(tmp
         red = np.ptp(crops.mean(axis=(1, 2)), axis=1) > 50
         return np.concatenate([np.full((len(crops), 4), 0.5), np.eye(6)[np.where(red, 3, 4)]], axis=1)
 
-    rows = robustness([Judge("colour", Contract(image_size=32), say)], faces, 1000)
+    rows = robustness([Judge("colour", Contract(image_size=32), say)], faces, 1000, ["grey", "dark"])
+    assert set(rows["kind"]) == {"", "grey", "dark"}
     kept = rows[rows["metric"] == "emotion_kept"].set_index(["kind", "severity"])["value"]
     assert kept["", 0] == 1
     assert kept["grey", 1] == 1 and kept["grey", 4] == 0.25
     assert kept["dark"].tolist()[0] == 1
     assert "emotion_acc" not in set(rows["metric"])
+
+
+def test_an_unknown_kind_is_named():
+    with pytest.raises(ConfigError, match="'gray' is none of the ways to worsen faces: grey, blurred"):
+        robustness([], predictions(4), 4, ["gray"])
