@@ -37,8 +37,9 @@ lock: .venv/ready  ## write the versions that are installed now, and the sums of
 
 locked:          ## the environment from requirements-hashed.lock alone, each file checked against its sum
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-hashed.lock
+	$(BIN)/pip install --disable-pip-version-check --no-deps --require-hashes -r requirements-hashed.lock
 	$(BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/pip check
 	touch .venv/ready
 
 clean:           ## remove the environment and caches

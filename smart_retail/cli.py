@@ -35,6 +35,8 @@ smart-retail COMMAND --help tells the options of each; --version the version; co
 """
 TRAINING = ("fit", "validate", "test")
 INTERRUPTED = 130
+LINES, WIDTH = 16, 600
+"""Most that is shown of a message."""
 
 
 def main(args: list[str] | None = None) -> int:
@@ -62,10 +64,10 @@ def main(args: list[str] | None = None) -> int:
         way_out = f"smart-retail {args[0]} --help lists the settings"
         if re.search(r"required: (\w+\.)?data\.sources$", str(error)):  # required and nowhere given
             way_out = "no --config names the data; to begin with: --config configs/experiment/demo.yaml"
-        print(f"error: {error}\n{way_out}", file=sys.stderr)
+        print(f"error: {_fit(str(error))}\n{way_out}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_fit(str(error))}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         if (error.name or "smart_retail").startswith("smart_retail"):
@@ -85,7 +87,7 @@ def main(args: list[str] | None = None) -> int:
     except Exception as error:
         if not (message := _known(error)):
             raise
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {_fit(message)}", file=sys.stderr)
         return 2
 
 
@@ -94,6 +96,8 @@ def _known(error: Exception) -> str:
     text = str(error)
     if type(error).__name__ == "MisconfigurationException":  # Lightning's own word for a setting
         return text
+    if isinstance(error, ValueError) and "Problem with given class_path" in text:
+        return text  # jsonargparse's, of a class that it imported and could not make
     if re.match(r"DataLoader worker \(pid.*\) (is killed|exited)", text):
         return (
             f"a process that loads images was killed, most likely for want of memory ({text.splitlines()[0]}); free "
@@ -109,7 +113,13 @@ def _message(error: SmartRetailError) -> str:
     text = str(error).strip()
     if "Original Traceback" in text:
         text = text.splitlines()[-1].partition("Error: ")[2]
-    return "\n".join(map(printable, text.split("\n")))
+    return _fit(text)
+
+
+def _fit(text: str) -> str:
+    """Return a message that fits a terminal: values in it may be endless, or hold what steers one."""
+    lines = [printable(line) for line in text.strip().split("\n")[:LINES]]
+    return "\n".join(line if len(line) <= WIDTH else f"{line[:WIDTH]} ..." for line in lines)
 
 
 def _run(command: str, args: list[str]) -> int:

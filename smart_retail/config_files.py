@@ -1,27 +1,94 @@
-"""A look at config files before a parser that recurses gets them."""
+"""A look at YAML before a parser that recurses, unfolds and imports gets it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from smart_retail.errors import ConfigError
+from smart_retail.errors import ConfigError, one_line
 
 DEPTH = 50
 """Levels of nesting; ours have six. Thousands overflow the parser's stack and end the process."""
 SIZE = 1_000_000
 """Bytes of a config file."""
+UNFOLDED = 100_000
+"""Characters once every alias stands for what it means: a few lines can mean billions."""
 
 
 def check_config_files(words: Sequence[str]) -> None:
     """Check the files that ``--config FILE`` or ``--config=FILE`` name; missing ones are the parser's to report.
 
     Raises:
-        ConfigError: a file is too large or nested too deeply to be a config.
+        ConfigError: a file is no text, too large, nested too deeply, or unfolds to too much to be a config.
     """
     for path in _named(words):
         if path.is_file():
-            _check(path)
+            _check(_text(path), str(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file holds, as plain values.
+
+    Raises:
+        ConfigError: it cannot be read, is no YAML, or none of a config's size.
+    """
+    return parse_yaml(_text(path), str(path))
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """Return what a YAML text says, as plain values; ``name`` is what a message calls it.
+
+    Raises:
+        ConfigError: it is no YAML, or none of a config's size.
+    """
+    import yaml
+
+    _check(text, name)
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, *ODD_TAGS) as error:
+        raise ConfigError(f"{name} is no YAML that can be read: {one_line(error)}") from error
+
+
+def training_config(made_by: Any) -> dict[str, Any]:
+    """Return the config that a network's file says it was trained with; empty if it names no data.
+
+    Raises:
+        ConfigError: it is no YAML, or none of a config's size.
+    """
+    text = made_by.get("config") if isinstance(made_by, Mapping) else None
+    config: Any = parse_yaml(text, "the network's training config") if isinstance(text, str) else None
+    data = config.get("data") if isinstance(config, dict) else None
+    return config if isinstance(data, dict) and data.get("sources") else {}
+
+
+@cache
+def guard_parsers() -> None:
+    """Let jsonargparse look at all YAML first, and import and call less of what it names.
+
+    Unasked, version 4 makes an object of any class that is named where any value may stand, and imports
+    ``os`` and ``subprocess`` as willingly as a data set.
+    """
+    import jsonargparse
+    import yaml
+
+    load = jsonargparse.get_loader("yaml")
+
+    def checked(text: str) -> Any:
+        _check(text, "a setting, or a file that one names,")
+        try:
+            return load(text)
+        except ODD_TAGS as error:
+            raise yaml.YAMLError(one_line(error)) from error
+
+    jsonargparse.set_loader("yaml", checked, (yaml.YAMLError,))
+    jsonargparse.set_parsing_settings(instantiate_subclass_spec_in_any=False, import_path_denylist=[])
+
+
+ODD_TAGS = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+"""What PyYAML raises beside its own errors: ``!!bool 7``, ``!!timestamp x``, an integer of 5000 digits."""
 
 
 def _named(words: Sequence[str]) -> Iterator[Path]:
@@ -32,17 +99,47 @@ def _named(words: Sequence[str]) -> Iterator[Path]:
             yield Path(word.partition("=")[2])
 
 
-def _check(path: Path) -> None:
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > SIZE:
+            raise ConfigError(f"{path} has {path.stat().st_size:,} bytes: no config")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is no text in UTF-8: {one_line(error)}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
+
+
+def _check(text: str, name: str) -> None:
     import yaml
 
-    if path.stat().st_size > SIZE:
-        raise ConfigError(f"{path} has {path.stat().st_size:,} bytes: no config")
-    depth = 0
+    if len(text) > SIZE:
+        raise ConfigError(f"{name} has {len(text):,} characters: no config")
+    sizes: dict[str, int] = {}
+    levels: list[tuple[str | None, list[int]]] = [(None, [])]  # anchor and sizes of what each open collection holds
     try:
         # Events come from a state machine, which does not recurse.
-        for event in yaml.parse(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEPTH:
-                raise ConfigError(f"{path} nests more than {DEPTH} levels deep: no config")
-    except (yaml.YAMLError, UnicodeDecodeError):
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            anchor = getattr(event, "anchor", None)
+            if isinstance(event, yaml.CollectionStartEvent):
+                levels.append((anchor, [1]))
+                if len(levels) > DEPTH + 1:
+                    raise ConfigError(f"{name} nests more than {DEPTH} levels deep: no config")
+                continue
+            if isinstance(event, yaml.AliasEvent):
+                if any(anchor == outer for outer, _ in levels):
+                    raise ConfigError(f"{name}: *{anchor} contains itself: no config")
+                levels[-1][1].append(sizes.get(event.anchor or "", 0))
+            elif isinstance(event, yaml.ScalarEvent):
+                levels[-1][1].append(1 + len(event.value))
+            elif isinstance(event, yaml.CollectionEndEvent):
+                anchor, held = levels.pop()
+                levels[-1][1].append(sum(held))
+            else:
+                continue
+            if anchor and not isinstance(event, yaml.AliasEvent):
+                sizes[anchor] = levels[-1][1][-1]
+            if levels[-1][1][-1] > UNFOLDED:
+                raise ConfigError(f"{name} unfolds to more than {UNFOLDED:,} characters: no config")
+    except yaml.YAMLError:
         return  # the parser says what is wrong, and where

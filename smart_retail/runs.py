@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from smart_retail.errors import CheckpointError
@@ -22,8 +23,7 @@ def find_checkpoint(wanted: str, run: str, logs: Path = LOGS) -> Path:
         CheckpointError: there is no such file.
     """
     if wanted in ("last", "best"):
-        versions = sorted((logs / run).glob("version_*"), key=lambda p: int("0" + p.name.removeprefix("version_")))
-        found = [p / "checkpoints" / f"{wanted}.ckpt" for p in versions]
+        found = [p / "checkpoints" / f"{wanted}.ckpt" for p in versions_of(logs / run)]
         if found and not found[-1].is_file() and any(p.is_file() for p in found):
             older = next(p for p in reversed(found) if p.is_file())
             raise CheckpointError(f"--ckpt_path {wanted}: {found[-1]} was never written; the run before has {older}")
@@ -39,6 +39,12 @@ def find_checkpoint(wanted: str, run: str, logs: Path = LOGS) -> Path:
     if not path.is_file():
         raise CheckpointError(f"{wanted}: no such checkpoint" + (f" ({path})" if str(path) != wanted else ""))
     return path
+
+
+def versions_of(run: Path) -> list[Path]:
+    """Return ``version_0``, ``version_1``, ... of a run's folder, the oldest first; a ``version_1 (copy)`` is none."""
+    found = [path for path in run.glob("version_*") if re.fullmatch(r"version_[0-9]{1,9}", path.name)]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("version_")))
 
 
 def version_of(checkpoint: Path, run: str, logs: Path = LOGS) -> str | None:

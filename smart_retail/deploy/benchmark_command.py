@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from tqdm import tqdm
 
+from smart_retail.config_files import read_yaml
 from smart_retail.deploy.benchmark import Run, Timing, bundle_variants, measure, torch_variants
 from smart_retail.deploy.manifest import PRECISIONS, Manifest, check_files, read_manifest
 from smart_retail.deploy.pretrained import find_bundle
@@ -96,18 +97,10 @@ def _accuracy(
     variants: dict[str, Run], manifest: Manifest, count: int, data: str | None
 ) -> dict[str, dict[str, float]]:
     """Judge validation faces by every variant: no runtime is taken at its word."""
-    import yaml
-
     from smart_retail.deploy.faces import read_index, split_of, training_config
     from smart_retail.deploy.measure import judge
 
-    if data:
-        try:
-            config = yaml.safe_load(Path(data).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(f"--data {data} cannot be read: {error}") from error
-    else:
-        config = training_config({"made_by": manifest.made_by}, "the bundle")
+    config = read_yaml(Path(data)) if data else training_config({"made_by": manifest.made_by}, "the bundle")
     faces = split_of(read_index(config), "val", manifest.contract).sample(count)
     return {name: judged.summary() for name, judged in judge(variants, faces, what="validation faces").items()}
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from jsonargparse import ArgumentParser
 
+from smart_retail.config_files import guard_parsers, read_yaml
 from smart_retail.deploy.export import ExportSettings, export_bundle
 from smart_retail.deploy.model_card import summary
-from smart_retail.errors import ConfigError
 from smart_retail.runs import find_checkpoint
 
 
@@ -20,8 +19,11 @@ def export(args: Sequence[str]) -> None:
     Raises:
         ConfigError: a file of settings cannot be read.
     """
+    guard_parsers()
     parser = ArgumentParser(
         prog="smart-retail export",
+        exit_on_error=False,
+        allow_abbrev=False,
         description="Write a checked bundle: FP32 and INT8 networks, manifest, model card.",
     )
     parser.add_argument("--config", action="config", help="YAML with any of these settings")
@@ -36,10 +38,7 @@ def export(args: Sequence[str]) -> None:
     data = None
     checkpoint = find_checkpoint(options.checkpoint, run="run")
     if options.data:
-        try:
-            data = yaml.safe_load(Path(options.data).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(f"--data {options.data} cannot be read: {error}") from error
+        data = read_yaml(Path(options.data))
     manifest = export_bundle(checkpoint, Path(options.output), settings, data)
     print(summary(manifest))
     print(f"bundle: {options.output}")

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from tqdm import tqdm
 
+from smart_retail import config_files
 from smart_retail.contract import Contract
 from smart_retail.data.crops import Square, crop_square, whole_image
 from smart_retail.data.images import read_image
@@ -83,8 +83,8 @@ def training_config(checkpoint: Mapping[str, Any], name: str) -> dict[str, Any]:
     Raises:
         CheckpointError: it does not tell.
     """
-    config = yaml.safe_load((checkpoint.get("made_by") or {}).get("config") or "null")
-    if not isinstance(config, dict) or not (config.get("data") or {}).get("sources"):
+    config = config_files.training_config(checkpoint.get("made_by"))
+    if not config:
         raise CheckpointError(f"{name} does not tell its training data; name them with --data configs/data/....yaml")
     return config
 
@@ -103,10 +103,14 @@ def read_index(config: Mapping[str, Any]) -> FaceIndex:
     # Short names of the sources in YAML: importing them lets `class_path: UTKFace` do.
     from smart_retail.data.sources import all_age_faces, fer2013, synthetic, table, utkface  # noqa: F401
 
+    config_files.guard_parsers()
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--sources", type=list[Source])
     parser.add_class_arguments(SplitSettings, "splits")
-    data = {key: config["data"][key] for key in ("sources", "splits") if config["data"].get(key)}
+    given = config.get("data") if isinstance(config, Mapping) else None
+    if not isinstance(given, Mapping) or not given.get("sources"):
+        raise DataError("no data.sources in the config of the data; configs/data/ has examples")
+    data = {key: given[key] for key in ("sources", "splits") if given.get(key)}
     try:
         made = parser.instantiate(parser.parse_object(data))
     except ArgumentError as error:

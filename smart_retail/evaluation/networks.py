@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from tqdm import tqdm
 
+from smart_retail.config_files import training_config
 from smart_retail.contract import Contract
 from smart_retail.data.datamodule import normalise
 from smart_retail.data.index import FaceIndex
@@ -48,8 +48,7 @@ class Judge:
 
     def training(self) -> dict[str, Any]:
         """Return the config of its training, empty if it is not told."""
-        config = yaml.safe_load(str(self.made_by.get("config") or "null"))
-        return config if isinstance(config, dict) and (config.get("data") or {}).get("sources") else {}
+        return training_config(self.made_by)
 
 
 def open_checkpoint(path: Path, name: str) -> Judge:

@@ -57,7 +57,12 @@ def best_of(study: optuna.Study, plan: SweepSettings) -> Best:
         raise ConfigError(f"study {plan.name} has no complete configuration to refit or to export")
     trial = next(t for t in reversed(trials) if t.user_attrs["name"] == rows["configuration"][0])
     sign = 1 if plan.direction == "maximize" else -1
-    run = max(trial.user_attrs["runs"].values(), key=lambda run: sign * run["values"]["objective"])
+    runs = [run for run in trial.user_attrs.get("runs", {}).values() if run["state"] == "complete"]
+    if not runs:
+        raise ConfigError(
+            f"study {plan.name}: {trial.user_attrs['name']} is complete without a run; give another --name"
+        )
+    run = max(runs, key=lambda run: sign * run["values"]["objective"])
     return Best(trial.user_attrs["name"], trial.user_attrs["settings"], run["folder"])
 
 

@@ -12,10 +12,10 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import optuna
-import yaml
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
+from smart_retail.config_files import guard_parsers, parse_yaml
 from smart_retail.errors import ConfigError
 from smart_retail.sweep import leaderboard
 from smart_retail.sweep.best import alone, best_of, export, refit
@@ -40,6 +40,24 @@ def sweep(args: Sequence[str]) -> None:
     Raises:
         ConfigError: the sweep file, or a setting in it, cannot be used.
     """
+    options, plan = read_plan(args)
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        study = work(plan, console, only_table=options.table, again=options.retry)
+        if options.refit or options.export:
+            finish(study, plan, options, console)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def read_plan(args: Sequence[str]) -> tuple[Namespace, SweepSettings]:
+    """Return the options of the command and the plan that they make.
+
+    Raises:
+        ConfigError: one of them cannot be used.
+    """
+    guard_parsers()
     parser = ArgumentParser(prog="smart-retail sweep", description=DESCRIPTION, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML with any of the settings below")
     parser.add_argument("--table", type=bool, default=False, help="true: only write and print the leaderboard")
@@ -54,14 +72,7 @@ def sweep(args: Sequence[str]) -> None:
     plan = SweepSettings(**given | {"settings": given["settings"] | settings})
     if options.refit is not None and options.refit < 1:
         raise ConfigError(f"--refit {options.refit} must be 1 epoch or more")
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        study = work(plan, console, only_table=options.table, again=options.retry)
-        if options.refit or options.export:
-            finish(study, plan, options, console)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return options, plan
 
 
 def finish(study: optuna.Study, plan: SweepSettings, options: Namespace, console: Console) -> None:
@@ -92,10 +103,7 @@ def of_trials(args: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
         value = next(words, None) if found[3] is None else found[3]
         if value is None:
             raise ConfigError(f"{word} needs a value")
-        try:
-            settings[found[1]] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--{found[1]} {value}: no YAML value") from error
+        settings[found[1]] = parse_yaml(value, f"--{found[1]} {value[:60]}")
     return own, settings
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from smart_retail.config_files import read_yaml
 from smart_retail.errors import ConfigError
 from smart_retail.runs import LOGS
 
@@ -107,7 +106,7 @@ class SweepSettings:
         if ROOT in self.settings:
             return str(self.settings[ROOT])
         for path in reversed(self.configs):
-            config = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+            config = read_yaml(Path(path))
             trainer = config.get("trainer") if isinstance(config, dict) else None
             if isinstance(trainer, dict) and trainer.get("default_root_dir"):
                 return str(trainer["default_root_dir"])

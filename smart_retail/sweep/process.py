@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import signal
 import socket
@@ -15,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
+
+from smart_retail.config_files import read_yaml
+from smart_retail.errors import ConfigError
+from smart_retail.runs import versions_of
 
 GRACE = 180.0
 """Seconds that a training has to finish its step and save."""
@@ -117,8 +121,7 @@ def wait_until_gone(who: str, patience: float = GRACE) -> None:
 
 def newest_version(folder: Path) -> Path | None:
     """Return the newest ``version_N`` of a run, if any."""
-    versions = sorted(folder.glob("version_*"), key=lambda p: int("0" + p.name.removeprefix("version_")))
-    return versions[-1] if versions else None
+    return next(reversed(versions_of(folder)), None)
 
 
 def read_metrics(version: Path | None) -> pd.DataFrame:
@@ -127,9 +130,12 @@ def read_metrics(version: Path | None) -> pd.DataFrame:
     for path in [] if version is None else [*sorted(version.glob("metrics-*.csv")), version / "metrics.csv"]:
         try:
             frames.append(pd.read_csv(path))
-        except (FileNotFoundError, pd.errors.EmptyDataError, pd.errors.ParserError):
-            continue  # not yet, or just being written
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        except (OSError, ValueError):  # pandas' own errors are of this kind
+            continue  # not yet, just being written, or damaged
+    if not frames or not any("epoch" in frame for frame in frames):
+        return pd.DataFrame()
+    table: pd.DataFrame = pd.concat(frames, ignore_index=True).apply(pd.to_numeric, errors="coerce")
+    return table.replace([math.inf, -math.inf], math.nan).dropna(subset=["epoch"])
 
 
 def best_metrics(table: pd.DataFrame, metric: str, direction: str, first_epoch: int = 0) -> dict[str, float]:
@@ -153,14 +159,25 @@ def best_metrics(table: pd.DataFrame, metric: str, direction: str, first_epoch: 
 
 
 def read_config(version: Path) -> dict[str, Any]:
-    """Return the config that a run was started with."""
+    """Return the config that a run was started with; empty if it was not yet.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
     path = version / "config.yaml"
-    return (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
+    config = read_yaml(path) if path.is_file() else {}
+    if not isinstance(config, dict) or not isinstance(config.get("data", {}), dict):
+        raise ConfigError(f"{path} is damaged: no config of a run")
+    return config
 
 
 def final_size_epoch(config: Mapping[str, Any]) -> int:
     """Return the first epoch at the final image size: ``best.ckpt`` is none of an earlier one."""
-    return max((int(epoch) for epoch in config.get("data", {}).get("progressive") or {}), default=0)
+    sizes = config.get("data", {}).get("progressive") or {}
+    try:
+        return max((int(epoch) for epoch in sizes), default=0)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"data.progressive {sizes!r:.80} does not map epochs to sizes") from error
 
 
 def chosen_settings(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

@@ -9,13 +9,14 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from smart_retail.errors import ConfigError
+from smart_retail.sweep.journal import open_journal
 from smart_retail.sweep.plan import SweepSettings
 from smart_retail.sweep.process import identity, is_alive
+from smart_retail.sweep.record import check_trial
 
 SILENCE = 300.0
 """Seconds without a sign after which a worker on another machine counts as dead."""
@@ -32,7 +33,7 @@ def open_study(plan: SweepSettings) -> optuna.Study:
     """Create the study and line up its trials, or go on with it.
 
     Raises:
-        ConfigError: the storage cannot be reached, or the study was made with other settings.
+        ConfigError: the storage cannot be reached or is damaged, or the study was made with other settings.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     plan.folder.mkdir(parents=True, exist_ok=True)
@@ -58,11 +59,13 @@ def open_study(plan: SweepSettings) -> optuna.Study:
         # A second worker with the same seed would draw the same values.
         sampler.reseed_rng()
         _refuse_another(study, plan)
+    for trial in study.get_trials(deepcopy=False):
+        check_trial(trial, plan.name)
     known = {trial.user_attrs["name"]: trial for trial in shown(study)}
     for name, settings in plan.planned().items():
         if name not in known:
             study.enqueue_trial({}, user_attrs={"name": name, "settings": settings})
-        elif plan.enumerated and known[name].user_attrs["settings"] != json.loads(json.dumps(settings)):
+        elif plan.enumerated and known[name].user_attrs.get("settings") != json.loads(json.dumps(settings)):
             raise ConfigError(f"configuration {name} has other settings than in study {plan.name}: give it a new name")
     study.set_user_attr("lined_up", True)
     return study
@@ -70,7 +73,7 @@ def open_study(plan: SweepSettings) -> optuna.Study:
 
 def _storage(plan: SweepSettings) -> BaseStorage:
     if plan.storage is None:
-        return JournalStorage(JournalFileBackend(str(plan.folder / "study.journal")))
+        return open_journal(plan.folder / "study.journal")
     try:
         return optuna.storages.get_storage(plan.storage)
     except Exception as error:  # SQLAlchemy's and its drivers' own kinds
@@ -85,7 +88,9 @@ def _wait_until_lined_up(study: optuna.Study) -> None:
 
 
 def _refuse_another(study: optuna.Study, plan: SweepSettings) -> None:
-    theirs, ours = study.user_attrs.get("plan", {}), json.loads(json.dumps(plan.fixed()))
+    theirs, ours = study.user_attrs.get("plan"), json.loads(json.dumps(plan.fixed()))
+    if not isinstance(theirs, dict):
+        raise ConfigError(f"study {plan.name} does not say what it was begun with; give another --name")
     for name, value in ours.items():
         if name in theirs and theirs[name] != value:
             raise ConfigError(

@@ -11,6 +11,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
+from smart_retail.errors import ConfigError
 from smart_retail.sweep.plan import SweepSettings
 from smart_retail.sweep.process import (
     best_metrics,
@@ -115,8 +116,13 @@ def _train(
         raise
     version = current()
     pruned = bool(trial.user_attrs.get("pruned_at"))
-    config = {} if version is None else read_config(version)
-    values = best_metrics(read_metrics(version), plan.metric, plan.direction, final_size_epoch(config))
+    try:
+        config = {} if version is None else read_config(version)
+        values = best_metrics(read_metrics(version), plan.metric, plan.direction, final_size_epoch(config))
+    except ConfigError as error:
+        note("failed")
+        trial.set_user_attr("reason", str(error))
+        return TrialState.FAIL
     if version is not None and values:
         values |= measure(version / "model.pth", log) if (version / "model.pth").is_file() else {}
         run.update(values=values, folder=str(version))

@@ -25,6 +25,7 @@ from smart_retail.callbacks.last_checkpoint import LastCheckpoint
 from smart_retail.callbacks.model_file import ModelFile
 from smart_retail.callbacks.throughput import Throughput
 from smart_retail.callbacks.unreadable import Unreadable
+from smart_retail.config_files import guard_parsers
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.summary import print_summary, write_contact_sheet
 from smart_retail.errors import CheckpointError, ConfigError
@@ -152,6 +153,7 @@ def _tell_overridden(model: Any, hyper_parameters: dict[str, Any]) -> None:
 def train(args: list[str]) -> None:
     """Run ``fit``, ``validate`` or ``test``; ``args`` begins with its name."""
     quiet()
+    guard_parsers()
     try:
         FaceCLI(
             FaceAttributeModule,
@@ -201,6 +203,7 @@ def read_data(args: list[str], command: str, description: str) -> FaceDataModule
 
 def _data_cli(args: list[str], command: str, description: str) -> DataCLI:
     quiet()
+    guard_parsers()
     return DataCLI(
         FaceAttributeModule,
         FaceDataModule,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from smart_retail.callbacks.model_file import STORY
-from smart_retail.errors import CheckpointError, ConfigError
+from smart_retail.config_files import read_yaml
+from smart_retail.errors import CheckpointError, ConfigError, one_line
 from smart_retail.models.load import read_checkpoint
 
 WEIGHTS = ("state_dict", "current_model_state")
@@ -53,9 +54,12 @@ def run_again(run: Path, name: str | None) -> Path:
     """Train with a run's config in a process of its own (several, if it was so); return the new run's folder.
 
     Raises:
+        ConfigError: its config is damaged.
         SystemExit: with the exit code of a training that failed.
     """
-    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    config = read_yaml(run / "config.yaml")
+    if not isinstance(config, dict) or not isinstance(config.get("run"), str):
+        raise ConfigError(f"{run / 'config.yaml'} is damaged: it does not name a run")
     name = name or f"{config['run']}-again"
     folder = run.parent.parent / name
     before = set(folder.glob("version_*"))
@@ -110,16 +114,24 @@ def metrics(run: Path) -> dict[tuple[str, int], str]:
 
     A resumed run has several tables. Its training metrics cover only a part of the epochs in which it was
     stopped, and are left out, as are times.
+
+    Raises:
+        ConfigError: a table is damaged.
     """
-    earlier = sorted(run.glob("metrics-*.csv"), key=lambda p: int(p.stem.rpartition("-")[2]))
+    earlier = [path for path in run.glob("metrics-*.csv") if re.fullmatch(r"metrics-[0-9]{1,9}", path.stem)]
+    earlier.sort(key=lambda path: int(path.stem.rpartition("-")[2]))
     found = {}
     for path in [*earlier, run / "metrics.csv"]:
-        with path.open(encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                for name, value in row.items():
-                    partial = earlier and name.startswith("train/") and not name.startswith("train/step_")
-                    if value and name not in ("step", "epoch", "train/images_per_second") and not partial:
-                        found[name, int(row["step"])] = value
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = [(int(row["step"]), row) for row in csv.DictReader(file, restkey="", strict=True)]
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+            raise ConfigError(f"{path} is damaged: {one_line(error)}") from error
+        for step, row in rows:
+            for name, value in row.items():
+                partial = earlier and name.startswith("train/") and not name.startswith("train/step_")
+                if value and name not in ("step", "epoch", "train/images_per_second") and not partial:
+                    found[name, step] = value
     return found
 
 

@@ -16,16 +16,27 @@ from tests.integration.test_sweep import leaderboard, write_sweep
 STUDY = Path("there/lightning_logs/study")
 
 
-def start(plan, *words):
-    """Run a worker in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "smart_retail", "sweep", "--config", str(plan), *words],
-        env=os.environ | {"PYTHONPATH": str(Path(smart_retail.__file__).parent.parent)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+@pytest.fixture
+def start():
+    """Run workers in processes of their own; none outlives the test (a killed one's training ends with it)."""
+    workers = []
+
+    def begin(plan, *words):
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "smart_retail", "sweep", "--config", str(plan), *words],
+            env=os.environ | {"PYTHONPATH": str(Path(smart_retail.__file__).parent.parent)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        workers.append(worker)
+        return worker
+
+    yield begin
+    for worker in workers:
+        worker.kill()
+        worker.wait()
 
 
 def saved(trial):
@@ -43,7 +54,9 @@ def child_of(worker):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the training's process below /proc")
-def test_killed_trainings_and_a_killed_sweep_go_on_with_two_workers_and_the_best_is_fitted_again(tmp_path, monkeypatch):
+def test_killed_trainings_and_a_killed_sweep_go_on_with_two_workers_and_the_best_is_fitted_again(
+    tmp_path, monkeypatch, start
+):
     monkeypatch.chdir(tmp_path)
     plan = write_sweep(
         tmp_path,
