@@ -45,7 +45,7 @@ def prepare_qat(network: FaceNet, crops: np.ndarray, settings: Int8Settings) -> 
         model = onnx.load(path)
     if settings.equalise:
         crops = release(model, crops, network.contract)
-        equalise(model, crops, network.contract)
+        equalise(model, crops, network.contract, settings.equalise_share)
     ranges = calibrate(model, crops, network.contract, settings)
     fused = fuse(network)
     _load_weights(fused, model)
@@ -65,7 +65,7 @@ def quantise_qat(
         path: file to write.
         crops: (N, S, S, 3) uint8 RGB training faces.
         shape: input and outputs, see ``export_network``.
-        settings: ``equalise`` and ``weight_bits`` are the training's and ignored here.
+        settings: ``equalise`` and ``weight_bits`` are the training's and ignored here, and so is ``sensitive``.
 
     Returns:
         What was done, for the manifest.
@@ -90,10 +90,16 @@ def _write(
     trained: dict[str, tuple[float, float]],
     settings: Int8Settings,
 ) -> dict[str, Any]:
-    ranges = calibrate(model, crops, network.contract, settings)
-    ranges |= {tensor: trained[name] for name, tensor in _inputs(model).items() if name in trained}
+    learnt = {tensor: trained[name] for name, tensor in _inputs(model).items() if name in trained}
+    ranges = calibrate(model, crops, network.contract, settings) | learnt
     kept = float_layers(model, settings)
     with write_aside(path) as aside:
+        write_quantised(model, aside, ranges, settings, kept)
+        # Without a limit on its activations a rare face stretches what no range was trained for; behind
+        # trained ranges it does not.
+        made = onnx.load(aside)
+        rounded = {node.input[0] for node in made.graph.node if node.op_type == "QuantizeLinear"}
+        ranges |= calibrate(made, crops, network.contract, settings, sorted(rounded - set(learnt)))
         write_quantised(model, aside, ranges, settings, kept)
         kernels = count_kernels(aside)
         check_kernels(kernels, model, kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,7 @@ from smart_retail.deploy.bias_correction import correct_biases, correct_heads
 from smart_retail.deploy.equalise import equalise
 from smart_retail.deploy.faces import FaceCrops
 from smart_retail.deploy.limits import release
+from smart_retail.deploy.mixed_precision import sensitivities, stay_float
 from smart_retail.deploy.ranges import Range, Recorder, activations, find_ranges
 from smart_retail.errors import ConfigError, DataError, ExportError
 
@@ -45,6 +47,8 @@ class Int8Settings:
         float_first: keep the first convolution in float.
         float_last: keep the last convolution in float.
         float_layers: names of further convolutions to keep in float.
+        sensitive: keep so many more in float: those that lose most by their rounding, see
+            ``deploy.mixed_precision``.
     """
 
     calibration_faces: int = 1024
@@ -59,6 +63,7 @@ class Int8Settings:
     float_first: bool = False
     float_last: bool = False
     float_layers: tuple[str, ...] = ()
+    sensitive: int = 0
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -66,6 +71,8 @@ class Int8Settings:
             raise ConfigError(f"int8.weight_bits {self.weight_bits} is neither 7 nor 8")
         if self.calibration_faces < 1:
             raise ConfigError(f"int8.calibration_faces {self.calibration_faces} must be 1 or more")
+        if self.sensitive < 0:
+            raise ConfigError(f"int8.sensitive {self.sensitive} must be 0 or more")
         if not 0 <= self.equalise_share <= 1:
             raise ConfigError(f"int8.equalise_share {self.equalise_share} is outside 0 to 1")
         if not 90 <= self.percentile <= 100:
@@ -83,7 +90,7 @@ def quantise(source: Path, path: Path, faces: FaceCrops, settings: Int8Settings,
         seed: of the draw.
 
     Returns:
-        What was done, for the manifest: settings and the count of integer kernels.
+        What was done, for the manifest: settings, count of integer kernels, layers in float.
 
     Raises:
         DataError: no face to calibrate on.
@@ -110,6 +117,9 @@ def quantise_crops(
         correct_biases(model, crops, contract, bits=settings.weight_bits, per_channel=settings.per_channel, skip=kept)
     with write_aside(path) as aside:
         write_quantised(model, aside, ranges, settings, kept)
+        if settings.sensitive:
+            kept += most_sensitive(model, onnx.load(aside), crops, contract, settings.sensitive, kept)
+            write_quantised(model, aside, ranges, settings, kept)
         if settings.correct_heads:
             made = onnx.load(aside)
             correct_heads(reference, made, crops, contract)
@@ -120,15 +130,20 @@ def quantise_crops(
         "method": "static post-training quantisation",
         "settings": asdict(settings) | {"calibration_faces": len(crops)},
         "kernels": kernels,
+        "float_layers": kept,
         "session_without_vnni": {"session.x64quantprecision": "1"} if settings.weight_bits == 8 else {},
     }
 
 
 def calibrate(
-    model: onnx.ModelProto, crops: np.ndarray, contract: Contract, settings: Int8Settings
+    model: onnx.ModelProto,
+    crops: np.ndarray,
+    contract: Contract,
+    settings: Int8Settings,
+    names: Sequence[str] | None = None,
 ) -> dict[str, Range]:
-    """Return the range of each activation of the quantised operators."""
-    recorder = Recorder(model, activations(model, OPERATORS), contract)
+    """Return the ranges of the named activations, or of all that the quantised operators have."""
+    recorder = Recorder(model, activations(model, OPERATORS) if names is None else names, contract)
     return find_ranges(recorder, crops, method=settings.ranges, percentile=settings.percentile)
 
 
@@ -150,6 +165,20 @@ def float_layers(model: onnx.ModelProto, settings: Int8Settings) -> list[str]:
         )
     ends = names[:1] * settings.float_first + names[-1:] * settings.float_last
     return sorted({*ends, *settings.float_layers}, key=names.index)
+
+
+def most_sensitive(
+    model: onnx.ModelProto,
+    quantised: onnx.ModelProto,
+    crops: np.ndarray,
+    contract: Contract,
+    count: int,
+    kept: list[str],
+) -> list[str]:
+    """Return the names of the convolutions that lose most by their rounding, the worst first."""
+    names = [name for name in convolutions(model) if name not in kept]
+    found = sensitivities(model, quantised, names, crops, contract)
+    return sorted(names, key=lambda name: -found[name])[:count]
 
 
 def write_quantised(
@@ -194,6 +223,7 @@ def write_quantised(
     finally:
         quiet.setLevel(level)
     made = onnx.load(path)
+    stay_float(made, kept)
     onnx.helper.set_model_props(made, props)
     onnx.save(made, path)
 
@@ -224,10 +254,11 @@ def check_kernels(kernels: dict[str, int], model: onnx.ModelProto, kept: list[st
     """Compare the count of integer kernels with the convolutions of the network.
 
     Raises:
-        ExportError: some run in float.
+        ExportError: some run in float that should not, or the other way round.
     """
     expected = len(convolutions(model)) - len(kept)
     integer = sum(kernels.get(name, 0) for name in INTEGER_KERNELS)
-    # ONNX Runtime may also turn a float convolution between two integer ones into an integer one.
-    if integer < expected:
-        raise ExportError(f"only {integer} of {expected} convolutions run as integer kernels ({kernels})")
+    if integer != expected:
+        raise ExportError(
+            f"{integer} convolutions run as integer kernels, not {expected}; {len(kept)} stay in float ({kernels})"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +14,15 @@ from smart_retail.deploy.equalise import _channel_maxima, equalise, find_pairs
 from smart_retail.deploy.export import drawn_faces
 from smart_retail.deploy.gate import Gate
 from smart_retail.deploy.limits import release
-from smart_retail.deploy.quantize import Int8Settings, quantise_crops
+from smart_retail.deploy.mixed_precision import sensitivities
+from smart_retail.deploy.quantize import (
+    Int8Settings,
+    calibrate,
+    convolutions,
+    count_kernels,
+    quantise_crops,
+    write_quantised,
+)
 from smart_retail.deploy.ranges import Recorder, _cut, activations, find_ranges
 from smart_retail.deploy.session import feed, open_session
 from smart_retail.errors import ConfigError, GateError
@@ -91,8 +100,9 @@ def test_every_convolution_becomes_integer(
 
 def test_named_layers_stay_in_float(bundle: Path, tmp_path: Path, faces: np.ndarray) -> None:
     settings = Int8Settings(float_first=True, float_last=True, float_layers=("node_conv2d_3",))
-    quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
+    info = quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
     written = onnx.load(tmp_path / "q.onnx")
+    assert sum(info["kernels"].values()) - info["kernels"]["QLinearConv"] == 3
     weights = {t.name: t.data_type for t in written.graph.initializer}
     assert (
         sum(weights.get(n.input[1]) == onnx.TensorProto.FLOAT for n in written.graph.node if n.op_type == "Conv") == 3
@@ -100,6 +110,54 @@ def test_named_layers_stay_in_float(bundle: Path, tmp_path: Path, faces: np.ndar
     with pytest.raises(ConfigError, match="no convolution stem"):
         settings = Int8Settings(float_layers=("stem",))
         quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
+
+
+def test_a_float_layer_between_rounded_ones_is_exact(model: onnx.ModelProto, faces: np.ndarray, tmp_path: Path) -> None:
+    spoil(model, "node_conv2d_6")
+    before = np.concatenate(list(feed(_session(model, tmp_path), faces, CONTRACT).values()), axis=1)
+    ranges = calibrate(model, faces, CONTRACT, Int8Settings())
+    errors = []
+    for kept in ([], ["node_conv2d_6"]):
+        write_quantised(model, tmp_path / "q.onnx", ranges, Int8Settings(), kept)
+        said = np.concatenate(list(feed(open_session(tmp_path / "q.onnx"), faces, CONTRACT).values()), axis=1)
+        errors.append(float(np.abs(said - before).max()))
+    assert count_kernels(tmp_path / "q.onnx")["QLinearConv"] == len(convolutions(model)) - 1
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_a_layer_with_spoilt_weights_is_the_most_sensitive(
+    model: onnx.ModelProto, faces: np.ndarray, tmp_path: Path
+) -> None:
+    spoil(model, "node_conv2d_6")
+    write_quantised(model, tmp_path / "q.onnx", calibrate(model, faces, CONTRACT, Int8Settings()), Int8Settings(), [])
+    found = sensitivities(model, onnx.load(tmp_path / "q.onnx"), convolutions(model)[4:8], faces, CONTRACT)
+    assert max(found, key=lambda name: found[name]) == "node_conv2d_6" and found["node_conv2d_6"] > 0
+
+
+def test_sensitive_layers_stay_in_float(bundle: Path, tmp_path: Path, faces: np.ndarray) -> None:
+    settings = Int8Settings(sensitive=2, float_first=True)
+    info = quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
+    assert info["kernels"]["QLinearConv"] == len(convolutions(onnx.load(bundle / "model.onnx"))) - 3
+    assert len(info["float_layers"]) == 3
+    with pytest.raises(ConfigError, match="sensitive -1"):
+        Int8Settings(sensitive=-1)
+
+
+def spoil(model: onnx.ModelProto, name: str) -> None:
+    """Give a dense convolution weights that no grid fits, in place: huge ones for an input that is always zero."""
+    pair = next(p for p in find_pairs(model) if p.second.name == name)
+    weights = {t.name: t for t in model.graph.initializer}
+    kernel, bias, behind = (
+        onnx.numpy_helper.to_array(weights[tensor]).copy() for tensor in (*pair.first.input[1:], pair.second.input[1])
+    )
+    kernel[0], bias[0], behind[:, 0] = 0.0, -1.0, 100.0
+    for tensor, values in zip((*pair.first.input[1:], pair.second.input[1]), (kernel, bias, behind), strict=True):
+        weights[tensor].CopyFrom(onnx.numpy_helper.from_array(values, tensor))
+
+
+def _session(model: onnx.ModelProto, folder: Path) -> Any:
+    onnx.save(model, folder / "float.onnx")
+    return open_session(folder / "float.onnx")
 
 
 def test_minmax_ranges_hold_every_value(model: onnx.ModelProto) -> None:
