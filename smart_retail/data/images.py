@@ -17,6 +17,7 @@ MAX_PIXELS = 1 << 27
 """Larger images are refused by their header, before they are decoded: a PNG of 100 kB can unfold to
 gigabytes. An image of this size takes up to about 0.8 GB for a moment."""
 MAX_BYTES = 1 << 29
+MAX_CHUNKS = 100_000
 MAX_SCANS = 100
 """A progressive JPEG has about ten scans; a hostile one thousands, each as long to decode as an image."""
 
@@ -75,6 +76,8 @@ def read_image_bytes(path: str | Path) -> tuple[bytes, str]:
         raise BrokenImageError(f"{path}: {extent[0]}x{extent[1]} pixels are too many (the most is {MAX_PIXELS:,})")
     if name == "JPEG":
         _check_jpeg(data, path)
+    elif name == "PNG":
+        _check_png(data, path)
     return data, name
 
 
@@ -84,3 +87,15 @@ def _check_jpeg(data: bytes, path: str | Path) -> None:
         raise BrokenImageError(f"{path}: cannot be decoded as an image (it is cut off)")
     if (scans := data.count(b"\xff\xda")) > MAX_SCANS:
         raise BrokenImageError(f"{path}: a JPEG of {scans} scans is no picture (the most is {MAX_SCANS})")
+
+
+def _check_png(data: bytes, path: str | Path) -> None:
+    # OpenCV takes the memory that a chunk claims before it reads it: up to 2 GB for a file of 70 bytes.
+    start = len(b"\x89PNG\r\n\x1a\n")
+    for _ in range(MAX_CHUNKS):
+        if data[start + 4 : start + 8] in (b"IEND", b""):
+            return
+        start += 12 + int.from_bytes(data[start : start + 4], "big")
+        if start > len(data):
+            raise BrokenImageError(f"{path}: cannot be decoded as an image (it is cut off)")
+    raise BrokenImageError(f"{path}: a PNG of more than {MAX_CHUNKS:,} chunks is no picture")

@@ -32,6 +32,7 @@ from smart_retail.sweep.process import (
 from smart_retail.sweep.study import claim, open_study, retry, revive, settings_of, shown
 from smart_retail.sweep.trial import _hopeless
 from smart_retail.training.reproduce import metrics
+from tests.helpers.faults import small_disk
 from tests.helpers.fuzz import damaged, fuzz, json_values, only_clear_errors, tree
 from tests.helpers.runs import run
 from tests.integration.test_sweep import write_sweep
@@ -142,6 +143,23 @@ os.kill(os.getpid(), {int(signal.SIGKILL)})
         study.tell(trial, 0.5)
         assert FILE.read_bytes().startswith(before)
         assert states().count(TrialState.COMPLETE) == 1  # and one that comes later
+
+
+def test_a_full_disk_loses_what_was_not_written_and_no_more(tmp_path, monkeypatch):
+    with small_disk(tmp_path / "disk", 64) as disk:
+        monkeypatch.chdir(disk)
+        study = open_study(PLAN)
+        Path("filler").write_bytes(bytes(40_000))
+        written = 0
+        with pytest.raises(OSError, match="No space left"):
+            while written < 100:
+                study.set_user_attr(f"x{written}", "y" * 900)
+                written += 1
+        assert not FILE.read_bytes().endswith(b"\n")
+        Path("filler").unlink()
+        assert states() == [TrialState.WAITING] * 3
+        assert sum(name.startswith("x") for name in open_study(PLAN).user_attrs) == written > 0
+        monkeypatch.chdir(tmp_path)
 
 
 def test_workers_never_write_into_each_others_lines():

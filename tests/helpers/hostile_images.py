@@ -89,6 +89,7 @@ def broken_images() -> dict[str, bytes]:
         "bomb.png": png_bomb(),
         "promises_much.png": bytes(deep),
         "no_width.png": bytes(none),
+        "claims_much.png": png[:33] + b"RIFF" + png[37:],  # 1.3 GB of pixels in a file of a few kilobytes
         "promises_much.jpg": tall,
         "many_scans.jpg": jpeg[:-2] + scan * 2_000 + jpeg[-2:],
         "promises_much.ppm": b"P6 999999999 999999999 255\n" + bytes(100),

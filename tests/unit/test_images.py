@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smart_retail.data.images import read_image
+from smart_retail.data.images import MAX_CHUNKS, read_image, read_image_bytes
 from smart_retail.errors import BrokenImageError
 from tests.helpers.pictures import drawn_face, truncate, write_face, write_image
 
@@ -79,3 +79,14 @@ def test_a_decompression_bomb_is_broken_not_fatal(tmp_path):
     path.write_bytes(data)
     with pytest.raises(BrokenImageError):
         read_image(path)
+
+
+def test_a_png_whose_chunk_claims_more_than_the_file_has_never_reaches_the_decoder(tmp_path):
+    png = write_face(tmp_path / "face.png", 0).read_bytes()
+    (tmp_path / "claims.png").write_bytes(png[:33] + b"RIFF" + png[37:])
+    with pytest.raises(BrokenImageError, match="cut off"):
+        read_image_bytes(tmp_path / "claims.png")
+    chunk = bytes(4) + b"tEXt" + bytes(4)
+    (tmp_path / "many.png").write_bytes(png[:33] + chunk * MAX_CHUNKS + png[33:])
+    with pytest.raises(BrokenImageError, match="chunks"):
+        read_image_bytes(tmp_path / "many.png")
