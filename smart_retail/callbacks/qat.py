@@ -24,13 +24,15 @@ class QuantisationAware(pl.Callback):
     """Fine-tunes a trained network while its convolutions round as their integer kernels will.
 
     The network is reparameterised and equalised, then trained in three phases: in float, rounding with
-    ranges that follow the activations, rounding with frozen ranges. Validation always rounds, so the
+    ranges that follow the activations, rounding with frozen ranges. By default there is only the last: no
+    limit holds the activations of a fused network, rare faces of the training stretch ranges that
+    follow them a hundredfold, and frozen ones clip them. Validation always rounds, so the
     best checkpoint is the best INT8 network; ``smart-retail export`` takes it like any other. Stopped
     runs go on with ``--ckpt_path last``.
     """
 
     def __init__(
-        self, checkpoint: str, start: float = 0.1, freeze: float = 0.67, settings: Int8Settings | None = None
+        self, checkpoint: str, start: float = 0.0, freeze: float = 0.0, settings: Int8Settings | None = None
     ) -> None:
         """Set what to start from and when the phases change.
 

@@ -77,7 +77,7 @@ def qat(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = Int8Settings(calibration_faces=32, weight_bits=WEIGHT_BITS)
     for steps, resumed in ((6, None), (12, str(folder / "checkpoints" / "last.ckpt"))):
         module = FaceAttributeModule("mobileone_s0", image_size=32, dropout=0.0, learning_rate=1e-4)
-        callbacks: list[pl.Callback] = [QuantisationAware(start, settings=settings)]
+        callbacks: list[pl.Callback] = [QuantisationAware(start, 0.1, 0.67, settings)]
         trainer(folder, callbacks, steps).fit(module, data(), ckpt_path=resumed, weights_only=True)
     return folder
 
