@@ -93,9 +93,12 @@ def _check_png(data: bytes, path: str | Path) -> None:
     # OpenCV takes the memory that a chunk claims before it reads it: up to 2 GB for a file of 70 bytes.
     start = len(b"\x89PNG\r\n\x1a\n")
     for _ in range(MAX_CHUNKS):
-        if data[start + 4 : start + 8] in (b"IEND", b""):
+        kind = data[start + 4 : start + 8]
+        if start == len(data):
             return
         start += 12 + int.from_bytes(data[start : start + 4], "big")
         if start > len(data):
             raise BrokenImageError(f"{path}: cannot be decoded as an image (it is cut off)")
+        if kind == b"IEND":
+            return
     raise BrokenImageError(f"{path}: a PNG of more than {MAX_CHUNKS:,} chunks is no picture")
