@@ -99,7 +99,9 @@ def _write(
         # trained ranges it does not.
         made = onnx.load(aside)
         rounded = {node.input[0] for node in made.graph.node if node.op_type == "QuantizeLinear"}
-        ranges |= calibrate(made, crops, network.contract, settings, sorted(rounded - set(learnt)))
+        behind = calibrate(made, crops, network.contract, settings, sorted(rounded - set(learnt)))
+        # In that file a ReLU may have become part of the rounding: the lower end stays the float network's.
+        ranges |= {tensor: (max(low, ranges[tensor][0]), high) for tensor, (low, high) in behind.items()}
         write_quantised(model, aside, ranges, settings, kept)
         kernels = count_kernels(aside)
         check_kernels(kernels, model, kept)
