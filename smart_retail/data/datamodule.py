@@ -6,6 +6,7 @@ import atexit
 import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from smart_retail.data.sources.base import Source
 from smart_retail.data.transforms import Augmentation, TrainTransform
 from smart_retail.errors import ConfigError, DataError
 from smart_retail.labels import TASKS
+
+PATIENCE = 0.5
+"""Seconds at the program's end for its daemons to end by themselves."""
 
 
 class FaceDataModule(pl.LightningDataModule):
@@ -276,7 +280,11 @@ def _quiet_worker(worker: int) -> None:
 @atexit.register
 def _end_workers() -> None:
     # At its end Python sends SIGTERM to daemons and waits for them: without end for a worker of a loader
-    # that is still in use, as after an error, for that worker ignores it.
-    for child in multiprocessing.active_children():
-        if child.daemon:
-            child.kill()
+    # that is still in use, as after an error, for that worker ignores it. Daemons of others do not, and go first.
+    daemons = [child for child in multiprocessing.active_children() if child.daemon]
+    for child in daemons:
+        child.terminate()
+    end = time.monotonic() + PATIENCE
+    for child in daemons:
+        child.join(max(0.0, end - time.monotonic()))
+        child.kill()
