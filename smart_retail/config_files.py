@@ -25,7 +25,23 @@ def check_config_files(words: Sequence[str]) -> None:
     """
     for path in _named(words):
         if path.is_file():
-            _check(_text(path), str(path))
+            _check(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Return what a small file of text holds.
+
+    Raises:
+        ConfigError: it cannot be read, is no UTF-8, or larger than any config.
+    """
+    try:
+        if path.stat().st_size > SIZE:
+            raise ConfigError(f"{path} has {path.stat().st_size:,} bytes, more than {SIZE:,}")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is no text in UTF-8: {one_line(error)}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
 
 
 def read_yaml(path: Path) -> Any:
@@ -34,7 +50,7 @@ def read_yaml(path: Path) -> Any:
     Raises:
         ConfigError: it cannot be read, is no YAML, or none of a config's size.
     """
-    return parse_yaml(_text(path), str(path))
+    return parse_yaml(read_text(path), str(path))
 
 
 def parse_yaml(text: str, name: str) -> Any:
@@ -97,17 +113,6 @@ def _named(words: Sequence[str]) -> Iterator[Path]:
             yield Path(following)
         elif word.startswith("--config="):
             yield Path(word.partition("=")[2])
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > SIZE:
-            raise ConfigError(f"{path} has {path.stat().st_size:,} bytes: no config")
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is no text in UTF-8: {one_line(error)}") from error
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
 
 
 def _check(text: str, name: str) -> None:

@@ -53,6 +53,7 @@ class ExportSettings:
         gate: how much INT8 may lose on the validation faces.
         limit_eval: measure on this many validation and test faces only, drawn by the seed.
         seed: of all draws.
+        notes: Markdown for the model card: how the network was made, what was tried.
     """
 
     precision: Literal["int8", "fp32"] = "int8"
@@ -63,6 +64,7 @@ class ExportSettings:
     gate: Gate = field(default_factory=Gate)
     limit_eval: int | None = None
     seed: int = 0
+    notes: str = ""
 
 
 def export_bundle(
@@ -183,7 +185,7 @@ def fill_bundle(
         made_by=made_by,
     )
     write_golden(folder, contract, drawn_faces(contract.image_size))
-    (folder / CARD).write_text(model_card(manifest), encoding="utf-8")
+    (folder / CARD).write_text(model_card(manifest, settings.notes), encoding="utf-8")
     seal(folder, manifest)
     return manifest
 

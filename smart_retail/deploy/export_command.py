@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from smart_retail.config_files import guard_parsers, read_yaml
+from smart_retail.config_files import guard_parsers, read_text, read_yaml
 from smart_retail.deploy.export import ExportSettings, export_bundle
 from smart_retail.deploy.model_card import summary
 from smart_retail.runs import find_checkpoint
@@ -17,7 +18,7 @@ def export(args: Sequence[str]) -> None:
     """Export; ``args`` are the words after ``export``.
 
     Raises:
-        ConfigError: a file of settings cannot be read.
+        ConfigError: a file of settings or notes cannot be read.
     """
     guard_parsers()
     parser = ArgumentParser(
@@ -32,10 +33,13 @@ def export(args: Sequence[str]) -> None:
     )
     parser.add_argument("--output", type=str, required=True, help="folder of the bundle")
     parser.add_argument("--data", type=str | None, help="YAML with `data:`, where not the training's own is meant")
-    names = parser.add_class_arguments(ExportSettings)
+    parser.add_argument("--notes", type=str | None, help="Markdown for the model card: how it was made, what was tried")
+    names = parser.add_class_arguments(ExportSettings, skip={"notes"})
     options = parser.instantiate(parser.parse_args(list(args)))
     settings = ExportSettings(**{name: options[name] for name in {n.split(".")[0] for n in names}})
     data = None
+    if options.notes:
+        settings = replace(settings, notes=read_text(Path(options.notes)))
     checkpoint = find_checkpoint(options.checkpoint, run="run")
     if options.data:
         data = read_yaml(Path(options.data))

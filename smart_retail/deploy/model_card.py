@@ -59,11 +59,12 @@ def _value(metric: str, value: float | None) -> str:
     return f"{value:.2f}" if metric == "age_mae" else f"{100 * value:.2f}"
 
 
-def model_card(manifest: Manifest) -> str:
+def model_card(manifest: Manifest, notes: str = "") -> str:
     """Return the text of the card.
 
     Args:
         manifest: with metrics, variants and what the network was made from.
+        notes: Markdown on how the network was made, for a section of its own.
     """
     made = manifest.made_by
     device = manifest.latency.get("device", {})
@@ -77,6 +78,7 @@ def model_card(manifest: Manifest) -> str:
         if bands
         else "Too few validation faces with an age to give intervals."
     )
+    tried = f"\n## How it was made\n\n{notes.strip()}\n" if notes.strip() else ""
     return f"""# Model card
 
 **Terms of the training data, which bind the use of this network:**
@@ -114,7 +116,7 @@ Latency: batch 1, one thread, median of the processor time, on {device.get("proc
 ## Not allowed
 
 {FORBIDDEN}
-
+{tried}
 ## Made by
 
 Data fingerprint {made.get("data_fingerprint") or "not recorded"};

@@ -140,7 +140,11 @@ def test_a_failed_gate_names_the_task_and_writes_nothing(
 def test_bytes_in_and_logits_out_say_the_same(trained: Path, tmp_path: Path) -> None:
     words = ["--checkpoint", str(trained / "model.pth"), "--output", str(tmp_path / "b"), *FLAGS]
     words += ["--input", "uint8", "--outputs", "logits", "--age_distribution", "true"]
-    assert main(["export", *words]) == 0
+    notes = tmp_path / "tried.md"
+    assert main(["export", *words, "--notes", str(notes)]) == 2, "a missing file is said before the work"
+    notes.write_text("An epoch at 32 px.")
+    assert main(["export", *words, "--notes", str(notes)]) == 0
+    assert "## How it was made\n\nAn epoch at 32 px.\n" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
 
     first, second = (Predictor.from_bundle(b, precision="fp32") for b in (trained / "bundle", tmp_path / "b"))
     assert second.session.get_inputs()[0].shape[1:] == [32, 32, 3]

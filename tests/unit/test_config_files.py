@@ -19,7 +19,7 @@ def test_a_file_that_nests_without_end_is_refused(tmp_path, capsys, text, comman
 def test_a_huge_file_is_refused(tmp_path):
     path = tmp_path / "huge.yaml"
     path.write_bytes(b"#" * 1_000_001)
-    with pytest.raises(ConfigError, match="bytes: no config"):
+    with pytest.raises(ConfigError, match="bytes, more than 1,000,000"):
         check_config_files([f"--config={path}"])
 
 
