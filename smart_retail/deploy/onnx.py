@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from smart_retail.contract import Contract
 from smart_retail.data.cache import write_aside
 from smart_retail.deploy.manifest import DISTRIBUTION, OUTPUTS
+from smart_retail.deploy.notes import drop_notes
 from smart_retail.deploy.session import BYTES, FLOAT, feed, normalise, open_session
 from smart_retail.errors import ConfigError, ExportError
 from smart_retail.models.age import AgeDistribution
@@ -125,6 +126,7 @@ def write_onnx(deployed: DeployedNet, path: Path, crops: np.ndarray, contract: C
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ExportError(f"this network cannot be exported to ONNX: {line[:200]}") from error
     model = onnx.load(path)
+    drop_notes(model)
     values = {"contract": json.dumps(contract.to_dict()), "input": deployed.source, "form": deployed.form}
     onnx.helper.set_model_props(model, values)
     onnx.save(model, path)

@@ -13,6 +13,7 @@ import onnx
 import torch
 
 from smart_retail.data.cache import write_aside
+from smart_retail.deploy.compact import compact
 from smart_retail.deploy.equalise import equalise
 from smart_retail.deploy.limits import release
 from smart_retail.deploy.onnx import export_network
@@ -103,6 +104,9 @@ def _write(
         # In that file a ReLU may have become part of the rounding: the lower end stays the float network's.
         ranges |= {tensor: (max(low, ranges[tensor][0]), high) for tensor, (low, high) in behind.items()}
         write_quantised(model, aside, ranges, settings, kept)
+        made = onnx.load(aside)
+        compact(made)
+        onnx.save(made, aside)
         kernels = count_kernels(aside)
         check_kernels(kernels, model, kept)
     return {"method": "quantisation-aware training", "settings": asdict(settings), "kernels": kernels}

@@ -16,6 +16,7 @@ import onnx
 from smart_retail.contract import Contract
 from smart_retail.data.cache import write_aside
 from smart_retail.deploy.bias_correction import correct_biases, correct_heads
+from smart_retail.deploy.compact import compact
 from smart_retail.deploy.equalise import equalise
 from smart_retail.deploy.faces import FaceCrops
 from smart_retail.deploy.limits import release
@@ -24,7 +25,7 @@ from smart_retail.deploy.ranges import Range, Recorder, activations, find_ranges
 from smart_retail.errors import ConfigError, DataError, ExportError
 
 OPERATORS = ("Conv", "Relu", "Clip", "Add", "MaxPool")
-"""Quantised operators. The heads stay in float: they cost nothing and decide everything."""
+"""Quantised operators. The heads compute in float: they cost nothing and decide everything."""
 INTEGER_KERNELS = ("QLinearConv", "ConvInteger")
 
 
@@ -120,10 +121,11 @@ def quantise_crops(
         if settings.sensitive:
             kept += most_sensitive(model, onnx.load(aside), crops, contract, settings.sensitive, kept)
             write_quantised(model, aside, ranges, settings, kept)
+        made = onnx.load(aside)
         if settings.correct_heads:
-            made = onnx.load(aside)
             correct_heads(reference, made, crops, contract)
-            onnx.save(made, aside)
+        compact(made)
+        onnx.save(made, aside)
         kernels = count_kernels(aside)
         check_kernels(kernels, model, kept)
     return {
