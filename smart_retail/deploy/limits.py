@@ -35,7 +35,7 @@ def release(model: onnx.ModelProto, crops: np.ndarray, contract: Contract) -> np
     limited.CopyFrom(model)
     constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     clips = [n for n in model.graph.node if n.op_type == "Clip" and set(n.input[1:]) <= constants.keys()]
-    limits = [n for n in clips if constants[n.input[1]] == 0 and constants[n.input[2]] > RELU6]
+    limits = [n for n in clips if len(n.input) == 3 and constants[n.input[1]] == 0 and constants[n.input[2]] > RELU6]
     for node in limits:
         node.op_type = "Relu"
         del node.input[1:]

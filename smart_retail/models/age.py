@@ -1,4 +1,4 @@
-"""Age heads: plain regression, or a distribution over the years whose mean is the age."""
+"""Age heads: plain regression, or a distribution over the years whose median is the age."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ class AgeRegression(nn.Linear):
 
 
 class AgeDistribution(nn.Linear):
-    """A softmax over 0 to 100 years; the age is its expectation.
+    """A softmax over 0 to 100 years; the age is its median.
 
     Trained as DLDL-v2 (Gao et al. 2018, IJCAI): cross entropy to a normal distribution around the
-    label, plus the absolute error of the expectation.
+    label, plus the absolute error of the expectation. The answer is not that expectation but the median, from
+    which the absolute error is least; distributions of ages have long tails.
     """
 
     bins: Tensor
@@ -64,8 +65,14 @@ class AgeDistribution(nn.Linear):
         self.register_buffer("bins", torch.linspace(AGE_MIN, AGE_MAX, AGE_BINS), persistent=False)
 
     def years(self, raw: Tensor) -> Tensor:
-        """Return (B, 1) years from (B, 101) logits."""
-        return (raw.softmax(1) * self.bins).sum(1, keepdim=True)
+        """Return (B, 1) years from (B, 101) logits: where half lies below, each year spread evenly over its length."""
+        share = self.probabilities(raw)
+        below = share.cumsum(1) - share
+        return ((0.5 - below) / share.clamp(min=1e-9)).clamp(0, 1).sum(1, keepdim=True) - 0.5
+
+    def expectation(self, raw: Tensor) -> Tensor:
+        """Return (B,) mean years from (B, 101) logits; unlike the median it has gradients everywhere."""
+        return (self.probabilities(raw) * self.bins).sum(1)
 
     def target(self, age: Tensor) -> Tensor:
         """Return the (B, 101) distribution for (B,) years."""
@@ -77,16 +84,16 @@ class AgeDistribution(nn.Linear):
     def loss(self, raw: Tensor, age: Tensor) -> Tensor:
         """Return (B,) losses of (B, 101) logits; ``age`` is (B,) years."""
         entropy = -(self.target(age) * F.log_softmax(raw, 1)).sum(1)
-        return entropy + (self.years(raw).squeeze(1) - age).abs() / YEARS_A_UNIT
+        return entropy + (self.expectation(raw) - age).abs() / YEARS_A_UNIT
 
     def probabilities(self, raw: Tensor) -> Tensor:
-        """Return (B, 101) probabilities of the years."""
-        return raw.softmax(1)
+        """Return (B, 101) probabilities of the years; in half precision a sum of a hundred would be off by years."""
+        return raw.float().softmax(1)
 
     def soft_loss(self, raw: Tensor, target: Tensor) -> Tensor:
         """Return (B,) losses of (B, 101) logits against (B, 101) probabilities, of the same form as ``loss``."""
         divergence = F.kl_div(F.log_softmax(raw, 1), target, reduction="none").sum(1)
-        return divergence + (self.years(raw).squeeze(1) - (target * self.bins).sum(1)).abs() / YEARS_A_UNIT
+        return divergence + (self.expectation(raw) - (target * self.bins).sum(1)).abs() / YEARS_A_UNIT
 
 
 def age_head(kind: str, features: int, sigma: float) -> AgeRegression | AgeDistribution:

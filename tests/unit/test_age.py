@@ -42,6 +42,19 @@ class TestDistribution:
         logits[0, 42] = 50
         assert AgeDistribution(4).years(logits).tolist() == [[42.0]]
 
+    def test_half_of_the_distribution_lies_below_the_years_said(self):
+        head = AgeDistribution(4)
+        logits = torch.full((2, 101), -50.0)
+        logits[0, [20, 21, 70]] = torch.tensor([0.4, 0.2, 0.4]).log()  # a far tail pulls the mean to 40
+        logits[1, 30:34] = 0.0
+        assert head.years(logits).squeeze(1).tolist() == pytest.approx([21.0, 31.5], abs=1e-4)
+        assert head.expectation(logits).tolist() == pytest.approx([40.2, 31.5], abs=1e-3)
+
+    def test_half_precision_is_as_exact(self):
+        logits = (3 * torch.randn(50, 101)).bfloat16()
+        head = AgeDistribution(4)
+        assert torch.equal(head.years(logits), head.years(logits.float()))
+
     def test_years_stay_inside_the_range(self):
         years = AgeDistribution(4).years(100 * torch.randn(50, 101))
         assert years.min() >= 0
