@@ -169,7 +169,7 @@ if __name__ == "__main__":
     parser.add_argument("peers", nargs="+", choices=PEERS)
     parser.add_argument("--output", type=Path, required=True, help="folder of the tables")
     parser.add_argument("--config", type=Path, default=Path("configs/experiment/cpu.yaml"), help="names the faces")
-    parser.add_argument("--choose", type=int, default=300, help="validation faces of each data set")
+    parser.add_argument("--choose", type=int, default=1000, help="validation faces of each data set")
     parser.add_argument("--limit", type=int, help="test faces of each data set, to try it")
     options = parser.parse_args()
     index = read_index(yaml.safe_load(options.config.read_text()))
