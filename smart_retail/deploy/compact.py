@@ -1,4 +1,4 @@
-"""A smaller INT8 file: heads in bytes, equal constants once."""
+"""A smaller INT8 file: heads in bytes, equal zero points once."""
 
 from __future__ import annotations
 
@@ -56,10 +56,14 @@ def _by_output(node: onnx.NodeProto) -> bool:
 
 
 def share_constants(model: onnx.ModelProto) -> None:
-    """Keep equal constants once, in place: most are the zero points, one for each output channel of each layer."""
+    """Keep equal zero points of biases once, in place: there is one for each output channel of each layer.
+
+    Those of weights stay: without VNNI ONNX Runtime exchanges them with their weights, by name
+    (``Avx2WeightS8ToU8Transformer``), and refuses one that two layers share.
+    """
     first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
     names: dict[str, str] = {}
-    for tensor in list(model.graph.initializer):
+    for tensor in [t for t in model.graph.initializer if t.data_type == TensorProto.INT32]:
         values = numpy_helper.to_array(tensor)
         name = first.setdefault((tensor.data_type, tuple(tensor.dims), values.tobytes()), tensor.name)
         if name != tensor.name:

@@ -22,11 +22,12 @@ LIMIT = 1e4
 
 
 class Pair(NamedTuple):
-    """Two convolutions and the activation between them."""
+    """Two convolutions, the activation between them, and the name of its limits by channel, if there are any."""
 
     first: onnx.NodeProto
     between: str
     second: onnx.NodeProto
+    limits: str | None
 
 
 def equalise(model: onnx.ModelProto, crops: np.ndarray, contract: Contract, share: float = 0.5) -> int:
@@ -56,6 +57,8 @@ def equalise(model: onnx.ModelProto, crops: np.ndarray, contract: Contract, shar
         for name in pair.first.input[1:]:
             values = _array(weights[name])
             _store(weights[name], values / scales.reshape(-1, *[1] * (values.ndim - 1)))
+        if pair.limits:
+            _store(weights[pair.limits], _array(weights[pair.limits]) / scales.reshape(-1, 1, 1))
         values = _array(weights[pair.second.input[1]])
         _store(weights[pair.second.input[1]], values * _by_input(scales, values, _groups(pair.second)))
     return len(pairs)
@@ -77,7 +80,7 @@ def unshare_weights(model: onnx.ModelProto, operator: str = "Conv") -> None:
 
 
 def find_pairs(model: onnx.ModelProto) -> list[Pair]:
-    """Return convolution, ReLU, convolution without any other consumer, weights used once."""
+    """Return convolution, ReLU (with limits by channel), convolution without any other consumer, weights used once."""
     users: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
         for name in node.input:
@@ -89,12 +92,15 @@ def find_pairs(model: onnx.ModelProto) -> list[Pair]:
         relu = _only(users, first.output[0]) if first.op_type == "Conv" else None
         if relu is None or relu.op_type != "Relu":
             continue
-        second = _only(users, relu.output[0])
-        if second is None or second.op_type != "Conv" or second.input[0] != relu.output[0]:
+        between, limits, second = relu.output[0], None, _only(users, relu.output[0])
+        if second is not None and second.op_type == "Min":
+            between, limits = second.output[0], second.input[1]
+            second = _only(users, between)
+        if second is None or second.op_type != "Conv" or second.input[0] != between:
             continue
-        names = [*first.input[1:], second.input[1]]
+        names = [*first.input[1:], second.input[1], *([limits] if limits else [])]
         if all(name in constants and uses[name] == 1 for name in names):
-            pairs.append(Pair(first, relu.output[0], second))
+            pairs.append(Pair(first, between, second, limits))
     return pairs
 
 

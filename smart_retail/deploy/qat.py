@@ -15,7 +15,7 @@ import torch
 from smart_retail.data.cache import write_aside
 from smart_retail.deploy.compact import compact
 from smart_retail.deploy.equalise import equalise
-from smart_retail.deploy.limits import release
+from smart_retail.deploy.limits import faces_within, split_limits
 from smart_retail.deploy.onnx import export_network
 from smart_retail.deploy.quantize import (
     Int8Settings,
@@ -44,8 +44,9 @@ def prepare_qat(network: FaceNet, crops: np.ndarray, settings: Int8Settings) -> 
         path = Path(folder) / "float.onnx"
         export_network(network, path, crops[:16], ages=False)
         model = onnx.load(path)
+    if settings.equalise and split_limits(model):
+        crops = faces_within(model, crops, network.contract)
     if settings.equalise:
-        crops = release(model, crops, network.contract)
         equalise(model, crops, network.contract, settings.equalise_share)
     ranges = calibrate(model, crops, network.contract, settings)
     fused = fuse(network)

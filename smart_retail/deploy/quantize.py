@@ -19,7 +19,7 @@ from smart_retail.deploy.bias_correction import correct_biases, correct_heads
 from smart_retail.deploy.compact import compact
 from smart_retail.deploy.equalise import equalise
 from smart_retail.deploy.faces import FaceCrops
-from smart_retail.deploy.limits import release
+from smart_retail.deploy.limits import faces_within, split_limits, without_limits
 from smart_retail.deploy.mixed_precision import sensitivities, stay_float
 from smart_retail.deploy.ranges import Range, Recorder, activations, find_ranges
 from smart_retail.errors import ConfigError, DataError, ExportError
@@ -53,13 +53,13 @@ class Int8Settings:
     """
 
     calibration_faces: int = 1024
-    ranges: Literal["minmax", "percentile", "mse"] = "minmax"
+    ranges: Literal["minmax", "percentile", "mse"] = "mse"
     percentile: float = 99.99
     weight_bits: int = 8
     per_channel: bool = True
     equalise: bool = True
     equalise_share: float = 0.5
-    correct_bias: bool = False
+    correct_bias: bool = True
     correct_heads: bool = True
     float_first: bool = False
     float_last: bool = False
@@ -109,18 +109,20 @@ def quantise_crops(
 ) -> dict[str, Any]:
     """Like ``quantise``, calibrated on (N, S, S, 3) uint8 RGB crops."""
     reference, model = onnx.load(source), onnx.load(source)
+    if settings.equalise and split_limits(model):
+        crops = faces_within(model, crops, contract)
     if settings.equalise:
-        crops = release(model, crops, contract)
         equalise(model, crops, contract, settings.equalise_share)
-    ranges = calibrate(model, crops, contract, settings)
+    ranges = calibrate(model, crops, contract, settings, activations(without_limits(model), OPERATORS))
     kept = float_layers(model, settings)
     if settings.correct_bias:
         correct_biases(model, crops, contract, bits=settings.weight_bits, per_channel=settings.per_channel, skip=kept)
+    free = without_limits(model)
     with write_aside(path) as aside:
-        write_quantised(model, aside, ranges, settings, kept)
+        write_quantised(free, aside, ranges, settings, kept)
         if settings.sensitive:
             kept += most_sensitive(model, onnx.load(aside), crops, contract, settings.sensitive, kept)
-            write_quantised(model, aside, ranges, settings, kept)
+            write_quantised(free, aside, ranges, settings, kept)
         made = onnx.load(aside)
         if settings.correct_heads:
             correct_heads(reference, made, crops, contract)

@@ -121,4 +121,5 @@ def test_the_wheel_holds_the_bundles(bundle: Path, tmp_path: Path, monkeypatch: 
 def test_what_is_shipped_is_whole(name: str) -> None:
     folder = pretrained.find_bundle(name)
     assert set(verify(folder)) == {"fp32", "int8"}
+    assert not any(b".py" in path.read_bytes() for path in folder.glob("*.onnx")), "paths of the machine that exported"
     assert "research only" in "".join((folder / CARD).read_text().splitlines(keepends=True)[:6])

@@ -13,7 +13,7 @@ from smart_retail.contract import Contract
 from smart_retail.deploy.equalise import _channel_maxima, equalise, find_pairs
 from smart_retail.deploy.export import drawn_faces
 from smart_retail.deploy.gate import Gate
-from smart_retail.deploy.limits import release
+from smart_retail.deploy.limits import faces_within, split_limits, without_limits
 from smart_retail.deploy.mixed_precision import sensitivities
 from smart_retail.deploy.quantize import (
     Int8Settings,
@@ -33,18 +33,52 @@ CONTRACT = Contract(image_size=32)
 @pytest.fixture
 def model(bundle: Path, faces: np.ndarray) -> onnx.ModelProto:
     loaded = onnx.load(bundle / "model.onnx")
-    assert len(release(loaded, faces, CONTRACT)) == len(faces)
-    return loaded
+    assert split_limits(loaded) > 30
+    assert len(faces_within(loaded, faces, CONTRACT)) == len(faces)
+    return without_limits(loaded)
 
 
-def test_a_limit_that_most_faces_reach_stays(bundle: Path, faces: np.ndarray) -> None:
+@pytest.fixture
+def limited(bundle: Path) -> onnx.ModelProto:
+    """A network in which every face reaches the limit of the first layer."""
     loaded = onnx.load(bundle / "model.onnx")
     weights = {t.name: t for t in loaded.graph.initializer}
     first = next(node for node in loaded.graph.node if node.op_type == "Conv")
     bias = onnx.numpy_helper.to_array(weights[first.input[2]])
-    weights[first.input[2]].CopyFrom(onnx.numpy_helper.from_array(bias + 40, first.input[2]))
-    assert len(release(loaded, faces, CONTRACT)) == len(faces)
-    assert find_pairs(loaded) == []
+    bias = bias + np.linspace(0, 60, len(bias), dtype=np.float32)
+    weights[first.input[2]].CopyFrom(onnx.numpy_helper.from_array(bias, first.input[2]))
+    return loaded
+
+
+def test_limits_that_faces_reach_are_evened_with_the_channels(
+    limited: onnx.ModelProto, faces: np.ndarray, tmp_path: Path
+) -> None:
+    onnx.save(limited, tmp_path / "before.onnx")
+    split_limits(limited)
+    assert len(faces_within(limited, faces, CONTRACT)) == len(faces), "all faces calibrate"
+    onnx.save(without_limits(limited), tmp_path / "free.onnx")
+    assert equalise(limited, faces, CONTRACT) == len(find_pairs(limited)) > 30
+    onnx.save(limited, tmp_path / "evened.onnx")
+    before, free, evened = (
+        feed(open_session(tmp_path / f"{n}.onnx"), faces, CONTRACT)["emotion"] for n in ("before", "free", "evened")
+    )
+    np.testing.assert_allclose(evened, before, atol=1e-4)
+    assert np.abs(free - before).max() > 0.01, "the limit matters here"
+
+
+def test_a_network_that_lives_at_its_limits_is_evened_for_int8(
+    limited: onnx.ModelProto, faces: np.ndarray, tmp_path: Path
+) -> None:
+    onnx.save(limited, tmp_path / "float.onnx")
+    weights = []
+    for even in (True, False):
+        settings = Int8Settings(equalise=even)
+        info = quantise_crops(tmp_path / "float.onnx", tmp_path / "int8.onnx", faces, CONTRACT, settings)
+        assert list(info["kernels"]) == ["QLinearConv"]
+        made = {t.name: t for t in onnx.load(tmp_path / "int8.onnx").graph.initializer}
+        scales = next(t for name, t in made.items() if name.endswith("stem.reparam_conv.weight_scale"))
+        weights.append(onnx.numpy_helper.to_array(scales))
+    assert np.ptp(np.log(weights[0])) > np.ptp(np.log(weights[1])), "channels are divided by what they reach"
 
 
 def test_a_face_beyond_the_limit_does_not_calibrate(bundle: Path, faces: np.ndarray) -> None:
@@ -59,7 +93,8 @@ def test_a_face_beyond_the_limit_does_not_calibrate(bundle: Path, faces: np.ndar
     kernel[0], bias[0] = 1000.0, -1000.0 * 27 * 2.0
     for name, values in ((first.input[1], kernel), (first.input[2], bias)):
         weights[name].CopyFrom(onnx.numpy_helper.from_array(values, name))
-    assert len(release(loaded, crops, CONTRACT)) == len(crops) - 1
+    split_limits(loaded)
+    assert len(faces_within(loaded, crops, CONTRACT)) == len(crops) - 1
 
 
 def test_equalising_changes_no_answer(model: onnx.ModelProto, faces: np.ndarray, tmp_path: Path) -> None:
