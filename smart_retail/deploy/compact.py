@@ -14,7 +14,7 @@ LARGEST = 127
 def compact(model: onnx.ModelProto) -> None:
     """Make a quantised network smaller, in place; it computes what it did, but for rounded head weights."""
     heads_in_bytes(model)
-    share_constants(model)
+    share_zero_points(model)
     drop_notes(model)  # the shapes that the quantiser has added
 
 
@@ -55,17 +55,16 @@ def _by_output(node: onnx.NodeProto) -> bool:
     return any(a.name == "transB" and a.i == 1 for a in node.attribute)
 
 
-def share_constants(model: onnx.ModelProto) -> None:
+def share_zero_points(model: onnx.ModelProto) -> None:
     """Keep equal zero points of biases once, in place: there is one for each output channel of each layer.
 
     Those of weights stay: without VNNI ONNX Runtime exchanges them with their weights, by name
     (``Avx2WeightS8ToU8Transformer``), and refuses one that two layers share.
     """
-    first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
+    first: dict[bytes, str] = {}
     names: dict[str, str] = {}
-    for tensor in [t for t in model.graph.initializer if t.data_type == TensorProto.INT32]:
-        values = numpy_helper.to_array(tensor)
-        name = first.setdefault((tensor.data_type, tuple(tensor.dims), values.tobytes()), tensor.name)
+    for tensor in [t for t in model.graph.initializer if t.data_type == TensorProto.INT32 and len(t.dims) == 1]:
+        name = first.setdefault(numpy_helper.to_array(tensor).tobytes(), tensor.name)
         if name != tensor.name:
             names[tensor.name] = name
             model.graph.initializer.remove(tensor)

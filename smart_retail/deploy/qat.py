@@ -14,14 +14,13 @@ import torch
 
 from smart_retail.data.cache import write_aside
 from smart_retail.deploy.compact import compact
-from smart_retail.deploy.equalise import equalise
-from smart_retail.deploy.limits import faces_within, split_limits
 from smart_retail.deploy.onnx import export_network
 from smart_retail.deploy.quantize import (
     Int8Settings,
     calibrate,
     check_kernels,
     count_kernels,
+    even_out,
     float_layers,
     write_quantised,
 )
@@ -44,10 +43,8 @@ def prepare_qat(network: FaceNet, crops: np.ndarray, settings: Int8Settings) -> 
         path = Path(folder) / "float.onnx"
         export_network(network, path, crops[:16], ages=False)
         model = onnx.load(path)
-    if settings.equalise and split_limits(model):
-        crops = faces_within(model, crops, network.contract)
     if settings.equalise:
-        equalise(model, crops, network.contract, settings.equalise_share)
+        crops = even_out(model, crops, network.contract, settings.equalise_share)
     ranges = calibrate(model, crops, network.contract, settings)
     fused = fuse(network)
     _load_weights(fused, model)
@@ -67,7 +64,8 @@ def quantise_qat(
         path: file to write.
         crops: (N, S, S, 3) uint8 RGB training faces.
         shape: input and outputs, see ``export_network``.
-        settings: ``equalise`` and ``weight_bits`` are the training's and ignored here, and so is ``sensitive``.
+        settings: ``equalise`` and ``weight_bits`` are the training's and ignored here, and so are ``sensitive``,
+            ``correct_bias`` and ``correct_heads``.
 
     Returns:
         What was done, for the manifest.

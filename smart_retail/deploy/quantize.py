@@ -109,10 +109,8 @@ def quantise_crops(
 ) -> dict[str, Any]:
     """Like ``quantise``, calibrated on (N, S, S, 3) uint8 RGB crops."""
     reference, model = onnx.load(source), onnx.load(source)
-    if settings.equalise and split_limits(model):
-        crops = faces_within(model, crops, contract)
     if settings.equalise:
-        equalise(model, crops, contract, settings.equalise_share)
+        crops = even_out(model, crops, contract, settings.equalise_share)
     ranges = calibrate(model, crops, contract, settings, activations(without_limits(model), OPERATORS))
     kept = float_layers(model, settings)
     if settings.correct_bias:
@@ -137,6 +135,14 @@ def quantise_crops(
         "float_layers": kept,
         "session_without_vnni": {"session.x64quantprecision": "1"} if settings.weight_bits == 8 else {},
     }
+
+
+def even_out(model: onnx.ModelProto, crops: np.ndarray, contract: Contract, share: float) -> np.ndarray:
+    """Even out the channels, and the limits on activations with them, in place; return the faces to calibrate on."""
+    if split_limits(model):
+        crops = faces_within(model, crops, contract)
+    equalise(model, crops, contract, share)
+    return crops
 
 
 def calibrate(

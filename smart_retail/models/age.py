@@ -87,7 +87,7 @@ class AgeDistribution(nn.Linear):
         return entropy + (self.expectation(raw) - age).abs() / YEARS_A_UNIT
 
     def probabilities(self, raw: Tensor) -> Tensor:
-        """Return (B, 101) probabilities of the years; in half precision a sum of a hundred would be off by years."""
+        """Return (B, 101) probabilities of the years, in float32: sums over them need it."""
         return raw.float().softmax(1)
 
     def soft_loss(self, raw: Tensor, target: Tensor) -> Tensor:

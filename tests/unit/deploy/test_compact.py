@@ -10,7 +10,7 @@ import onnxruntime as ort
 from onnx import numpy_helper
 
 from smart_retail.contract import Contract
-from smart_retail.deploy.compact import compact, share_constants
+from smart_retail.deploy.compact import compact, share_zero_points
 from smart_retail.deploy.export import drawn_faces
 from smart_retail.deploy.quantize import Int8Settings, calibrate, write_quantised
 from smart_retail.deploy.session import feed, open_session
@@ -53,13 +53,13 @@ def test_no_run_computes_what_a_session_can_fold(bundle: Path, tmp_path: Path) -
     assert all(node.input[1] in constants for node in graph.node if node.op_type == "Gemm")
 
 
-def test_equal_constants_are_kept_once() -> None:
+def test_equal_zero_points_of_biases_are_kept_once() -> None:
     parts = [numpy_helper.from_array(np.zeros(4, kind), name) for name, kind in
              [("a", np.int32), ("b", np.int32), ("c", np.int8), ("d", np.int8)]]  # fmt: skip
     node = onnx.helper.make_node("Sum", ["a", "b"], ["out"])
     out = onnx.helper.make_tensor_value_info("out", onnx.TensorProto.INT32, [4])
     model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], [out], parts))
-    share_constants(model)
+    share_zero_points(model)
     assert [t.name for t in model.graph.initializer] == ["a", "c", "d"]
     assert list(model.graph.node[0].input) == ["a", "a"]
 
