@@ -20,6 +20,7 @@ from smart_retail.callbacks.model_file import STORY
 from smart_retail.config_files import read_yaml
 from smart_retail.errors import CheckpointError, ConfigError, one_line
 from smart_retail.models.load import read_checkpoint
+from smart_retail.training.cli import logs_of
 
 WEIGHTS = ("state_dict", "current_model_state")
 DIFFERENT = 1
@@ -60,8 +61,10 @@ def run_again(run: Path, name: str | None) -> Path:
     config = read_yaml(run / "config.yaml")
     if not isinstance(config, dict) or not isinstance(config.get("run"), str):
         raise ConfigError(f"{run / 'config.yaml'} is damaged: it does not name a run")
+    if not isinstance(config.get("trainer"), dict):
+        raise ConfigError(f"{run / 'config.yaml'} is damaged: it does not set the trainer")
     name = name or f"{config['run']}-again"
-    folder = run.parent.parent / name
+    folder = logs_of(config["trainer"]) / name
     before = set(folder.glob("version_*"))
     words = ["--config", str(run / "config.yaml"), "--run", name, "--ckpt_path", "null"]
     code = subprocess.run([sys.executable, "-m", "smart_retail", "fit", *words], check=False).returncode

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 import smart_retail
 from smart_retail.training.reproduce import metrics
@@ -51,14 +52,17 @@ def test_a_run_tells_what_made_it(inside):
 
 
 @pytest.mark.slow
-def test_a_run_is_repeated_into_a_new_one(inside, monkeypatch, capfd):
+def test_a_run_of_a_sweep_is_repeated_into_a_new_one(inside, monkeypatch, capfd):
     root = str(Path(smart_retail.__file__).parent.parent)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
-    assert run("reproduce", RUN) == 0
+    trial = shutil.copytree(RUN, Path("lightning_logs/ten/a/seed_0/version_0"))
+    config = yaml.safe_load((trial / "config.yaml").read_text()) | {"run": "ten/a/seed_0"}
+    (trial / "config.yaml").write_text(yaml.safe_dump(config))
+    assert run("reproduce", trial) == 0
     said = capfd.readouterr().out
     assert "equal to the bit" in said
     assert "made by the same" in said
-    assert checkpoint(run_name="tiny-again").is_file()
+    assert checkpoint(run_name="ten/a/seed_0-again").is_file()
 
 
 def test_what_differs_is_told(copy, capfd):
