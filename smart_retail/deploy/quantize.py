@@ -113,14 +113,15 @@ def quantise_crops(
         crops = even_out(model, crops, contract, settings.equalise_share)
     ranges = calibrate(model, crops, contract, settings, activations(without_limits(model), OPERATORS))
     kept = float_layers(model, settings)
-    if settings.correct_bias:
-        correct_biases(model, crops, contract, bits=settings.weight_bits, per_channel=settings.per_channel, skip=kept)
-    free = without_limits(model)
     with write_aside(path) as aside:
-        write_quantised(free, aside, ranges, settings, kept)
         if settings.sensitive:
+            # Before biases are corrected: a layer that stays in float has no rounding to be corrected for.
+            write_quantised(without_limits(model), aside, ranges, settings, kept)
             kept += most_sensitive(model, onnx.load(aside), crops, contract, settings.sensitive, kept)
-            write_quantised(free, aside, ranges, settings, kept)
+        if settings.correct_bias:
+            bits, per_channel = settings.weight_bits, settings.per_channel
+            correct_biases(model, crops, contract, bits=bits, per_channel=per_channel, skip=kept)
+        write_quantised(without_limits(model), aside, ranges, settings, kept)
         made = onnx.load(aside)
         if settings.correct_heads:
             correct_heads(reference, made, crops, contract)

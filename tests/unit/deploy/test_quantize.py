@@ -174,6 +174,9 @@ def test_sensitive_layers_stay_in_float(bundle: Path, tmp_path: Path, faces: np.
     info = quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
     assert info["kernels"]["QLinearConv"] == len(convolutions(onnx.load(bundle / "model.onnx"))) - 3
     assert len(info["float_layers"]) == 3
+    named = Int8Settings(float_layers=info["float_layers"])
+    quantise_crops(bundle / "model.onnx", tmp_path / "named.onnx", faces, CONTRACT, named)
+    assert (tmp_path / "q.onnx").read_bytes() == (tmp_path / "named.onnx").read_bytes()
     with pytest.raises(ConfigError, match="sensitive -1"):
         Int8Settings(sensitive=-1)
 
