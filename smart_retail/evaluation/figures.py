@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from smart_retail.evaluation.wording import NAMES, PROMISED
+from smart_retail.evaluation.wording import GOALS, NAMES
 
 WIDTH = 4.6
 """Inches."""
@@ -52,7 +52,7 @@ def error_by_age(figures: pd.DataFrame) -> Figure:
         reach = np.abs(rows[["low", "high"]].to_numpy().T - rows["value"].to_numpy())
         axes.errorbar(middle, rows["value"], yerr=reach, color=colour, marker="o", markersize=4, capsize=3, label=words)
     axes.axhline(0, color="black", linewidth=0.8)
-    axes.axhline(PROMISED["age_mae"], color="grey", linewidth=0.8, linestyle="--", label="promised mean error")
+    axes.axhline(GOALS["age_mae"], color="grey", linewidth=0.8, linestyle="--", label="goal")
     axes.set(xlabel="labelled age, years", ylabel="years")
     axes.legend(fontsize=8, frameon=False)
     return figure
@@ -72,10 +72,10 @@ def dots(figures: pd.DataFrame, metric: str) -> Figure:
     places = np.arange(len(rows))
     reach = np.abs(values[:, 1:].T - values[:, 0])
     axes.errorbar(values[:, 0], places, xerr=reach, fmt="o", color=COLOURS[0], markersize=5, capsize=3)
-    axes.axvline(factor * PROMISED[metric], color="grey", linewidth=0.8, linestyle="--")
+    axes.axvline(factor * GOALS[metric], color="grey", linewidth=0.8, linestyle="--")
     axes.set_yticks(places, [f"{g} ({n:,})" for g, n in zip(rows["group"], rows["faces"], strict=True)])
     axes.set_ylim(-0.7, len(rows) - 0.3)
-    axes.set_xlabel(f"{NAMES[metric]} (dashed: promised)")
+    axes.set_xlabel(f"{NAMES[metric]} (dashed: goal)")
     return figure
 
 

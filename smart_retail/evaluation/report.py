@@ -69,14 +69,14 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Promise:
+class Goal:
     """A headline number.
 
     Attributes:
         name: of the metric.
         value: with its unit.
         interval: 95%.
-        goal: what was promised.
+        mark: what is to be reached.
         verdict: in words.
         reached: whether.
         parts: the same by data set.
@@ -85,7 +85,7 @@ class Promise:
     name: str
     value: str
     interval: str
-    goal: str
+    mark: str
     verdict: str
     reached: bool
     parts: Sequence[str] = ()
@@ -98,13 +98,13 @@ class Report:
     Attributes:
         title: what was judged.
         about: on what.
-        promises: headline numbers.
+        goals: headline numbers.
         sections: the rest.
     """
 
     title: str
     about: Sequence[str]
-    promises: Sequence[Promise]
+    goals: Sequence[Goal]
     sections: Sequence[Section] = field(default_factory=list)
 
     @property
@@ -115,11 +115,9 @@ class Report:
 
 def markdown(report: Report) -> str:
     """Return the report without its figures."""
-    lines = [f"# {_flat(report.title)}", "", *map(_flat, report.about), "", "## Promised", ""]
-    for p in report.promises:
-        lines.append(
-            f"- {p.name}: **{p.value}{f' ({p.interval})' if p.interval else ''}**; promised {p.goal}: {p.verdict}"
-        )
+    lines = [f"# {_flat(report.title)}", "", *map(_flat, report.about), "", "## Goals", ""]
+    for p in report.goals:
+        lines.append(f"- {p.name}: **{p.value}{f' ({p.interval})' if p.interval else ''}**; goal {p.mark}: {p.verdict}")
     if report.gist:
         lines += ["", "## In short", "", *(f"- {_flat(sentence)}" for sentence in report.gist)]
     for section in report.sections:

@@ -10,8 +10,8 @@ from smart_retail.evaluation.closer import confidence, groups, kinds, worse_pict
 from smart_retail.evaluation.compare import verdict
 from smart_retail.evaluation.findings import Findings, grid
 from smart_retail.evaluation.metrics import FEW
-from smart_retail.evaluation.report import Promise, Report, Section, Table
-from smart_retail.evaluation.wording import FEW_WORDS, NAMES, PROMISED, cell, file_size, number, p_value, signed
+from smart_retail.evaluation.report import Goal, Report, Section, Table
+from smart_retail.evaluation.wording import FEW_WORDS, GOALS, NAMES, cell, file_size, number, p_value, signed
 
 LIMITS = (
     "Labels are what annotators saw: the look of a gender in two classes, of an age, of an expression. They say "
@@ -48,13 +48,13 @@ def build(found: Findings) -> Report:
         worst_mistakes(found),
         Section("Limits", (), LIMITS),
     ]
-    return Report(f"Report: {found.name}", about, _promises(found), [s for s in sections if s])
+    return Report(f"Report: {found.name}", about, _goals(found), [s for s in sections if s])
 
 
-def _promises(found: Findings) -> list[Promise]:
+def _goals(found: Findings) -> list[Goal]:
     overall, by_set = found.of("all").set_index("metric"), found.of("data set")
-    promises = []
-    for metric, mark in PROMISED.items():
+    goals = []
+    for metric, mark in GOALS.items():
         if metric not in overall.index:
             continue
         row: Any = overall.loc[metric]
@@ -65,20 +65,20 @@ def _promises(found: Findings) -> list[Promise]:
             words += ", but the interval contains the mark"
         unit = " years" if years else " %"
         parts = by_set[by_set["metric"] == metric]
-        promises.append(
-            Promise(
+        goals.append(
+            Goal(
                 name=NAMES[metric].partition(",")[0] + (", mean error" if years else ""),
                 value=number(row["value"], metric) + unit,
                 interval=f"{number(row['low'], metric)} to {number(row['high'], metric)}"
                 if pd.notna(row["low"])
                 else "",
-                goal=f"below {mark} years" if years else f"above {100 * mark:.0f} %",
+                mark=f"below {mark} years" if years else f"above {100 * mark:.0f} %",
                 verdict=words,
                 reached=reached,
                 parts=[f"{r['group']}: {cell(r, metric)}, {r['faces']:,} faces" for _, r in parts.iterrows()],
             )
         )
-    return promises
+    return goals
 
 
 def _data_sets(found: Findings) -> Section:
@@ -124,7 +124,7 @@ def _models(found: Findings) -> Section | None:
             )
         header = ["", found.name, str(model), "difference", "McNemar's p", f"{model} is", "faces"]
         tables.append(Table(header, cells, f"{model} beside {found.name}"))
-        overall = rows[(rows["group"] == "all") & rows["metric"].isin(PROMISED)]
+        overall = rows[(rows["group"] == "all") & rows["metric"].isin(GOALS)]
         words = [
             f"{NAMES[r['metric']].partition(',')[0]} {verdict(r)} ({signed(r['difference'], r['metric'])})"
             for _, r in overall.iterrows()

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-PROMISED = {"gender_acc": 0.90, "age_mae": 4.0, "emotion_acc": 0.75}
+GOALS = {"gender_acc": 0.90, "age_mae": 4.0, "emotion_acc": 0.75}
+"""What a full training of the project is to reach: accuracies above, years below."""
 NAMES = {
     "gender_acc": "gender accuracy, %",
     "gender_balanced_acc": "gender balanced accuracy, %",

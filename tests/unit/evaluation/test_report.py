@@ -109,11 +109,11 @@ def test_every_section_is_there(full):
         assert words in text, words
 
 
-def test_what_was_promised_is_held_against_the_figures():
+def test_goals_are_held_against_the_figures():
     text = markdown(report(predictions(right=0.95)))
-    assert "age, mean error: **3.00 years (3.00 to 3.00)**; promised below 4.0 years: reached" in text
-    assert re.search(r"gender accuracy: .* promised above 90 %: reached", text)
-    assert "promised above 75 %: not reached" in markdown(report(predictions(right=0.5)))
+    assert "age, mean error: **3.00 years (3.00 to 3.00)**; goal below 4.0 years: reached" in text
+    assert re.search(r"gender accuracy: .* goal above 90 %: reached", text)
+    assert "goal above 75 %: not reached" in markdown(report(predictions(right=0.5)))
     assert "the interval contains the mark" in markdown(report(predictions(40, right=0.9)))
 
 
@@ -122,7 +122,7 @@ def test_a_report_of_ages_alone_has_ages_alone():
     table[["gender", "emotion"]] = np.nan
     table["race"] = ""
     found = report(table)
-    assert [p.name for p in found.promises] == ["age, mean error"]
+    assert [p.name for p in found.goals] == ["age, mean error"]
     assert "<img" in page(found)
 
 
