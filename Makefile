@@ -17,7 +17,7 @@ demo: .venv/ready  ## train on synthetic faces, then test: under three minutes o
 	$(BIN)/smart-retail fit --config configs/experiment/demo.yaml
 	$(BIN)/smart-retail test --config configs/experiment/demo.yaml --ckpt_path best
 
-test: .venv/ready  ## all tests that need no real data
+test: .venv/ready  ## the quick tests that need no real data
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not real and not slow"
 
 check: .venv/ready ## formatting, lint, types

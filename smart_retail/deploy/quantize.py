@@ -38,8 +38,8 @@ class Int8Settings:
         ranges: how: minmax, percentile or mse.
         percentile: share in percent of an activation that stays inside, for percentile.
         weight_bits: 8 is more accurate. On x86 without VNNI its kernels overflow unless the session asks
-            for ``session.x64quantprecision`` (the Predictor does; it costs half the speed there). 7
-            never overflows and is fast everywhere, but needs quantisation-aware training.
+            for ``session.x64quantprecision`` (the Predictor does; INT8 is then 1.2 to 1.3 times
+            as fast as FP32). 7 never overflows and is fast everywhere, but loses more (docs/measured.md).
         per_channel: a scale for each output channel of a weight.
         equalise: even out channels before quantising, see ``deploy.equalise``.
         equalise_share: of the unevenness that dense weights take over from the activations, 0 to 1.
