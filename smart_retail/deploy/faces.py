@@ -93,7 +93,7 @@ def read_index(config: Mapping[str, Any]) -> FaceIndex:
     """List and split the faces of a training config, as its training did.
 
     Args:
-        config: with ``data.sources`` and optionally ``data.splits``, as ``fit`` takes it.
+        config: with ``data.sources`` and optionally ``data.splits`` and ``data.max_broken``, as ``fit`` takes it.
 
     Raises:
         DataError: a source is missing or unusable.
@@ -107,16 +107,17 @@ def read_index(config: Mapping[str, Any]) -> FaceIndex:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--sources", type=list[Source])
     parser.add_class_arguments(SplitSettings, "splits")
+    parser.add_argument("--max_broken", type=float, default=0.01)
     given = config.get("data") if isinstance(config, Mapping) else None
     if not isinstance(given, Mapping) or not given.get("sources"):
         raise DataError("no data.sources in the config of the data; configs/data/ has examples")
-    data = {key: given[key] for key in ("sources", "splits") if given.get(key)}
+    data = {key: given[key] for key in ("sources", "splits", "max_broken") if given.get(key) is not None}
     try:
         made = parser.instantiate(parser.parse_object(data))
     except ArgumentError as error:
         line = " ".join(str(error).split())
         raise DataError(f"the training's data sources cannot be made: {line[:200]}") from error
-    return build_index(made.sources, made.splits)
+    return build_index(made.sources, made.splits, max_broken=made.max_broken)
 
 
 def split_of(index: FaceIndex, split: str, contract: Contract) -> FaceCrops:
