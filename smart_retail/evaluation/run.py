@@ -83,8 +83,7 @@ def _faces(judges: list[Judge], split: str, settings: list[str]) -> tuple[pd.Dat
     if settings:
         from smart_retail.training.cli import read_data
 
-        # The config's own network is not asked.
-        data = read_data([*settings, "--model.weights", "null"], "evaluate", "Measure a network.")
+        data = read_data(settings, "evaluate", "Measure a network.")
         index, limit, seed = data.index, data.limit_eval, data.seed
     else:
         config = judges[0].training()

@@ -171,7 +171,10 @@ def train(args: list[str]) -> None:
 
 
 class DataCLI(FaceCLI):
-    """Reads the same configs as ``fit`` and makes the data only."""
+    """Reads the same configs as ``fit`` and makes the data only.
+
+    The network is not made: its weights, its teachers or a connection may not be there.
+    """
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Declare the contact sheet."""
@@ -179,8 +182,9 @@ class DataCLI(FaceCLI):
         parser.add_argument("--sheet", type=str | None, help="write a picture of augmented crops to this .png or .jpg")
 
     def instantiate_classes(self) -> None:
-        """Make the data module; a network and a trainer are not needed."""
-        self.config_init = self.parser.instantiate_classes(self.config)
+        """Make the data module."""
+        no_network = (lambda *_, **__: None, FaceAttributeModule, False)
+        self.config_init = self.parser.instantiate(self.config, instantiators=[no_network])
         self.datamodule = self._get(self.config_init, "data")
 
 

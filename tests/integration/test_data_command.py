@@ -69,6 +69,11 @@ def test_a_contact_sheet_shows_each_data_set(here):
     assert (height, width) == (2 * 6 * 96, 12 * 96)
 
 
+def test_weights_and_teachers_that_are_not_there_are_not_missed(here):
+    model = {"pretrained": True, "weights": "nowhere.pth", "teachers": ["nowhere.pth"]}
+    assert run("data", "--config", write_config(here, model=model)) == 0
+
+
 def test_a_sheet_of_another_ending_is_refused(here, capsys):
     config = write_config(here)
     assert run("data", "--config", config, "--sheet", "sheet.doc") == 2
