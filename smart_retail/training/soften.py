@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import json
 import zipfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ def soften(args: Sequence[str]) -> None:
     data = read_data(rest, "soften", str(parser.description))
     if options.threads:
         torch.set_num_threads(options.threads)
-    story = {"teacher": teachers.fingerprint(), "data": data.index.fingerprint(), "seed": data.seed}
+    story = story_of(teachers, data)
     rows = soft_labels(teachers, data, options.views, story, options.output.with_suffix(".part.npz"))
     write_soft_labels(options.output, data.dataset("train").keys, rows, story | {"views": options.views})
     options.output.with_suffix(".part.npz").unlink(missing_ok=True)
@@ -64,6 +66,20 @@ def teachers_of(words: Sequence[str]) -> dict[str, list[str]]:
     return {task: [path for of, path in named if of in ("", task)] for task in TASKS}
 
 
+def story_of(teachers: Teachers, data: FaceDataModule) -> dict[str, Any]:
+    """Return what identifies the work: all that changes a view, or a face's place among the others."""
+    faces = data.dataset("train")
+    rows = hashlib.blake2b("\n".join(faces.keys).encode() + faces.squares.tobytes(), digest_size=8)
+    return {
+        "teacher": teachers.fingerprint(),
+        "contracts": [network.contract.to_dict() for network in teachers.networks],
+        "data": data.index.fingerprint(),
+        "faces": rows.hexdigest(),
+        "seed": data.seed,
+        "augmentation": asdict(data.augmentation),
+    }
+
+
 def soft_labels(teachers: Teachers, data: FaceDataModule, views: int, story: dict[str, Any], part: Path) -> SoftLabels:
     """Average the teachers' probabilities over views of the training faces.
 
@@ -71,7 +87,7 @@ def soft_labels(teachers: Teachers, data: FaceDataModule, views: int, story: dic
         teachers: who judge.
         data: whose training part is judged.
         views: the first is the plain crop, the others are augmented as in training.
-        story: what identifies the work; a part file of another story is not continued.
+        story: what identifies the work; a part file of another story, or of more views, is not continued.
         part: holds the sums so far, after each view.
 
     Returns:
@@ -81,7 +97,7 @@ def soft_labels(teachers: Teachers, data: FaceDataModule, views: int, story: dic
     plain = copy.copy(faces)
     plain.transform = None
     size = max(network.contract.image_size for network in teachers.networks)
-    done, sums = _resume(part, story, len(faces))
+    done, sums = _resume(part, story, len(faces), views)
     for view in range(done, views):
         seeds = np.random.default_rng([data.seed, view]).integers(2**63, size=len(faces))
         draws = [Draw(row, size, int(seed)) for row, seed in enumerate(seeds)]
@@ -118,11 +134,12 @@ def _judge(
             bar.update(len(batch.row))
 
 
-def _resume(part: Path, story: dict[str, Any], count: int) -> tuple[int, dict[str, np.ndarray]]:
+def _resume(part: Path, story: dict[str, Any], count: int, views: int) -> tuple[int, dict[str, np.ndarray]]:
     fresh = {name: np.zeros((count, width), np.float32) for name, width in WIDTHS.items()}
     try:
         with np.load(part, allow_pickle=False) as file:
-            if json.loads(str(file["story"])) == story and file["gender"].shape[0] == count:
+            same = str(file["story"]) == json.dumps(story) and file["gender"].shape[0] == count
+            if same and file["done"] <= views:
                 return int(file["done"]), {name: file[name] for name in WIDTHS}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass  # none, or one that was cut short

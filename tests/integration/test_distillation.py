@@ -5,12 +5,19 @@ import onnx
 import pytest
 import torch
 
-from smart_retail.data.soft_labels import read_soft_labels
+from smart_retail.data.datamodule import FaceDataModule
+from smart_retail.data.soft_labels import WIDTHS, read_soft_labels
+from smart_retail.data.sources.synthetic import SyntheticFaces
+from smart_retail.data.sources.utkface import UTKFace
+from smart_retail.data.transforms import Augmentation
 from smart_retail.deploy.onnx import export_network
 from smart_retail.models.load import load_model
 from smart_retail.training.cli import read_data
+from smart_retail.training.distillation import Teachers
 from smart_retail.training.module import FaceAttributeModule
+from smart_retail.training.soften import _resume, story_of
 from tests.helpers.runs import checkpoint, differing, load, run, write_config
+from tests.helpers.trees import write_utkface
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +74,25 @@ def test_a_stopped_computation_goes_on_after_the_last_view(inside, monkeypatch):
     assert views == ["view 1 of 2", "view 2 of 2", "view 2 of 2"]
     with np.load("soft.npz") as whole, np.load("again.npz") as resumed:
         assert all(np.array_equal(whole[name], resumed[name]) for name in ("keys", "gender", "age", "emotion"))
+
+
+def test_a_part_of_other_or_more_views_is_not_continued(inside):
+    def story(*sources, **settings):
+        return story_of(teachers, FaceDataModule([*sources], image_size=32, workers=0, **settings))
+
+    teachers = Teachers(["lightning_logs/teacher/version_0/model.pth"])
+    first, second = SyntheticFaces(64), UTKFace(str(write_utkface(inside / "utk", 40)))
+    same = story(first, second)
+    sums = {name: np.zeros((3, width), np.float32) for name, width in WIDTHS.items()}
+    np.savez(inside / "some.part.npz", done=2, story=json.dumps(same), **sums)
+    done = lambda wanted, views: _resume(inside / "some.part.npz", wanted, 3, views)[0]  # noqa: E731
+    assert done(story(first, second), 2) == 2
+    assert done(same, 1) == 0
+    assert done(story(first, second, augmentation=Augmentation(turn=3)), 2) == 0
+    assert done(story(first, second, seed=1), 2) == 0
+    reordered = story(second, first)
+    assert reordered["data"] == same["data"]
+    assert done(reordered, 2) == 0
 
 
 @pytest.mark.parametrize("way", ["stored", "online"])
