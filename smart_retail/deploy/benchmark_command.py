@@ -52,6 +52,8 @@ def benchmark_bundle(args: list[str]) -> None:
     options = parser.parse_args(args)
     if min(*options.threads, *options.batch, options.rounds) < 1 or options.faces < 0:
         raise ConfigError("--threads, --batch and --rounds must be 1 or more, --faces 0 or more")
+    if options.image_size and min(options.image_size) < 32:
+        raise ConfigError(f"--image-size {min(options.image_size)} is too small: backbones shrink images 32 times")
     bundle = find_bundle(options.bundle)
     manifest = read_manifest(bundle)
     check_files(bundle, manifest)

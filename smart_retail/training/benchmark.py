@@ -68,6 +68,10 @@ def _run_step(args: list[str]) -> None:
     options = parser.parse_args(args)
     if min(options.threads, options.rounds, options.batch_size) < 1:
         raise ConfigError("--threads, --rounds and --batch-size must be 1 or more")
+    if options.image_size < 32:
+        raise ConfigError(f"--image-size {options.image_size} is too small: backbones shrink images 32 times")
+    if options.teacher and options.bf16:
+        raise ConfigError("--teacher and --bf16: the steps with a teacher are timed in float32 only; leave one out")
     torch.set_num_threads(options.threads)
     if options.teacher:
         steps = taught_steps(options.backbone, options.image_size, options.batch_size, options.teacher)

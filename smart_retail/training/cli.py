@@ -76,7 +76,7 @@ class FaceCLI(LightningCLI):
         self.checkpoint = None
         if self.config.get("subcommand") in ("validate", "test") and not config.get("ckpt_path"):
             raise CheckpointError("nothing to measure: give --ckpt_path best, or the path of a checkpoint")
-        if (config.get("threads") or 1) < 1:
+        if config.get("threads") is not None and config.threads < 1:
             raise ConfigError(f"--threads {config.threads} must be 1 or more")
         if config.get("ckpt_path"):
             self.checkpoint = find_checkpoint(str(config.ckpt_path), config.run, logs_of(config.trainer))

@@ -49,6 +49,8 @@ def soften(args: Sequence[str]) -> None:
     options, rest = parser.parse_known_args(list(args))
     if options.views < 1 or options.output.suffix != ".npz":
         raise ConfigError(f"--views {options.views} must be 1 or more, and --output {options.output} an .npz file")
+    if options.threads is not None and options.threads < 1:
+        raise ConfigError(f"--threads {options.threads} must be 1 or more")
     teachers = Teachers(teachers_of(options.teacher))
     data = read_data(rest, "soften", str(parser.description))
     if options.threads:

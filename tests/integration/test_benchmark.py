@@ -30,6 +30,19 @@ def test_the_loader_is_timed_beside_the_bare_decode(tmp_path, monkeypatch, capsy
     assert found["images_per_second"]["bare decode"]["median"] > 0
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["step", "--image-size", "0"], "--image-size 0 is too small"),
+        (["bundle", "--image-size", "64", "0"], "--image-size 0 is too small"),
+        (["step", "--teacher", "nowhere.pth", "--bf16"], "--teacher and --bf16"),
+    ],
+)
+def test_what_cannot_be_timed_is_refused(words, said, capsys):
+    assert run("benchmark", *words) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [[], ["network"]])
 def test_something_to_measure_must_be_named(words, capsys):
     assert run("benchmark", *words) == 2

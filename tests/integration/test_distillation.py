@@ -185,6 +185,11 @@ def test_a_missing_teacher_is_named(inside, capsys):
     assert "none.pth: no such checkpoint" in capsys.readouterr().err
 
 
+def test_threads_below_one_are_refused_before_the_teacher_is_read(capsys):
+    assert run("soften", "--teacher", "none.pth", "--output", "x.npz", "--threads", "-1") == 2
+    assert "--threads -1 must be 1 or more" in capsys.readouterr().err
+
+
 def test_the_steps_with_a_teacher_are_timed_in_turns(inside, capsys):
     words = ["--backbone", "resnet10t", "--image-size", "32", "--batch-size", "2", "--rounds", "2", "--threads", "1"]
     teacher = ["--teacher", "lightning_logs/teacher/version_0/model.pth"]

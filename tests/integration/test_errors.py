@@ -55,6 +55,7 @@ def complaint(capfd, *words):
         ({"data": source("UTKFaces")}, "UTKFaces"),
         ({"ema": {"decay": 1.0}}, "decay 1.0"),
         ({"last": {"minutes": 0}}, "minutes"),
+        ({"threads": 0}, "--threads 0 must be 1 or more"),
         ({"trainer": {"overfit_batches": 2}}, "add --config configs/debug/overfit.yaml"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
