@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from smart_retail.data.cache import write_aside
 from smart_retail.errors import CheckpointError
+from smart_retail.models.fake_quantise import is_fake_quantised
 from smart_retail.models.load import network_of, read_model
 from smart_retail.models.weights_file import STORY
 from smart_retail.provenance import without_places
@@ -30,6 +31,11 @@ def weights(args: Sequence[str]) -> None:
     options = parser.parse_args(list(args))
     path = find_checkpoint(options.checkpoint, run="run")
     content = read_model(path)
+    if is_fake_quantised(content["model_state_dict"]):
+        raise CheckpointError(
+            f"{path} is of quantisation-aware training: a file of weights has no place for its bits, nor for the float "
+            f"network that INT8 is judged against; hand on its bundle (smart-retail export --checkpoint {path})"
+        )
     network_of(content, str(path))  # only what can be loaded again is worth keeping
     write_weights(content, options.output)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, of {path}")

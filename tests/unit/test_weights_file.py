@@ -8,6 +8,7 @@ from smart_retail import load_model
 from smart_retail.contract import Contract
 from smart_retail.deploy.weights_command import write_weights
 from smart_retail.errors import CheckpointError
+from smart_retail.models.fake_quantise import fake_quantise, fuse
 from smart_retail.models.load import network_from, read_checkpoint, read_model
 from smart_retail.models.weights_file import STORY
 from tests.helpers.runs import run
@@ -77,6 +78,14 @@ def test_a_truncated_file_and_damaged_settings_are_named(path):
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(CheckpointError, match="no model of smart_retail"):
         load_model(path)
+
+
+def test_a_network_that_rounds_is_not_packed(tmp_path, content, capsys):
+    content["model_state_dict"] = fake_quantise(fuse(network_from(SETTINGS)), bits=7).state_dict()
+    torch.save(content | {"qat": {"weight_bits": 7}}, tmp_path / "model.pth")
+    assert run("weights", tmp_path / "model.pth", tmp_path / "net.safetensors") == 2
+    assert "smart-retail export --checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "net.safetensors").exists()
 
 
 def test_the_command_packs_a_model_file(tmp_path, content, capsys):
