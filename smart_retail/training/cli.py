@@ -105,13 +105,10 @@ class FaceCLI(LightningCLI):
         if threads:
             torch.set_num_threads(threads)
         fit = self.subcommand == "fit"
-        extra = [
-            ModelFile(self.config_dump_of_run()),
-            BestCheckpoint(),
-            Throughput(),
-            HyperParameters(),
-            Finite(),
-        ]
+        # Before the user's: what fails at the end in one of those, as an export may, must not cost model.pth; and of
+        # several checkpoints model.pth and the export take the first.
+        first = [ModelFile(self.config_dump_of_run()), BestCheckpoint()]
+        last = [Throughput(), HyperParameters(), Finite()]
         trainer_config = self._get(self.config_init, "trainer")
         logs = logs_of(trainer_config)
         if not fit:
@@ -125,7 +122,7 @@ class FaceCLI(LightningCLI):
             table = CSVLogger(str(logs), name=run, version=board.version, flush_logs_every_n_steps=50)
             kwargs.setdefault("logger", [board, table])
         callbacks = [*(trainer_config.get("callbacks") or []), Unreadable()]
-        kwargs.setdefault("callbacks", [*callbacks, *(extra if fit else [])])
+        kwargs.setdefault("callbacks", [*first, *callbacks, *last] if fit else callbacks)
         if fit:
             plugins = trainer_config.get("plugins") or []
             kwargs.setdefault("plugins", [*(plugins if isinstance(plugins, list) else [plugins]), CheckpointFile()])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from smart_retail.deploy.bundle import write_bundle
 from smart_retail.deploy.manifest import NAME
@@ -156,6 +157,20 @@ def test_images_that_break_in_a_training_are_counted(here):
     with (RUN / "metrics.csv").open() as file:
         counts = [row["val/unreadable"] for row in csv.DictReader(file) if row["val/score"]]
     assert [float(count) for count in counts] == [2, 2]
+
+
+def test_an_error_in_ones_own_callback_at_the_end_costs_no_model(here, capfd):
+    (here / "taken").mkdir()
+    (here / "taken" / "notes.txt").write_text("no bundle")
+    own = [
+        {"class_path": "ModelCheckpoint", "init_args": {"dirpath": "own", "every_n_train_steps": STEPS - 2}},
+        {"class_path": "smart_retail.callbacks.onnx_export.ONNXExport", "init_args": {"output": "taken"}},
+    ]
+    config = small_config(here, trainer={"max_epochs": 1, "callbacks": own})
+    assert "taken exists and is no bundle" in complaint(capfd, "fit", "--config", config)
+    assert len(list((here / "own").iterdir())) == 1
+    model, best = load(RUN / "model.pth")["model_state_dict"], load(checkpoint("best"))["state_dict"]
+    assert all(torch.equal(value, best[f"net.{name}"]) for name, value in model.items())
 
 
 class TestALossThatIsNoNumber:
