@@ -13,7 +13,7 @@ from smart_retail.deploy.faces import FaceCrops
 from smart_retail.deploy.qat import prepare_qat
 from smart_retail.deploy.quantize import Int8Settings
 from smart_retail.errors import ConfigError
-from smart_retail.models.fake_quantise import convolutions
+from smart_retail.models.fake_quantise import convolutions, fake_quantise, fuse
 from smart_retail.models.load import load_model, read_checkpoint
 from smart_retail.training.module import FaceAttributeModule
 
@@ -49,12 +49,16 @@ class QuantisationAware(pl.Callback):
         self.reference: dict[str, Any] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Replace the network before the optimiser, the average and a resumed state see it.
+        """Replace the network before the optimiser, the average and the state of a checkpoint see it.
 
         Raises:
             ConfigError: the config's network is another one, or there are no faces.
         """
-        if stage != "fit" or not isinstance(pl_module, FaceAttributeModule) or convolutions(pl_module):
+        rounds = bool(convolutions(pl_module))
+        if not isinstance(pl_module, FaceAttributeModule) or (rounds and (stage != "fit" or self.reference)):
+            return
+        if stage != "fit":  # the checkpoint that is measured brings weights and ranges
+            pl_module.net = fake_quantise(fuse(pl_module.net), bits=self.settings.weight_bits)
             return
         data = getattr(trainer, "datamodule", None)
         if not isinstance(data, FaceDataModule):

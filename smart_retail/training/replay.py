@@ -16,6 +16,7 @@ from smart_retail.data.dataset import FaceBatch
 from smart_retail.data.soft_labels import SoftLabels
 from smart_retail.errors import CheckpointError
 from smart_retail.labels import TASKS
+from smart_retail.models.fake_quantise import is_fake_quantised
 from smart_retail.models.load import check_weights, read_checkpoint
 from smart_retail.training.losses import task_losses
 from smart_retail.training.module import FaceAttributeModule
@@ -25,7 +26,7 @@ def replay(args: Sequence[str]) -> None:
     """Show where the numbers end; ``args`` are the words after ``replay``.
 
     Raises:
-        CheckpointError: the file is none that a diverged training leaves.
+        CheckpointError: the file is none that a diverged training leaves, or of quantisation-aware training.
     """
     parser = argparse.ArgumentParser(
         prog="smart-retail replay",
@@ -37,6 +38,11 @@ def replay(args: Sequence[str]) -> None:
     content = read_checkpoint(path)
     if not {"batch", "random_state", "files"} <= set(content):
         raise CheckpointError(f"{path} is no file of a diverged training; those lie in <run>/diverged")
+    if is_fake_quantised(content["state_dict"]):
+        raise CheckpointError(
+            f"{path} is of quantisation-aware training, and does not tell how its step rounded: it cannot be "
+            "replayed; the .txt file beside it names the images"
+        )
     module, batch = restore(content)
     odd = {name for name, value in module.named_parameters() if not torch.isfinite(value).all()}
     layers = watch(module.net)

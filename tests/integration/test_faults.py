@@ -193,3 +193,8 @@ class TestALossThatIsNoNumber:
 
     def test_no_other_file_is_replayed(self, here, capfd, trained):
         assert "no file of a diverged training" in complaint(capfd, "replay", trained / "model.pth")
+
+    def test_a_step_of_qat_is_not_replayed(self, here, capfd):
+        state = {"net.stem.conv.input_range": torch.zeros(2)}
+        torch.save({"batch": {}, "random_state": torch.get_rng_state(), "files": [], "state_dict": state}, "step.pt")
+        assert "is of quantisation-aware training" in complaint(capfd, "replay", "step.pt")

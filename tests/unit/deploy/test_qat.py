@@ -1,18 +1,25 @@
-"""The INT8 file of a network from quantisation-aware training."""
+"""A network in and after quantisation-aware training."""
 
 from __future__ import annotations
 
 from copy import deepcopy
 from pathlib import Path
 
+import lightning.pytorch as pl
 import numpy as np
 import onnx
+import pytest
+import torch
 
+from smart_retail.callbacks.qat import QuantisationAware
+from smart_retail.data.datamodule import FaceDataModule
+from smart_retail.data.sources.synthetic import SyntheticFaces
 from smart_retail.deploy.export import drawn_faces
 from smart_retail.deploy.qat import prepare_qat, quantise_qat
 from smart_retail.deploy.quantize import Int8Settings
-from smart_retail.models.fake_quantise import convolutions
+from smart_retail.models.fake_quantise import convolutions, fake_quantise, fuse
 from smart_retail.models.load import load_model
+from smart_retail.training.module import FaceAttributeModule
 
 
 def test_what_is_not_trained_is_calibrated_behind_the_trained_ranges(checkpoint: Path, tmp_path: Path) -> None:
@@ -29,6 +36,24 @@ def test_what_is_not_trained_is_calibrated_behind_the_trained_ranges(checkpoint:
         assert zero == 0  # else the ReLU, which has become part of the rounding, would be gone
         scales.append(scale)
     assert scales[1] < 0.5 * scales[0]
+
+
+@pytest.mark.parametrize("measure", ["validate", "test"])
+def test_a_checkpoint_is_measured_as_it_rounds(tmp_path: Path, measure: str) -> None:
+    trained, module = (FaceAttributeModule("test_resnet", image_size=32) for _ in range(2))
+    trained.net = fake_quantise(fuse(trained.net), bits=7)
+    for conv in convolutions(trained).values():
+        conv.input_range.mul_(3)
+    content = {"state_dict": trained.state_dict(), "contract": trained.contract.to_dict()}
+    torch.save(content | {"pytorch-lightning_version": pl.__version__}, tmp_path / "best.ckpt")
+    callback = QuantisationAware("start.pth", settings=Int8Settings(weight_bits=7))
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = pl.Trainer(accelerator="cpu", callbacks=[callback], **quiet)
+    data = FaceDataModule([SyntheticFaces(64)], image_size=32, workers=0)
+    getattr(trainer, measure)(module, datamodule=data, ckpt_path=tmp_path / "best.ckpt", weights_only=True)
+    images = torch.randn(4, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(module.eval()(images).gender, trained.eval()(images).gender)
 
 
 def _last_rounding(path: Path) -> tuple[float, int]:
