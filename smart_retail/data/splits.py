@@ -25,14 +25,15 @@ def assign_splits(
     Official splits stay. Where the authors made a validation part but the test part is missing (the
     usual copy of FER2013 without PrivateTest), the validation part becomes the test and a share of
     training becomes validation. Data sets without an official split are split by cluster: the hash
-    of the cluster's first key decides, so adding a data set or a face moves no other face.
+    of the first key of the cluster's pictures decides, so adding a data set or a picture moves no other
+    face, and the faces of one picture stay together unless they have twins elsewhere.
 
     A cluster is never split: its faces go where its most protected face is (test, then validation),
     except that officially assigned faces never change sides. Those are set aside (or kept, without
     ``drop_leaks``): a training face whose twin is tested teaches the test.
 
     Args:
-        faces: listing with ``key``, ``dataset``, ``official``, ``cluster``.
+        faces: listing with ``key``, ``path``, ``dataset``, ``official``, ``cluster``.
         val_share: share of clusters for validation where there is no official one.
         test_share: likewise for the test.
         seed: another seed, another split.
@@ -77,8 +78,9 @@ def _rank(side: np.ndarray, faces: pd.DataFrame) -> pd.Series:
 
 
 def _position(faces: pd.DataFrame, seed: int) -> np.ndarray:
-    """Return a number in [0, 1) for each face, the same for a whole cluster."""
-    first = faces["key"].groupby(faces["cluster"]).transform("min")
+    """Return a number in [0, 1) for each face, the same for a whole cluster and for all faces of a picture."""
+    picture = faces.groupby(["dataset", "path"], sort=False)["key"].transform("min")
+    first = picture.groupby(faces["cluster"]).transform("min")
     digest = {k: hashlib.blake2b(f"{seed}:{k}".encode(), digest_size=8).digest() for k in first.unique()}
     return first.map(lambda k: int.from_bytes(digest[k], "big") / 2**64).to_numpy(np.float64)
 

@@ -44,6 +44,17 @@ def test_a_box_becomes_a_square(tmp_path):
     assert faces.loc[0, ["crop_x", "crop_y", "crop_side"]].tolist() == [20, 40, 40]
 
 
+def test_faces_of_one_picture_have_keys_of_their_own_whatever_is_skipped(tmp_path):
+    boxes = ["1,1,9,9", "20,1,29,9", "1,20,9,29"]
+
+    def keys(ages):
+        rows = "\n".join(f"a.jpg,{age},{box}" for age, box in zip(ages, boxes, strict=True))
+        return listed(tmp_path, f"path,age,left,top,right,bottom\n{rows}\nb.jpg,5,,,,\n").faces["key"].tolist()
+
+    assert keys([3, 30, 60]) == ["own/a.jpg", "own/a.jpg#2", "own/a.jpg#3", "own/b.jpg"]
+    assert keys(["", 30, 60]) == ["own/a.jpg#2", "own/a.jpg#3", "own/b.jpg"]
+
+
 def test_without_a_place_the_whole_image_is_the_face(tmp_path):
     faces = listed(tmp_path, "path,age,left,top,right,bottom\na.jpg,3,,,,\n").faces
     assert faces["crop_side"].isna().all()

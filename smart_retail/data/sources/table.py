@@ -34,7 +34,8 @@ class FaceTable(Source):
     right_eye_x, right_eye_y, mouth_x, mouth_y), by a box (left, top, right, bottom), both in pixels,
     or by nothing if the files are face crops. Empty cells are missing labels. Gender is male or
     female (or 0, 1), emotion one of the six names (or 0 to 5), age in years; a value that is none of
-    these stops with its row. Neither case nor spaces around column names matter.
+    these stops with its row. Neither case nor spaces around column names matter. Several faces of one
+    picture are several rows; the key of the second ends in ``#2``.
 
     Args:
         table: the CSV or Parquet file.
@@ -65,13 +66,16 @@ class FaceTable(Source):
         if not set(LABELS) & set(frame.columns):
             raise DataError(f"{file}: none of the label columns {', '.join(LABELS)} is there")
         root = Path(self.root).expanduser() if self.root else file.parent
-        contract, skipped = Contract(), Counter[str]()
+        contract, skipped, met = Contract(), Counter[str](), Counter[str]()
         rows = []
         first = None
         for number, values in enumerate(frame.to_dict("records"), start=2):
             cells, where = {str(k): v for k, v in values.items()}, f"{file}, row {number}"
             row = _labels(cells, where) | _crop(cells, contract, where)
-            path = root / str(values["path"])
+            path, key = root / str(values["path"]), f"{self.name}/{values['path']}"
+            met[key] += 1  # of skipped rows, too: a face keeps its key when another is labelled
+            if met[key] > 1:
+                key = f"{key}#{met[key]}"
             if not path.is_file():
                 skipped["file not found"] += 1
                 first = first or path
@@ -79,7 +83,7 @@ class FaceTable(Source):
             if row["gender"] is None and row["age"] is None and row["emotion"] is None:
                 skipped["no label at all"] += 1
                 continue
-            rows.append(row | {"path": str(path), "key": f"{self.name}/{values['path']}"})
+            rows.append(row | {"path": str(path), "key": key})
         if first and skipped["file not found"] == len(frame):
             raise DataError(
                 f"{file}: none of its {len(frame)} files is there; the first was looked for at {first}. Set the "
