@@ -151,14 +151,14 @@ def _bundle(bundles: list[dict[str, Any]]) -> Section | None:
             [
                 precision.upper() + (", judged here" if precision in judged else ""),
                 file_size(variant["bytes"]) if "bytes" in variant else "",
-                f"{timing['median_ms']:.2f}" if "median_ms" in timing else "",
+                f"{timing['processor_ms']:.2f}" if "processor_ms" in timing else "",
                 f"{parity:.1e}" if isinstance(parity, float) else "",
             ]
         )
     text = []
     if timings:
         device = told["latency"].get("device", {}).get("processor", "a device not recorded")
-        text.append(f"Latency: one face, one thread, median, on {device}, when the bundle was made.")
+        text.append(f"Latency: one face, one thread, median of the processor time, on {device}, when the bundle was made.")
     if told["drop"]:
         drops = ", ".join(
             f"{task} {d['drop']:+.2f} ({d['low']:+.2f} to {d['high']:+.2f}) {'years' if task == 'age' else 'points'}"

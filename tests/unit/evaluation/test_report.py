@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from smart_retail.deploy.export import _latency
 from smart_retail.errors import ConfigError
 from smart_retail.evaluation.command import name_models, split_settings
 from smart_retail.evaluation.compare import compare_all
@@ -32,7 +33,8 @@ def report(*tables, thumbnails=()):
 
 
 def bundled(table):
-    latency = {"device": {"processor": "a chip"}, "variants": {"fp32": {"median_ms": 3.21}}}
+    latency = _latency({"fp32": lambda crops: {}}, np.empty(0))
+    latency["variants"]["fp32"] = dict.fromkeys(latency["variants"]["fp32"], 3.21)
     told = {"precision": "int8", "variants": {"fp32": {"bytes": 23e6, "parity": 1e-5}, "int8": {"bytes": 6e6}}}
     drop = {"age": {"drop": 0.1, "low": 0.0, "high": 0.2}}
     table.attrs["bundle"] = told | {"latency": latency, "drop": drop, "temperatures": {"gender": 1.5, "emotion": 1.0}}
