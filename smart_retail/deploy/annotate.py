@@ -27,8 +27,9 @@ def annotate(image: np.ndarray, square: Square, prediction: Prediction) -> None:
     size = max(0.35, min(image.shape[:2]) / 900)
     line = max(1, round(2 * size))
     cv2.rectangle(image, (left, top), (right, bottom), COLOUR, line)
-    low, high = prediction.age_interval
-    years = f"{prediction.age:.0f}" if np.isnan(low) else f"{prediction.age:.0f} ({low:.0f}-{high:.0f})"
+    years = f"{prediction.age:.0f}"
+    if prediction.age_interval:
+        years += " ({:.0f}-{:.0f})".format(*prediction.age_interval)
     texts = [f"{prediction.gender} {years}", prediction.emotion]
     height = round(28 * size)
     # Above the face where there is room, else inside it.

@@ -173,11 +173,12 @@ def _csv(files: list[str], answers: Iterable[Answer], out: TextIO) -> int:
 
 
 def _row(p: Prediction) -> dict[str, str]:
+    low, high = (f"{years:.0f}" for years in p.age_interval) if p.age_interval else ("", "")
     return {
         "gender": p.gender,
         "age": f"{p.age:.1f}",
-        "age_from": f"{p.age_interval[0]:.0f}",
-        "age_to": f"{p.age_interval[1]:.0f}",
+        "age_from": low,
+        "age_to": high,
         "emotion": p.emotion,
         "gender_p": f"{p.gender_probabilities[p.gender]:.2f}",
         "emotion_p": f"{p.emotion_probabilities[p.emotion]:.2f}",
@@ -195,7 +196,7 @@ def _table(files: list[str], answers: Iterable[Answer], out: TextIO) -> int:
             good += 1
             r = _row(said)
             gender, emotion = f"{r['gender']} {r['gender_p']}", f"{r['emotion']} {r['emotion_p']}"
-            interval = f"{r['age_from']} to {r['age_to']}"
+            interval = f"{r['age_from']} to {r['age_to']}" if said.age_interval else ""
             print(f"{name:{width}}  {gender:12} {said.age:4.0f}  {interval:9} {emotion}", file=out)
         else:
             why = str(said).removeprefix(f"{file}: ")  # the name stands in front already

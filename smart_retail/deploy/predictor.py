@@ -35,6 +35,7 @@ class Prediction:
         gender_probabilities: by class.
         age: years.
         age_interval: youngest and oldest years; of validation faces the manifest's share lies inside.
+            None where the bundle tells none: too few validation faces had an age.
         emotion: the likeliest class.
         emotion_probabilities: by class.
     """
@@ -42,7 +43,7 @@ class Prediction:
     gender: str
     gender_probabilities: dict[str, float]
     age: float
-    age_interval: tuple[float, float]
+    age_interval: tuple[float, float] | None
     emotion: str
     emotion_probabilities: dict[str, float]
 
@@ -51,7 +52,7 @@ class Prediction:
         return {
             "gender": self.gender,
             "age": round(self.age, 1),
-            "age_interval": [round(years, 1) for years in self.age_interval],
+            "age_interval": self.age_interval and [round(years, 1) for years in self.age_interval],
             "emotion": self.emotion,
             "gender_probabilities": {k: round(p, 4) for k, p in self.gender_probabilities.items()},
             "emotion_probabilities": {k: round(p, 4) for k, p in self.emotion_probabilities.items()},
@@ -254,20 +255,20 @@ class Predictor:
             gender=c.genders[int(gender.argmax())],
             gender_probabilities=dict(zip(c.genders, map(float, gender), strict=True)),
             age=age,
-            age_interval=(max(c.age_range[0], age - reach[0]), min(c.age_range[1], age + reach[1])),
+            age_interval=reach and (max(c.age_range[0], age - reach[0]), min(c.age_range[1], age + reach[1])),
             emotion=c.emotions[int(emotion.argmax())],
             emotion_probabilities=dict(zip(c.emotions, map(float, emotion), strict=True)),
         )
 
 
-def interval_reach(age: float, interval: dict[str, Any]) -> tuple[float, float]:
-    """Return how many years an interval reaches below and above a predicted age.
+def interval_reach(age: float, interval: dict[str, Any]) -> tuple[float, float] | None:
+    """Return how many years an interval reaches below and above a predicted age; None where it has no band for it.
 
     Args:
         age: predicted years.
-        interval: ``age_interval`` of a manifest; without one the reach is not a number.
+        interval: ``age_interval`` of a manifest.
     """
     bands = [band for band in interval.get("bands", []) if band["from"] <= age]
     if not bands:
-        return float("nan"), float("nan")
+        return None
     return float(bands[-1]["below"]), float(bands[-1]["above"])

@@ -92,13 +92,16 @@ class TrackSmoother:
         gender = _mix(old.gender_probabilities, new.gender_probabilities, slow)
         emotion = _mix(old.emotion_probabilities, new.emotion_probabilities, fast)
         age = old.age + slow * (new.age - old.age)
-        low, high = (a + slow * (b - a) for a, b in zip(old.age_interval, new.age_interval, strict=True))
+        interval = new.age_interval
+        if old.age_interval and interval:
+            low, high = (a + slow * (b - a) for a, b in zip(old.age_interval, interval, strict=True))
+            interval = low, high
         return replace(
             new,
             gender=max(gender, key=gender.__getitem__),
             gender_probabilities=gender,
             age=age,
-            age_interval=(low, high),
+            age_interval=interval,
             emotion=max(emotion, key=emotion.__getitem__),
             emotion_probabilities=emotion,
         )

@@ -158,7 +158,9 @@ def _bundle(bundles: list[dict[str, Any]]) -> Section | None:
     text = []
     if timings:
         device = told["latency"].get("device", {}).get("processor", "a device not recorded")
-        text.append(f"Latency: one face, one thread, median of the processor time, on {device}, when the bundle was made.")
+        text.append(
+            f"Latency: one face, one thread, median of the processor time, on {device}, when the bundle was made."
+        )
     if told["drop"]:
         drops = ", ".join(
             f"{task} {d['drop']:+.2f} ({d['low']:+.2f} to {d['high']:+.2f}) {'years' if task == 'age' else 'points'}"

@@ -35,7 +35,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network that tells its data: synthetic faces."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("run")
-    sources = [{"class_path": "SyntheticFaces", "init_args": {"count": 200, "every_label": True}}]
+    sources = [{"class_path": "SyntheticFaces", "init_args": {"count": 300, "every_label": True}}]
     crops = torch.from_numpy(drawn_faces(SIZE, 64)).permute(0, 3, 1, 2)
     network = settle(network_from(SETTINGS), normalise(crops, Contract(image_size=SIZE)))
     content = {

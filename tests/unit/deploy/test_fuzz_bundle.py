@@ -240,3 +240,13 @@ def test_predict_prints_names_that_are_no_text(
     assert main(["predict", str(tiny), str(tmp_path), "--draw", str(tmp_path / "drawn")]) == 0
     assert b"\x1b" not in capfdbinary.readouterr().out
     assert len(list((tmp_path / "drawn").iterdir())) == 1
+
+
+def test_without_age_bands_no_interval_is_told(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "face.png").write_bytes(encoded("PNG"))
+    said = {}
+    for way in ("json", "csv", "table"):
+        assert main(["predict", str(tiny), str(tmp_path), "--format", way, "--draw", str(tmp_path / "drawn")]) == 0
+        said[way] = capsys.readouterr().out.splitlines()[-1]
+    assert json.loads(said["json"])["age_interval"] is None
+    assert ",,angry," in said["csv"] and " to " not in said["table"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from smart_retail.data.crops import Square
@@ -31,6 +33,13 @@ def test_one_odd_frame_changes_neither_gender_nor_age_much() -> None:
     assert after.gender == "female"
     assert after.age == pytest.approx(30 + 30 / 21)
     assert after.age_interval == pytest.approx((after.age - 5, after.age + 5))
+
+
+def test_an_interval_that_no_bundle_tells_is_not_made_up() -> None:
+    smoother = TrackSmoother()
+    for i in range(2):
+        [(_, after)] = smoother.update([HERE], [replace(said(), age_interval=None)], i / 25)
+    assert after.age_interval is None
 
 
 def test_emotion_follows_within_its_half_life() -> None:
