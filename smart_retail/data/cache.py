@@ -12,6 +12,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 
 
@@ -48,6 +49,14 @@ def write_aside(path: Path) -> Iterator[Path]:
     finally:
         os.close(handle)
         aside.unlink(missing_ok=True)
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """Return ``name``, or ``name-2``, ``name-3``, ... if it is taken; it is taken then."""
+    names = chain([name], (f"{name}-{number}" for number in count(2)))
+    free = next(one for one in names if one not in taken)
+    taken.add(free)
+    return free
 
 
 def aside_prefix(path: Path) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple, TextIO
 import cv2
 from tqdm import tqdm
 
-from smart_retail.data.cache import write_aside
+from smart_retail.data.cache import free_name, write_aside
 from smart_retail.data.crops import Square, whole_image
 from smart_retail.data.images import read_image
 from smart_retail.deploy.annotate import annotate
@@ -57,7 +57,11 @@ def predict(args: list[str]) -> None:
     )
     parser.add_argument("--format", choices=("table", "json", "csv"), default="table", help="json: one object a line")
     parser.add_argument("--detector", help="YuNet model file: find the faces in each picture first")
-    parser.add_argument("--draw", type=Path, help="folder for copies of the pictures with the answers drawn on them")
+    parser.add_argument(
+        "--draw",
+        type=Path,
+        help="folder for copies of the pictures with the answers drawn on them; a second 1.png becomes 1-2.png",
+    )
     parser.add_argument("--precision", choices=("int8", "fp32"), help="default: int8 where the bundle has it")
     parser.add_argument("--threads", type=int, default=1, help="0 for one a core (default: 1)")
     parser.add_argument("--batch-size", type=int, default=32, help="crops judged at once (default: 32)")
@@ -123,22 +127,22 @@ def _detected(files: list[str], predictor: Predictor, detector: FaceDetector) ->
 
 def _drawn(answers: Iterable[Answer], folder: Path) -> Iterator[Answer]:
     """Draw on copies of the pictures on the way; a picture is written when its last face has passed."""
-    name = ""
+    name, taken = "", set[str]()
     image: cv2.typing.MatLike | None = None
     for answer in answers:
         if isinstance(answer.said, Prediction):
             if image is None or answer.file != name:
-                _save(folder, name, image)
+                _save(folder, name, image, taken)
                 name, image = answer.file, read_image(answer.file)
             annotate(image, answer.square or whole_image(image), answer.said)
         yield answer
-    _save(folder, name, image)
+    _save(folder, name, image, taken)
 
 
-def _save(folder: Path, name: str, image: cv2.typing.MatLike | None) -> None:
+def _save(folder: Path, name: str, image: cv2.typing.MatLike | None, taken: set[str]) -> None:
     if image is None:
         return
-    with write_aside(folder / f"{Path(name).stem}.png") as aside:
+    with write_aside(folder / f"{free_name(Path(name).stem, taken)}.png") as aside:
         # Not imwrite: it takes no name that is no text, and dies of it.
         aside.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
 

@@ -250,3 +250,11 @@ def test_without_age_bands_no_interval_is_told(tiny: Path, tmp_path: Path, capsy
         said[way] = capsys.readouterr().out.splitlines()[-1]
     assert json.loads(said["json"])["age_interval"] is None
     assert ",,angry," in said["csv"] and " to " not in said["table"]
+
+
+def test_drawn_pictures_of_one_name_are_all_kept(tiny: Path, tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/1-2.png", "b/1.png", "b/1.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(encoded("PNG"))
+    assert main(["predict", str(tiny), str(tmp_path), "--draw", str(tmp_path / "drawn")]) == 0
+    assert sorted(p.stem for p in (tmp_path / "drawn").iterdir()) == ["1", "1-2", "1-3", "1-4"]
