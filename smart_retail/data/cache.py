@@ -38,17 +38,25 @@ def write_aside(path: Path) -> Iterator[Path]:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=aside_prefix(path), suffix=path.suffix)
     aside = Path(name)
     try:
-        claim(handle)
-        yield aside
-        aside.chmod(0o666 & ~_umask())
-        aside.replace(path)
+        with full_disk_named(path):
+            claim(handle)
+            yield aside
+            aside.chmod(0o666 & ~umask())
+            aside.replace(path)
+    finally:
+        os.close(handle)
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Raise the OSError of a full disk with the name of what was to be written."""
+    try:
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise
-    finally:
-        os.close(handle)
-        aside.unlink(missing_ok=True)
 
 
 def free_name(name: str, taken: set[str]) -> str:
@@ -82,7 +90,8 @@ def remove_abandoned(path: Path) -> None:
                 os.close(handle)
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return which permissions new files do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

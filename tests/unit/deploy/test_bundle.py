@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -104,6 +105,43 @@ def test_a_failed_write_leaves_the_bundle_before(copy: Path) -> None:
         raise RuntimeError
     assert set(verify(copy)) == {"fp32", "int8"}
     assert [p.name for p in copy.parent.iterdir()] == ["copy"]
+
+
+def test_a_kill_between_the_last_steps_costs_no_bundle(copy: Path) -> None:
+    copy.rename(copy.with_name(".copy-former"))
+    with pytest.raises(RuntimeError), write_bundle(copy):
+        raise RuntimeError
+    assert set(verify(copy)) == {"fp32", "int8"}
+    assert [p.name for p in copy.parent.iterdir()] == ["copy"]
+
+
+def test_a_last_step_that_fails_puts_the_bundle_before_back(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(errno.EDQUOT, "")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match=r"quota exceeded: .*copy"), write_bundle(copy):
+        pass
+    assert set(verify(copy)) == {"fp32", "int8"}
+    assert [p.name for p in copy.parent.iterdir()] == ["copy"]
+
+
+def test_what_a_link_names_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    for text in ("first", "second"):
+        with write_bundle(tmp_path / "link") as aside:
+            (aside / "manifest.json").write_text(text)
+        assert (tmp_path / "there" / "manifest.json").read_text() == text
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "there"]
+
+
+def test_the_working_folder_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ConfigError, match="working folder"), write_bundle(Path()):
+        pytest.fail("work was begun")
+    assert [p.name for p in tmp_path.iterdir()] == ["here"]
 
 
 def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
