@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from smart_retail.config_files import parse_yaml
+
 PACKAGES = ("smart_retail", "torch", "timm", "lightning", "torchmetrics", "albumentations", "numpy")
 
 
@@ -42,11 +44,14 @@ def without_places(config: str) -> str:
     """Return a config in which absolute paths are their last part: settings travel, somebody's folders do not.
 
     Args:
-        config: YAML.
+        config: YAML, from a file of anyone's.
+
+    Raises:
+        ConfigError: it is no YAML, or none of a config's size.
     """
     import yaml
 
-    return str(yaml.safe_dump(_placeless(yaml.safe_load(config)), sort_keys=False))
+    return str(yaml.safe_dump(_placeless(parse_yaml(str(config), "the network's training config")), sort_keys=False))
 
 
 def _placeless(value: Any) -> Any:

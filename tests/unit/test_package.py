@@ -6,6 +6,7 @@ import pytest
 
 import smart_retail
 from smart_retail.cli import main
+from smart_retail.errors import ConfigError
 from smart_retail.provenance import git_state, versions, without_places
 
 
@@ -64,3 +65,9 @@ def test_a_config_that_travels_names_nobodys_folders():
         without_places(config)
         == "trainer:\n  default_root_dir: runs\ndata:\n- root: faces\n- size: 48\n- file: soft.npz\n"
     )
+
+
+@pytest.mark.parametrize("config", ["a: [", "[" * 1000, "a: &a [" + "x, " * 500 + "]\nb: [" + "*a, " * 500 + "]"])
+def test_a_config_of_anyones_that_is_none_is_refused(config):
+    with pytest.raises(ConfigError, match="the network's training config"):
+        without_places(config)
