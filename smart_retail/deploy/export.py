@@ -28,7 +28,7 @@ from smart_retail.deploy.qat import quantise_qat
 from smart_retail.deploy.quantize import Int8Settings, quantise
 from smart_retail.deploy.session import feed, open_session
 from smart_retail.deploy.timing import time_in_turns
-from smart_retail.errors import CheckpointError
+from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.fake_quantise import convolutions
 from smart_retail.models.load import network_of, read_checkpoint
 from smart_retail.models.network import FaceNet
@@ -65,6 +65,13 @@ class ExportSettings:
     limit_eval: int | None = None
     seed: int = 0
     notes: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.limit_eval is not None and self.limit_eval < 1:
+            raise ConfigError(f"limit_eval {self.limit_eval} must be 1 or more")
+        if not 0 <= self.seed < 1 << 32:
+            raise ConfigError(f"seed {self.seed} is outside 0 to {(1 << 32) - 1}")
 
 
 def export_bundle(

@@ -68,6 +68,8 @@ def evaluate(args: Sequence[str]) -> None:
     asked = name_models([*options.model, *options.predictions])
     if not asked:
         raise ConfigError("name either a model or, with --from, predictions that were made before")
+    if options.robustness is not None and options.robustness < 1:
+        raise ConfigError(f"--robustness {options.robustness} must be 1 or more faces")
     if options.kinds and not options.robustness:
         raise ConfigError("--kinds chooses among what --robustness does: give that too")
     if all(a.is_table for a in asked):

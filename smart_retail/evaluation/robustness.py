@@ -111,6 +111,17 @@ def worsen(image: np.ndarray, square: Square, size: int, kind: str, amount: floa
     return change(crop, amount, random) if change else crop
 
 
+def known_kinds(wanted: Sequence[str] | None) -> Sequence[str]:
+    """Return the kinds that are asked for; all by default.
+
+    Raises:
+        ConfigError: there is no such kind.
+    """
+    if unknown := [kind for kind in wanted or () if kind not in KINDS]:
+        raise ConfigError(f"{unknown[0]!r} is none of the ways to worsen faces: {', '.join(KINDS)}")
+    return list(KINDS) if wanted is None else wanted
+
+
 def robustness(
     judges: list[Judge], faces: pd.DataFrame, count: int, kinds: Sequence[str] | None = None, seed: int = 0
 ) -> pd.DataFrame:
@@ -130,9 +141,7 @@ def robustness(
         ConfigError: there is no such kind.
         DataError: no face can be read.
     """
-    kinds = list(KINDS) if kinds is None else kinds
-    if unknown := [kind for kind in kinds if kind not in KINDS]:
-        raise ConfigError(f"{unknown[0]!r} is none of the ways to worsen faces: {', '.join(KINDS)}")
+    kinds = known_kinds(kinds)
     if count < len(faces):
         faces = faces.sample(count, random_state=seed)
     steps = [(k, level, amount) for k in kinds for level, amount in enumerate(KINDS[k].amounts, start=1)]

@@ -23,7 +23,7 @@ from smart_retail.evaluation.networks import Judge, open_bundle, open_checkpoint
 from smart_retail.evaluation.predictions import LABELS, read_predictions, write_predictions
 from smart_retail.evaluation.report import markdown, page
 from smart_retail.evaluation.robustness import COLUMNS as ROBUSTNESS_COLUMNS
-from smart_retail.evaluation.robustness import KINDS, robustness
+from smart_retail.evaluation.robustness import KINDS, known_kinds, robustness
 from smart_retail.evaluation.sections import build
 from smart_retail.runs import find_checkpoint
 
@@ -42,6 +42,7 @@ def judge_all(asked: Sequence[Asked], options: argparse.Namespace, settings: lis
     Raises:
         SmartRetailError: anything that is asked for cannot be read, or does not fit together.
     """
+    kinds = known_kinds(options.kinds)  # before the networks run
     opened = {a: open_networks(a, options.precision) for a in asked if not a.is_table}
     judges = [judge for several in opened.values() for judge in several]
     faces, about = _faces(judges, options.split, settings) if judges else (pd.DataFrame(), {})
@@ -57,7 +58,7 @@ def judge_all(asked: Sequence[Asked], options: argparse.Namespace, settings: lis
             write_predictions(table, options.output / f"{name}.parquet")
             tables.append(table)
     if options.robustness:
-        worse = robustness(judges, faces, options.robustness, options.kinds)
+        worse = robustness(judges, faces, options.robustness, kinds)
     else:
         worse = _measured_before(asked[0].path.parent / ROBUSTNESS, tables) if not judges else _none_measured()
     figures = pd.concat([tabulate(t).assign(model=t.attrs["model"]) for t in tables], ignore_index=True)

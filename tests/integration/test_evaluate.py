@@ -63,6 +63,10 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
     assert "name either a model or" in capsys.readouterr().err
     assert run("evaluate", "none.pth", "--output", "report") == 2
     assert "none.pth: no such checkpoint" in capsys.readouterr().err
+    assert run("evaluate", "none.pth", "--robustness", "-5", "--output", "report") == 2
+    assert "--robustness -5 must be 1 or more" in capsys.readouterr().err
+    assert run("evaluate", "none.pth", "--robustness", "5", "--kinds", "gray", "--output", "report") == 2
+    assert "'gray' is none of" in capsys.readouterr().err
     (tmp_path / "folder").mkdir()
     assert run("evaluate", "folder", "--output", "report") == 2
     assert "neither a bundle" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import pytest
 
 from smart_retail.cli import main
 from smart_retail.deploy.bundle import verify, write_bundle
+from smart_retail.deploy.export import ExportSettings
 from smart_retail.deploy.manifest import read_manifest
 from smart_retail.deploy.predictor import Predictor
 from smart_retail.errors import BundleError, ConfigError
@@ -154,3 +155,10 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
 def test_golden_faces_are_drawings(bundle: Path) -> None:
     with np.load(bundle / "golden.npz", allow_pickle=False) as golden:
         assert golden["crops"].shape == (4, 32, 32, 3)
+
+
+@pytest.mark.parametrize("wrong", [{"limit_eval": 0}, {"limit_eval": -1}, {"seed": -1}, {"seed": 1 << 32}])
+def test_numbers_that_an_export_cannot_take_are_named(wrong: dict[str, int]) -> None:
+    [(name, value)] = wrong.items()
+    with pytest.raises(ConfigError, match=f"{name} {value}"):
+        ExportSettings(**wrong)  # type: ignore[arg-type]
