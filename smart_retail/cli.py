@@ -35,6 +35,8 @@ smart-retail COMMAND --help tells the options of each; --version the version; co
 """
 TRAINING = ("fit", "validate", "test")
 INTERRUPTED = 130
+CLOSED = 141
+"""As of a program that SIGPIPE ends."""
 LINES, WIDTH = 16, 600
 """Most that is shown of a message."""
 
@@ -46,7 +48,7 @@ def main(args: list[str] | None = None) -> int:
         args: the words after the program's name; None for those of the process.
 
     Returns:
-        Exit code: 0, or 2 for what the user can put right.
+        Exit code: 0, 2 for what the user can put right, 130 after Ctrl-C, 141 where nobody reads on.
     """
     args = sys.argv[1:] if args is None else args
     if not args or args[0] in ("-h", "--help"):
@@ -56,7 +58,9 @@ def main(args: list[str] | None = None) -> int:
         print(f"smart-retail {__version__}")
         return 0
     try:
-        return _run(args[0], args[1:])
+        code = _run(args[0], args[1:])
+        sys.stdout.flush()  # here, where a closed pipe is caught
+        return code
     except SmartRetailError as error:
         print(f"error: {_message(error)}", file=sys.stderr)
         return 2
@@ -67,6 +71,8 @@ def main(args: list[str] | None = None) -> int:
         print(f"error: {_fit(str(error))}\n{way_out}", file=sys.stderr)
         return 2
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return CLOSED
         print(f"error: {_fit(str(error))}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
@@ -89,6 +95,16 @@ def main(args: list[str] | None = None) -> int:
             raise
         print(f"error: {_fit(message)}", file=sys.stderr)
         return 2
+
+
+def _nobody_reads() -> bool:
+    """Whether stdout is a pipe that was closed, as by ``| head``; what is still to be printed goes nowhere then."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _known(error: Exception) -> str:

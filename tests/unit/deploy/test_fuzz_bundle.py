@@ -6,6 +6,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -258,3 +260,15 @@ def test_drawn_pictures_of_one_name_are_all_kept(tiny: Path, tmp_path: Path) -> 
         (tmp_path / name).write_bytes(encoded("PNG"))
     assert main(["predict", str(tiny), str(tmp_path), "--draw", str(tmp_path / "drawn")]) == 0
     assert sorted(p.stem for p in (tmp_path / "drawn").iterdir()) == ["1", "1-2", "1-3", "1-4"]
+
+
+@pytest.mark.parametrize("count", [2, 300])  # less and more than stdout holds back
+def test_a_reader_that_has_seen_enough_ends_it_silently(tiny: Path, tmp_path: Path, count: int) -> None:
+    for i in range(count):
+        (tmp_path / f"{i:03}-{'x' * 60}.png").write_bytes(encoded("PNG"))
+    words = [sys.executable, "-m", "smart_retail", "predict", str(tiny), str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout and child.stderr
+        child.stdout.close()
+        assert child.stderr.read() == ""
+    assert child.returncode == 141
