@@ -26,11 +26,10 @@ def find_checkpoint(wanted: str, run: str, logs: Path = LOGS) -> Path:
         found = [p / "checkpoints" / f"{wanted}.ckpt" for p in versions_of(logs / run)]
         if found and not found[-1].is_file() and any(p.is_file() for p in found):
             older = next(p for p in reversed(found) if p.is_file())
-            raise CheckpointError(f"--ckpt_path {wanted}: {found[-1]} was never written; the run before has {older}")
+            raise CheckpointError(f"{wanted}: {found[-1]} was never written; the run before has {older}")
         if not found or not found[-1].is_file():
             raise CheckpointError(
-                f"--ckpt_path {wanted}: no {logs / run}/version_*/checkpoints/{wanted}.ckpt; "
-                "start the run without --ckpt_path first, or name a file"
+                f"{wanted}: no {logs / run}/version_*/checkpoints/{wanted}.ckpt; train first, or name a file"
             )
         return found[-1]
     path = Path(wanted)

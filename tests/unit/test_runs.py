@@ -23,7 +23,7 @@ def test_last_is_that_of_the_newest_version(tmp_path):
 def test_an_older_version_is_never_taken_silently(tmp_path):
     checkpoint(tmp_path, 9)
     (tmp_path / "demo" / "version_10").mkdir()
-    with pytest.raises(CheckpointError, match=r"never written; the run before has .*version_9"):
+    with pytest.raises(CheckpointError, match=r"^last: .* never written; the run before has .*version_9"):
         find_checkpoint("last", "demo", tmp_path)
 
 
@@ -51,7 +51,7 @@ def test_a_file_is_itself(tmp_path):
 
 @pytest.mark.parametrize("wanted", ["last", "best", "some/file.ckpt"])
 def test_what_is_not_there_is_named(tmp_path, wanted):
-    with pytest.raises(CheckpointError, match=f"{wanted}: no"):
+    with pytest.raises(CheckpointError, match=f"^{wanted}: no"):
         find_checkpoint(wanted, "demo", tmp_path)
 
 
