@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from smart_retail.data.cache import write_aside
+from smart_retail.data.cache import free_name, write_aside
 from smart_retail.deploy.faces import read_index
 from smart_retail.deploy.manifest import NAME as MANIFEST
 from smart_retail.errors import ConfigError, DataError
@@ -47,6 +47,7 @@ def judge_all(asked: Sequence[Asked], options: argparse.Namespace, settings: lis
     judges = [judge for several in opened.values() for judge in several]
     faces, about = _faces(judges, options.split, settings) if judges else (pd.DataFrame(), {})
     tables: list[pd.DataFrame] = []
+    taken: set[str] = set()
     for one in asked:
         if one.is_table:
             tables.append(_named(read_predictions(one.path, tables[0] if tables else None), one, tables))
@@ -54,7 +55,7 @@ def judge_all(asked: Sequence[Asked], options: argparse.Namespace, settings: lis
         for judge in opened[one]:
             table = predict(judge, faces)
             table.attrs |= about | {"trained_on": judge.made_by.get("data_fingerprint") or ""}
-            name = "predictions" if len(judges) == 1 else f"predictions-{_slug(judge.name)}"
+            name = "predictions" if len(judges) == 1 else free_name(f"predictions-{_slug(judge.name)}", taken)
             write_predictions(table, options.output / f"{name}.parquet")
             tables.append(table)
     if options.robustness:

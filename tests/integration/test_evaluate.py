@@ -23,6 +23,9 @@ def test_a_report_of_a_trained_network_and_again_from_its_predictions(tmp_path, 
     assert run("evaluate", "--from", "report/predictions.parquet", "--output", "again") == 0
     for name in ("report.md", "report.html", "figures.csv"):
         assert (tmp_path / "again" / name).read_text() == (tmp_path / "report" / name).read_text()
+    words = ["--config", config, "--split", "val", "--output", "two"]
+    assert run("evaluate", f"A={model}", f"a={model}", *words) == 0
+    assert {p.stem for p in (tmp_path / "two").glob("*.parquet")} == {"predictions-a", "predictions-a-2"}
 
 
 def test_both_precisions_of_a_bundle_its_checkpoint_and_a_csv_side_by_side(tmp_path, monkeypatch, capsys):
