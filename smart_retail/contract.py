@@ -15,6 +15,8 @@ from smart_retail.labels import AGE_MAX, AGE_MIN, EMOTIONS, GENDERS
 LARGEST = 4096
 """Side of an input in pixels beyond which a file is damaged or hostile."""
 FARTHEST = 1e6
+INT8_TOP = {7: 64, 8: 127}
+"""Largest weight of an INT8 network by its bits, as ONNX Runtime rounds: its reduced range is symmetric, -64 to 64."""
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,9 @@ import numpy as np
 
 from smart_retail.contract import Contract
 from smart_retail.deploy.manifest import PRECISIONS, Manifest
-from smart_retail.deploy.session import feed, normalise, open_session
+from smart_retail.deploy.session import Feed, feed, normalise, open_session
 from smart_retail.deploy.timing import time_in_turns
 
-Run = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""(N, S, S, 3) uint8 RGB crops to outputs by name."""
 BASE = "ONNX FP32"
 
 
@@ -60,7 +58,7 @@ class Timing:
 
 
 def measure(
-    open_variants: Callable[[int], Mapping[str, Run]],
+    open_variants: Callable[[int], Mapping[str, Feed]],
     contract: Contract,
     *,
     threads: Sequence[int],
@@ -94,9 +92,9 @@ def measure(
     return found
 
 
-def bundle_variants(bundle: Path, manifest: Manifest, threads: int) -> dict[str, Run]:
+def bundle_variants(bundle: Path, manifest: Manifest, threads: int) -> dict[str, Feed]:
     """Return the networks of a bundle in ONNX Runtime, and in OpenVINO where it is installed."""
-    variants: dict[str, Run] = {}
+    variants: dict[str, Feed] = {}
     files = {p: bundle / name for p, name in PRECISIONS.items() if name in manifest.files}
     for precision, path in files.items():
         session = open_session(path, threads=threads)
@@ -107,7 +105,7 @@ def bundle_variants(bundle: Path, manifest: Manifest, threads: int) -> dict[str,
     return variants
 
 
-def torch_variants(checkpoint: str | Path, threads: int) -> dict[str, Run]:
+def torch_variants(checkpoint: str | Path, threads: int) -> dict[str, Feed]:
     """Return the training form and the reparameterised form in eager PyTorch."""
     import torch
 
@@ -127,7 +125,7 @@ def torch_variants(checkpoint: str | Path, threads: int) -> dict[str, Run]:
     return {"PyTorch": partial(run, network), "PyTorch reparameterised": partial(run, fused)}
 
 
-def _openvino(path: Path, manifest: Manifest, threads: int) -> Run:
+def _openvino(path: Path, manifest: Manifest, threads: int) -> Feed:
     import openvino
 
     core = openvino.Core()

@@ -14,10 +14,11 @@ import numpy as np
 from tqdm import tqdm
 
 from smart_retail.config_files import read_yaml
-from smart_retail.deploy.benchmark import Run, Timing, bundle_variants, measure, torch_variants
+from smart_retail.deploy.benchmark import Timing, bundle_variants, measure, torch_variants
 from smart_retail.deploy.manifest import PRECISIONS, Manifest, check_files, read_manifest
 from smart_retail.deploy.pretrained import find_bundle
 from smart_retail.deploy.processor import device
+from smart_retail.deploy.session import Feed
 from smart_retail.errors import ConfigError
 
 
@@ -91,12 +92,12 @@ def benchmark_bundle(args: list[str]) -> None:
         print("size: " + ", ".join(f"{name} {n / 1e6:.2f} MB" for name, n in sizes.items()))
 
 
-def _open(bundle: Path, manifest: Manifest, checkpoint: str | None, threads: int) -> dict[str, Run]:
+def _open(bundle: Path, manifest: Manifest, checkpoint: str | None, threads: int) -> dict[str, Feed]:
     return (torch_variants(checkpoint, threads) if checkpoint else {}) | bundle_variants(bundle, manifest, threads)
 
 
 def _accuracy(
-    variants: dict[str, Run], manifest: Manifest, count: int, data: str | None
+    variants: dict[str, Feed], manifest: Manifest, count: int, data: str | None
 ) -> dict[str, dict[str, float]]:
     """Judge validation faces by every variant: no runtime is taken at its word."""
     from smart_retail.deploy.faces import read_index, split_of, training_config

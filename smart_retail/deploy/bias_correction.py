@@ -5,12 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from smart_retail.contract import Contract
+from smart_retail.contract import INT8_TOP, Contract
 from smart_retail.deploy.equalise import unshare_weights
 from smart_retail.deploy.ranges import BATCH, Recorder
-
-TOP = {7: 64, 8: 127}
-"""Largest weight by its bits, as ONNX Runtime rounds them."""
 
 
 def correct_biases(
@@ -46,7 +43,7 @@ def correct_biases(
     for node in nodes:
         weight = np.asarray(onnx.numpy_helper.to_array(weights[node.input[1]]), np.float64)
         largest = np.abs(weight).max(axis=(1, 2, 3) if per_channel else None, keepdims=True)
-        scale = np.maximum(largest / TOP[bits], 1e-12)
+        scale = np.maximum(largest / INT8_TOP[bits], 1e-12)
         error = (np.round(weight / scale) * scale - weight).sum(axis=(2, 3))
         inputs = means[node.input[0]]
         groups = len(inputs) // weight.shape[1]

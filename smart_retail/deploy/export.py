@@ -20,13 +20,13 @@ from smart_retail.deploy.calibration import CLASSES, calibrate, softmax
 from smart_retail.deploy.faces import FaceCrops, read_index, split_of, training_config
 from smart_retail.deploy.gate import Gate
 from smart_retail.deploy.manifest import CARD, DISTRIBUTION, DROPS, OUTPUTS, PRECISIONS, Manifest
-from smart_retail.deploy.measure import Feed, Judged, age_interval, drops, groups, judge
+from smart_retail.deploy.measure import Judged, age_interval, drops, groups, judge
 from smart_retail.deploy.model_card import model_card
 from smart_retail.deploy.onnx import export_network
 from smart_retail.deploy.processor import device
 from smart_retail.deploy.qat import quantise_qat
 from smart_retail.deploy.quantize import Int8Settings, quantise
-from smart_retail.deploy.session import feed, open_session
+from smart_retail.deploy.session import Feed, feed, open_session
 from smart_retail.deploy.timing import time_in_turns
 from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.fake_quantise import convolutions

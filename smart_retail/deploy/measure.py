@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from smart_retail.deploy.faces import FaceCrops
+from smart_retail.deploy.session import Feed
 from smart_retail.errors import DataError
 from smart_retail.labels import EMOTIONS, GENDERS, TASKS
 
@@ -22,9 +23,6 @@ COVERAGE = 0.8
 AGE_BANDS = (0, 10, 20, 30, 40, 55, 70)
 FEW = 30
 """Faces below which a band or a group has no figure of its own."""
-
-Feed = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""(N, S, S, 3) uint8 RGB crops to outputs by name."""
 
 
 @dataclass
@@ -154,7 +152,7 @@ def age_interval(judged: Judged, coverage: float = COVERAGE) -> dict[str, Any]:
 def groups(judged: Judged, table: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Return the summary of each data set, gender, age group and race that has enough faces."""
     names = {"data set": table["dataset"], "race": table["race"].replace("", None)}
-    names["gender"] = table["gender"].map({0: "male", 1: "female"})
+    names["gender"] = table["gender"].map(dict(enumerate(GENDERS)))
     edges = [*AGE_BANDS, 101]
     bands = [f"{a} to {b - 1}" for a, b in pairwise(edges)]
     names["age"] = pd.cut(table["age"].astype(float), edges, right=False, labels=bands).astype(object)

@@ -101,7 +101,7 @@ def write_onnx(deployed: DeployedNet, path: Path, crops: np.ndarray, contract: C
     import onnx
 
     example = model_input(deployed, crops[:2], contract)
-    # Tracing needs two different faces or torch takes the batch for a constant.
+    # Tracing needs a batch of two, or torch takes its size for a constant.
     if len(example) < 2:
         example = torch.cat([example, example])
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 
-from smart_retail.contract import Contract
+from smart_retail.contract import INT8_TOP, Contract
 from smart_retail.data.cache import write_aside
 from smart_retail.deploy.bias_correction import correct_biases, correct_heads
 from smart_retail.deploy.compact import compact
@@ -68,7 +68,7 @@ class Int8Settings:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if self.weight_bits not in (7, 8):
+        if self.weight_bits not in INT8_TOP:
             raise ConfigError(f"int8.weight_bits {self.weight_bits} is neither 7 nor 8")
         if self.calibration_faces < 1:
             raise ConfigError(f"int8.calibration_faces {self.calibration_faces} must be 1 or more")

@@ -15,7 +15,6 @@ from smart_retail.deploy.session import feed, open_session
 
 BINS = 2048
 BATCH = 32
-METHODS = ("minmax", "percentile", "mse")
 Range = tuple[float, float]
 
 

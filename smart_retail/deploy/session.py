@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 FLOAT, BYTES = "float32", "uint8"
+Feed = Callable[[np.ndarray], dict[str, np.ndarray]]
+"""(N, S, S, 3) uint8 RGB crops to outputs by name."""
 
 
 def open_session(path: str | Path, *, threads: int = 1) -> ort.InferenceSession:

@@ -13,14 +13,13 @@ import torch
 from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
+from smart_retail.contract import INT8_TOP
 from smart_retail.models.bounded import unbound_activations
 from smart_retail.models.network import FaceNet
 
 RANGE = "input_range"
 MOMENTUM = 0.02
 """Share of a batch in the running range: half of it is of the last 35 batches."""
-TOP = {7: 64, 8: 127}
-"""Largest weight by its bits; ONNX Runtime's reduced range is symmetric, -64 to 64."""
 
 
 class FakeQuantConv2d(nn.Conv2d):
@@ -56,7 +55,7 @@ class FakeQuantConv2d(nn.Conv2d):
         return torch.fake_quantize_per_tensor_affine(images, scale, zero, 0, 255)
 
     def _round_weight(self) -> Tensor:
-        top = TOP[self.bits]
+        top = INT8_TOP[self.bits]
         scale = (self.weight.detach().abs().amax((1, 2, 3)) / top).clamp(min=1e-8)
         zeros = torch.zeros_like(scale, dtype=torch.int32)
         return torch.fake_quantize_per_channel_affine(self.weight, scale, zeros, 0, -top, top)
@@ -85,8 +84,8 @@ def fake_quantise(network: FaceNet, ranges: Mapping[str, tuple[float, float]] | 
     Raises:
         ValueError: weights of another number of bits.
     """
-    if bits not in TOP:
-        raise ValueError(f"weights of {bits} bits are none of {', '.join(map(str, TOP))}")
+    if bits not in INT8_TOP:
+        raise ValueError(f"weights of {bits} bits are none of {', '.join(map(str, INT8_TOP))}")
     for name, module in network.named_modules():
         # Subclasses pad or slice in ways of their own and stay as they are.
         if type(module) is nn.Conv2d:

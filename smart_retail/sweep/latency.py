@@ -19,7 +19,6 @@ def latency(path: str, rounds: int = ROUNDS) -> dict[str, float]:
     """Return the parameters and the median milliseconds of one image on one thread, reparameterised."""
     torch.set_num_threads(1)
     network = load_model(path)
-    assert network.contract is not None
     size = network.contract.image_size
     fused = reparameterise(network, torch.randn(2, 3, size, size))
     image = torch.randn(1, 3, size, size)

