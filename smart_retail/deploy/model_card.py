@@ -6,17 +6,17 @@ from typing import Any
 
 from smart_retail.deploy.manifest import DROPS, Manifest
 
-USES = """- Counting visitors by group and time of day, without keeping faces, where people are told and the
-  law allows it.
+USES = """- Counting visitors by group and time of day, without keeping faces, where people are told, the law
+  allows it, and the terms above do.
 - Research on multi-task face analysis."""
-FORBIDDEN = """- Identifying, tracking over time or singling out a person.
+FORBIDDEN = """- Identifying or singling out a person, or following one beyond a single stay in view.
 - Decisions about a person: admission, prices, employment, credit, policing, age checks.
 - Reading what someone feels: the emotion is the look of an expression as annotators named it. In the
   European Union emotion recognition at work and in education is prohibited (AI Act, article 5)."""
 LIMITS = """- Gender is annotated in two classes by appearance; it says nothing of how people see themselves.
 - Age is the look of a face; the interval holds for faces like the validation data's.
 - Emotions were learnt from posed and web images in grey at 48 px; expressions in a shop are weaker.
-- Groups below without a figure had too few labelled faces to be measured."""
+- Groups without a figure had too few labelled faces to be measured."""
 
 
 def summary(manifest: Manifest) -> str:
@@ -73,8 +73,8 @@ def model_card(manifest: Manifest, notes: str = "") -> str:
     versions = ", ".join(f"{k} {v}" for k, v in made.get("versions", {}).items()) or "not recorded"
     bands = manifest.age_interval.get("bands", [])
     interval = (
-        f"Of the validation faces {100 * manifest.age_interval['coverage']:.0f}% have an age inside the interval "
-        f"({manifest.age_interval['faces']} faces)."
+        f"The interval of an age is set so that about {100 * manifest.age_interval['coverage']:.0f}% of "
+        f"{manifest.age_interval['faces']:,} validation faces lie inside it."
         if bands
         else "Too few validation faces with an age to give intervals."
     )
@@ -98,7 +98,8 @@ One network for gender (2 classes), age (years) and emotion (6 classes) of a fac
 ```
 
 Latency: batch 1, one thread, median of the processor time, on {device.get("processor", "a device not recorded")}.
-`val` chose the checkpoint and gates INT8; `test` was used for nothing else. {interval}
+Intervals resample faces; those of `smart-retail evaluate` resample clusters of duplicates.
+`val` chose the checkpoint and gates INT8; `test` chose nothing. {interval}
 {_calibration(manifest.calibration)}
 
 ### By group, test faces, {"INT8" if "int8" in manifest.variants else "FP32"}

@@ -117,6 +117,19 @@ def test_the_wheel_holds_the_bundles(bundle: Path, tmp_path: Path, monkeypatch: 
     assert wheel.stat().st_size < WHEEL_LIMIT
 
 
+def test_the_card_claims_no_more_than_was_measured(bundle: Path) -> None:
+    card = (bundle / CARD).read_text()
+    for words in (
+        "set so that about 80% of ",
+        "`test` chose nothing.",
+        "those of `smart-retail evaluate` resample clusters",
+        "beyond a single stay in view",
+        "the terms above do",
+        "- Groups without a figure",
+    ):
+        assert words in card, words
+
+
 @pytest.mark.parametrize("name", pretrained.available())
 def test_what_is_shipped_is_whole(name: str) -> None:
     folder = pretrained.find_bundle(name)
