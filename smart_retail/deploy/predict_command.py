@@ -23,7 +23,7 @@ from smart_retail.deploy.detector import FaceDetector
 from smart_retail.deploy.manifest import read_manifest
 from smart_retail.deploy.predictor import Prediction, Predictor
 from smart_retail.deploy.pretrained import find_bundle, names_bundle
-from smart_retail.errors import BrokenImageError, DataError, printable
+from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
 
 IMAGES = {".bmp", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 COLUMNS = ("file", "x", "y", "side", "gender", "age", "age_from", "age_to", "emotion", "gender_p", "emotion_p", "error")
@@ -72,6 +72,8 @@ def predict(args: list[str]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names that are no text come out as they went in
     files = find_images(others if named else options.images)
+    if options.draw and options.draw.resolve() in {Path(file).resolve().parent for file in files}:
+        raise ConfigError(f"--draw {options.draw} is a folder of the pictures themselves, which it would overwrite")
     predictor = Predictor.from_bundle(
         bundle, precision=options.precision, threads=options.threads, batch_size=options.batch_size
     )

@@ -97,7 +97,7 @@ def read_model(path: str | Path) -> dict[str, Any]:
         "model_state_dict": weights,
         "hyper_parameters": content["hyper_parameters"],
         "contract": content["contract"],
-        "made_by": content.get("made_by", {}),
+        "made_by": content.get("made_by") or {},
         **({"qat": content["qat"]} if "qat" in content else {}),
     }
 
@@ -123,15 +123,19 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
-    if Path(path).suffix == ".safetensors":
-        return read_safetensors(Path(path))
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's reader raises nearly anything on damaged files
-        raise CheckpointError(f"{path} is damaged or no checkpoint: {one_line(error, 150)}") from error
+    content = read_safetensors(Path(path)) if Path(path).suffix == ".safetensors" else _load(path)
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
+    if not isinstance(made_by := content.get("made_by") or {}, dict):
+        raise CheckpointError(f"{path}: made_by is a {type(made_by).__name__}, not a mapping")
     return content
+
+
+def _load(path: str | Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch's reader raises nearly anything on damaged files
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {one_line(error, 150)}") from error
 
 
 def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:

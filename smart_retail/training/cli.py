@@ -121,17 +121,21 @@ class FaceCLI(LightningCLI):
             board = TensorBoardLogger(str(logs), name=run, version=version, default_hp_metric=False)
             table = CSVLogger(str(logs), name=run, version=board.version, flush_logs_every_n_steps=50)
             kwargs.setdefault("logger", [board, table])
-        callbacks = [*(trainer_config.get("callbacks") or []), Unreadable()]
+        callbacks = [*_listed(trainer_config.get("callbacks")), Unreadable()]
         kwargs.setdefault("callbacks", [*first, *callbacks, *last] if fit else callbacks)
         if fit:
-            plugins = trainer_config.get("plugins") or []
-            kwargs.setdefault("plugins", [*(plugins if isinstance(plugins, list) else [plugins]), CheckpointFile()])
+            kwargs.setdefault("plugins", [*_listed(trainer_config.get("plugins")), CheckpointFile()])
         return super().instantiate_trainer(**kwargs)
 
     def config_dump_of_run(self) -> dict[str, Any]:
         """Return the config of the run as plain values."""
         self._dump_config()
         return dict(self.config_dump)
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return callbacks or plugins as the Trainer takes them, several, one or none, as a list."""
+    return [*value] if isinstance(value, (list, tuple)) else [] if value is None else [value]
 
 
 def logs_of(trainer: Any) -> Path:

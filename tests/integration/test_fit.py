@@ -161,7 +161,8 @@ def test_progressive_sizes_train(tmp_path, monkeypatch):
 
 def test_fast_dev_run_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config = write_config(tmp_path, trainer={"fast_dev_run": 1})
+    alone = {"class_path": "lightning.pytorch.callbacks.DeviceStatsMonitor"}  # no list
+    config = write_config(tmp_path, trainer={"fast_dev_run": 1, "callbacks": alone})
     assert run("fit", "--config", config) == 0
     assert not list(tmp_path.rglob("*.ckpt"))
     assert not list(tmp_path.rglob("*.pth"))

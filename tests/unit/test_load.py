@@ -95,6 +95,11 @@ def test_a_missing_file_is_named(tmp_path):
         load_model(tmp_path / "gone.pth")
 
 
+def test_a_story_that_is_no_mapping_is_refused(tmp_path, content):
+    with pytest.raises(CheckpointError, match="made_by is a str, not a mapping"):
+        load_model(saved(tmp_path / "model.pth", content | {"made_by": "somebody"}))
+
+
 def test_a_file_of_something_else_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="holds a list"):
         read_checkpoint(saved(tmp_path / "list.pth", [1, 2]))

@@ -262,6 +262,13 @@ def test_drawn_pictures_of_one_name_are_all_kept(tiny: Path, tmp_path: Path) -> 
     assert sorted(p.stem for p in (tmp_path / "drawn").iterdir()) == ["1", "1-2", "1-3", "1-4"]
 
 
+def test_pictures_are_never_drawn_over(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "face.png").write_bytes(encoded("PNG"))
+    assert main(["predict", str(tiny), str(tmp_path / "face.png"), "--draw", str(tmp_path)]) == 2
+    assert "which it would overwrite" in capsys.readouterr().err
+    assert (tmp_path / "face.png").read_bytes() == encoded("PNG")
+
+
 @pytest.mark.parametrize("count", [2, 300])  # less and more than stdout holds back
 def test_a_reader_that_has_seen_enough_ends_it_silently(tiny: Path, tmp_path: Path, count: int) -> None:
     for i in range(count):
