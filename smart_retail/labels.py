@@ -12,4 +12,6 @@ AGE_MAX = 100.0
 """Oldest age in years; older labels are clipped to it and counted."""
 AGE_BINS = 101
 """Classes of the age distribution: one a year, 0 to 100."""
+CUMULATIVE_YEARS = 5.0
+"""Error in years up to which an age counts as near: the cumulative score CS(5)."""
 SPLITS = ("train", "val", "test")

@@ -14,7 +14,7 @@ import numpy as np
 from smart_retail.contract import Contract
 from smart_retail.deploy.manifest import PRECISIONS, Manifest
 from smart_retail.deploy.session import Feed, feed, normalise, open_session
-from smart_retail.deploy.timing import time_in_turns
+from smart_retail.timing import time_in_turns
 
 BASE = "ONNX FP32"
 

@@ -27,12 +27,12 @@ from smart_retail.deploy.processor import device
 from smart_retail.deploy.qat import quantise_qat
 from smart_retail.deploy.quantize import Int8Settings, quantise
 from smart_retail.deploy.session import Feed, feed, open_session
-from smart_retail.deploy.timing import time_in_turns
 from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.fake_quantise import convolutions
 from smart_retail.models.load import network_of, read_checkpoint
 from smart_retail.models.network import FaceNet
 from smart_retail.provenance import versions, without_places
+from smart_retail.timing import time_in_turns
 
 log = logging.getLogger(__name__)
 PARITY_FACES = 16

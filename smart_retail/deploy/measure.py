@@ -13,12 +13,11 @@ import pandas as pd
 from smart_retail.deploy.faces import FaceCrops
 from smart_retail.deploy.session import Feed
 from smart_retail.errors import DataError
-from smart_retail.labels import EMOTIONS, GENDERS, TASKS
+from smart_retail.labels import CUMULATIVE_YEARS, EMOTIONS, GENDERS, TASKS
 
 WIDTHS = {"gender": len(GENDERS), "age": 1, "emotion": len(EMOTIONS)}
 METRICS = {"gender": "gender_acc", "age": "age_mae", "emotion": "emotion_acc"}
 RESAMPLES = 1000
-CUMULATIVE_YEARS = 5.0
 COVERAGE = 0.8
 AGE_BANDS = (0, 10, 20, 30, 40, 55, 70)
 FEW = 30

@@ -9,10 +9,9 @@ import pandas as pd
 
 from smart_retail.evaluation.intervals import Interval, Statistic, balanced_accuracy, bootstrap, macro_f1, mean_of
 from smart_retail.evaluation.predictions import CLASSES
-from smart_retail.labels import GENDERS
+from smart_retail.labels import CUMULATIVE_YEARS, GENDERS
 from smart_retail.plots import confusion
 
-CUMULATIVE_YEARS = 5.0
 ADULTS = (21, 60)
 """Ages for which most published figures on UTKFace are given."""
 FEW = 30

@@ -8,9 +8,9 @@ import sys
 
 import torch
 
-from smart_retail.deploy.timing import time_in_turns
 from smart_retail.models.load import load_model
 from smart_retail.models.reparameterise import reparameterise
+from smart_retail.timing import time_in_turns
 
 ROUNDS = 30
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import nn
-from tqdm import trange
 
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.dataset import FaceBatch
@@ -22,6 +20,7 @@ from smart_retail.data.images import read_image
 from smart_retail.data.sampler import Draw
 from smart_retail.errors import ConfigError
 from smart_retail.models.memory_layout import DecimatedConv2d
+from smart_retail.timing import Seconds, time_in_turns
 from smart_retail.training.cli import read_data
 from smart_retail.training.losses import task_losses
 from smart_retail.training.module import FaceAttributeModule
@@ -77,7 +76,7 @@ def _run_step(args: list[str]) -> None:
         steps = taught_steps(options.backbone, options.image_size, options.batch_size, options.teacher)
     else:
         steps = step_pair(options.backbone, options.image_size, options.batch_size, bf16=options.bf16)
-    seconds = time_in_turns(steps, options.rounds, "training steps")
+    seconds = time_in_turns(steps, options.rounds, 1, "training steps")
     _report(f"training step, {options.image_size} px, batch {options.batch_size}", seconds, options.batch_size, options)
 
 
@@ -139,26 +138,10 @@ def _step(module: FaceAttributeModule, loss: Callable[[], torch.Tensor]) -> Call
     return step
 
 
-def time_in_turns(steps: dict[str, Callable[[], None]], rounds: int, what: str) -> dict[str, list[float]]:
-    """Time callables in turns, so that a drift of the machine hits all alike; one warm-up each.
-
-    Returns:
-        Seconds of each round, by name.
-    """
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for number in trange(rounds + 1, desc=what, leave=False):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            if number:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
 def _run_loader(args: list[str]) -> None:
     as_json = "--json" in args
     data = read_data([word for word in args if word != "--json"], "benchmark loader", "Time the loader of a config.")
-    seconds = time_in_turns(loader_pair(data), 10, "loading")
+    seconds = time_in_turns(loader_pair(data), 10, 1, "loading")
     options = argparse.Namespace(json=as_json, threads=1)
     _report(f"loader, one core, {data.image_size} px", seconds, LOADER_FACES, options)
 
@@ -183,7 +166,8 @@ def loader_pair(data: FaceDataModule) -> dict[str, Callable[[], None]]:
     return {"loader": load, "bare decode": decode}
 
 
-def _report(title: str, seconds: dict[str, list[float]], images: int, options: Any) -> None:
+def _report(title: str, spent: dict[str, list[Seconds]], images: int, options: Any) -> None:
+    seconds = {name: [one.wall for one in each] for name, each in spent.items()}
     first, *others = seconds
     ratios = {o: sorted(b / a for a, b in zip(seconds[first], seconds[o], strict=True)) for o in others}
     rates = {name: sorted(images / s for s in values) for name, values in seconds.items()}

@@ -10,10 +10,9 @@ from torchmetrics import MeanAbsoluteError, MeanMetric, Metric, SumMetric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from smart_retail.data.dataset import FaceBatch
-from smart_retail.labels import EMOTIONS, GENDERS, TASKS
+from smart_retail.labels import CUMULATIVE_YEARS, EMOTIONS, GENDERS, TASKS
 from smart_retail.models.network import FaceOutputs
 
-CUMULATIVE_YEARS = 5.0
 OVERALL = "overall"
 PREFIX = "of_"
 """A ModuleDict refuses keys that are attributes of a module, as a data set called ``train``."""
