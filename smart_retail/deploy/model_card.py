@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from smart_retail.deploy.manifest import DROPS, Manifest
+from smart_retail.deploy.processor import in_words
 
 USES = """- Counting visitors by group and time of day, without keeping faces, where people are told, the law
   allows it, and the terms above do.
@@ -67,7 +68,6 @@ def model_card(manifest: Manifest, notes: str = "") -> str:
         notes: Markdown on how the network was made, for a section of its own.
     """
     made = manifest.made_by
-    device = manifest.latency.get("device", {})
     terms = "\n".join(f"- {line}" for line in manifest.terms) or "- not recorded"
     config = str(made.get("config") or "not recorded").strip()
     versions = ", ".join(f"{k} {v}" for k, v in made.get("versions", {}).items()) or "not recorded"
@@ -97,7 +97,7 @@ One network for gender (2 classes), age (years) and emotion (6 classes) of a fac
 {summary(manifest)}
 ```
 
-Latency: batch 1, one thread, median of the processor time, on {device.get("processor", "a device not recorded")}.
+Latency: batch 1, one thread, median of the processor time, on {in_words(manifest.latency.get("device", {}))}.
 Intervals resample faces; those of `smart-retail evaluate` resample clusters of duplicates.
 `val` chose the checkpoint and gates INT8; `test` chose nothing. {interval}
 {_calibration(manifest.calibration)}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +30,13 @@ def device() -> dict[str, str | int | bool]:
         "system": platform.system(),
         "int8_dot_product": bool(flags & DOT_PRODUCTS),
     }
+
+
+def in_words(device: Mapping[str, Any]) -> str:
+    """Name a device that ``device`` told of, and say where INT8 gains little on it."""
+    name = str(device.get("processor") or "a device not recorded")
+    lacks = device.get("int8_dot_product") is False
+    return f"{name} without dot products of bytes (VNNI and the like), where INT8 gains least" if lacks else name
 
 
 @cache

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from smart_retail.deploy.processor import in_words
 from smart_retail.evaluation.closer import confidence, groups, kinds, worse_pictures, worst_mistakes
 from smart_retail.evaluation.compare import verdict
 from smart_retail.evaluation.findings import Findings, grid
@@ -157,7 +158,7 @@ def _bundle(bundles: list[dict[str, Any]]) -> Section | None:
         )
     text = []
     if timings:
-        device = told["latency"].get("device", {}).get("processor", "a device not recorded")
+        device = in_words(told["latency"].get("device", {}))
         text.append(
             f"Latency: one face, one thread, median of the processor time, on {device}, when the bundle was made."
         )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from smart_retail.deploy.processor import PROBE, device, saturates
+from smart_retail.deploy.processor import PROBE, device, in_words, saturates
 
 
 def test_the_probe_multiplies_the_largest_bytes() -> None:
@@ -33,6 +33,12 @@ def test_only_processors_without_dot_products_saturate() -> None:
 
 def test_the_device_is_named() -> None:
     assert device()["processor"] and int(device()["cores"]) >= 1
+
+
+def test_words_tell_where_int8_gains_least() -> None:
+    assert in_words({"processor": "A", "int8_dot_product": True}) == in_words({"processor": "A"}) == "A"
+    assert in_words({"processor": "A", "int8_dot_product": False}).startswith("A without dot products")
+    assert in_words({}) == "a device not recorded"
 
 
 @pytest.mark.slow
