@@ -53,7 +53,7 @@ class Int8Settings:
     """
 
     calibration_faces: int = 1024
-    ranges: Literal["minmax", "percentile", "mse"] = "mse"
+    ranges: Literal["minmax", "percentile", "mse"] = "percentile"
     percentile: float = 99.99
     weight_bits: int = 8
     per_channel: bool = True
