@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import sys
 from argparse import ArgumentError
 
@@ -99,12 +100,13 @@ def main(args: list[str] | None = None) -> int:
 
 def _nobody_reads() -> bool:
     """Whether stdout is a pipe that was closed, as by ``| head``; what is still to be printed goes nowhere then."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+    # Not by another flush: that has nothing left to write, since the failed one may have dropped it.
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), select.POLLOUT)
+    if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _known(error: Exception) -> str:

@@ -72,7 +72,7 @@ def predict(args: list[str]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names that are no text come out as they went in
     files = find_images(others if named else options.images)
-    if options.draw and options.draw.resolve() in {Path(file).resolve().parent for file in files}:
+    if options.draw and options.draw.resolve() in {Path(file).parent.resolve() for file in files}:
         raise ConfigError(f"--draw {options.draw} is a folder of the pictures themselves, which it would overwrite")
     predictor = Predictor.from_bundle(
         bundle, precision=options.precision, threads=options.threads, batch_size=options.batch_size

@@ -248,7 +248,8 @@ def test_without_age_bands_no_interval_is_told(tiny: Path, tmp_path: Path, capsy
     (tmp_path / "face.png").write_bytes(encoded("PNG"))
     said = {}
     for way in ("json", "csv", "table"):
-        assert main(["predict", str(tiny), str(tmp_path), "--format", way, "--draw", str(tmp_path / "drawn")]) == 0
+        face, drawn = str(tmp_path / "face.png"), str(tmp_path / "drawn")
+        assert main(["predict", str(tiny), face, "--format", way, "--draw", drawn]) == 0
         said[way] = capsys.readouterr().out.splitlines()[-1]
     assert json.loads(said["json"])["age_interval"] is None
     assert ",,angry," in said["csv"] and " to " not in said["table"]
