@@ -18,7 +18,11 @@ demo: .venv/ready  ## train on synthetic faces, then test: under three minutes o
 	$(BIN)/smart-retail test --config configs/experiment/demo.yaml --ckpt_path best
 
 test: .venv/ready  ## the quick tests that need no real data
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not real and not slow"
+	@# The unit tests run beside the rest, on the second core.
+	@export OMP_NUM_THREADS=1; \
+	$(BIN)/pytest -p no:cacheprovider -m "not real and not slow" tests/unit & unit=$$!; \
+	$(BIN)/pytest -p no:cacheprovider -m "not real and not slow" --ignore tests/unit tests; rest=$$?; \
+	wait $$unit && exit $$rest
 
 check: .venv/ready ## formatting, lint, types
 	$(BIN)/ruff format --check .
