@@ -18,7 +18,7 @@ demo: .venv/ready  ## train on synthetic faces, then test: under three minutes o
 	$(BIN)/smart-retail test --config configs/experiment/demo.yaml --ckpt_path best
 
 test: .venv/ready  ## the quick tests that need no real data
-	@# The unit tests run beside the rest, on the second core.
+	@# The unit tests run beside the rest, on the second core; both would write pytest's cache, so neither does.
 	@export OMP_NUM_THREADS=1; \
 	$(BIN)/pytest -p no:cacheprovider -m "not real and not slow" tests/unit & unit=$$!; \
 	$(BIN)/pytest -p no:cacheprovider -m "not real and not slow" --ignore tests/unit tests; rest=$$?; \
