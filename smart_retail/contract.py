@@ -15,6 +15,7 @@ from smart_retail.labels import AGE_MAX, AGE_MIN, EMOTIONS, GENDERS
 LARGEST = 4096
 """Side of an input in pixels beyond which a file is damaged or hostile."""
 FARTHEST = 1e6
+CROPS = ("eyes", "upright")
 INT8_TOP = {7: 64, 8: 127}
 """Largest weight of an INT8 network by its bits, as ONNX Runtime rounds: its reduced range is symmetric, -64 to 64."""
 
@@ -30,6 +31,9 @@ class Contract:
             can be a start).
         std: per channel, like ``mean``.
         eye_distance: distance between the eye centres as a share of the side of the crop square.
+        crop: how a square follows from landmarks, see ``data.crops.square_from_landmarks``: ``upright``, whose side
+            does not shrink when a head turns and which stands as the face does, or ``eyes``, the rule of the
+            first networks.
         eye_weight: the square is centred at ``eye_weight * eyes + (1 - eye_weight) * mouth``.
         genders: class names, in the order of the gender logits.
         emotions: class names, in the order of the emotion logits.
@@ -40,6 +44,7 @@ class Contract:
     colour_order: str = "RGB"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    crop: str = "upright"
     eye_distance: float = 0.34
     eye_weight: float = 0.55
     genders: tuple[str, ...] = GENDERS
@@ -59,6 +64,7 @@ class Contract:
         """
         if not isinstance(values, dict):
             raise CheckpointError(f"the model's contract is no mapping of names to values: {str(values)[:80]!r}")
+        values = {"crop": "eyes"} | values  # networks of before there was a choice
         known = {f.name for f in fields(cls)}
         if set(values) != known:
             odd = ", ".join(sorted(set(values) ^ known))
@@ -80,6 +86,7 @@ class Contract:
             "colour_order": self.colour_order == "RGB",
             "mean": _numbers(self.mean, 3),
             "std": _numbers(self.std, 3) and min(self.std) > 0,
+            "crop": self.crop in CROPS,
             "eye_distance": _numbers((self.eye_distance,), 1) and self.eye_distance > 0,
             "eye_weight": _numbers((self.eye_weight,), 1),
             "age_range": _numbers(self.age_range, 2) and self.age_range[0] < self.age_range[1],

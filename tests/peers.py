@@ -31,8 +31,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from smart_retail.data.crops import Square, crop_square, whole_image
+from smart_retail.data.crops import crop_square, face_squares, place
 from smart_retail.data.images import read_image
+from smart_retail.data.sources.base import FRAMING
 from smart_retail.deploy.faces import read_index
 from smart_retail.evaluation.predictions import EMOTION_COLUMNS, GENDER_COLUMNS
 from smart_retail.labels import EMOTIONS
@@ -127,10 +128,9 @@ PEERS = {
 def judge(peer: Peer, faces: pd.DataFrame, scale: float) -> pd.DataFrame:
     """Return what the peer says of the faces at one scale; the index is that of ``faces``."""
     crops = []
-    for face in faces.itertuples():
-        image = read_image(face.path)
-        known = not np.isnan(face.crop_side)
-        square = Square(face.crop_x, face.crop_y, face.crop_side) if known else whole_image(image)
+    for path, row in zip(faces["path"], face_squares(faces, FRAMING), strict=True):
+        image = read_image(path)
+        square = place(image, row)
         crops.append(crop_square(image, square._replace(side=square.side * scale * peer.around), peer.size))
     said = pd.DataFrame(peer.say(np.stack(crops)), faces.index, [c for task in peer.tasks for c in COLUMNS[task]])
     if "emotion" in peer.tasks:  # disgust is no class of ours: the peer's word on it is left out

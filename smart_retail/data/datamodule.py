@@ -12,16 +12,15 @@ from typing import Any
 
 import cv2
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from smart_retail.contract import Contract
+from smart_retail.contract import CROPS, Contract
 from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.index import FaceIndex, SplitSettings, build_index
 from smart_retail.data.sampler import BalancedSampler, OrderedSampler, face_weights
 from smart_retail.data.soft_labels import read_soft_labels
-from smart_retail.data.sources.base import Source
+from smart_retail.data.sources.base import Source, labelled
 from smart_retail.data.transforms import Augmentation, TrainTransform
 from smart_retail.errors import ConfigError, DataError
 from smart_retail.labels import TASKS
@@ -37,6 +36,7 @@ class FaceDataModule(pl.LightningDataModule):
         self,
         sources: list[Source],
         image_size: int = 224,
+        crop: str = "upright",
         progressive: dict[int, int] | None = None,
         batch_size: int = 128,
         eval_batch_size: int = 256,
@@ -58,6 +58,7 @@ class FaceDataModule(pl.LightningDataModule):
             sources: the data sets, one entry each.
             image_size: side in pixels for the test and the export, and for training unless
                 ``progressive`` says otherwise.
+            crop: how squares follow from landmarks: ``upright``, or ``eyes`` as the first networks were fed.
             progressive: side in pixels for training, and for the validation within it, by the epoch
                 from which it holds, for example ``{0: 48, 10: 64}``: small images first are cheap epochs.
             batch_size: faces a training step, per process.
@@ -83,7 +84,7 @@ class FaceDataModule(pl.LightningDataModule):
         self.limit_train, self.limit_eval = limit_train, limit_eval
         self.splits, self.augmentation = splits, augmentation
         self.soft_labels, self.max_broken, self.seed = soft_labels, max_broken, seed
-        self.contract = Contract(image_size=image_size)
+        self.contract = Contract(image_size=image_size, crop=crop)
         for name, size in [("image_size", image_size), *(("progressive", s) for s in self.sizes.values())]:
             if size < 32:
                 raise ConfigError(f"data.{name} {size} is too small: backbones shrink images 32 times")
@@ -97,6 +98,8 @@ class FaceDataModule(pl.LightningDataModule):
             raise ConfigError(f"data.balance {balance} and data.age_balance {age_balance} must be in 0 to 1")
         if self.sizes[max(self.sizes)] != image_size:
             raise ConfigError(f"data.progressive {progressive} must end with data.image_size {image_size}")
+        if crop not in CROPS:
+            raise ConfigError(f"data.crop {crop!r} is none of {', '.join(CROPS)}")
         self._index: FaceIndex | None = None
         self._parts: dict[str, FaceDataset] = {}
         self._position = (0, 0)
@@ -125,7 +128,7 @@ class FaceDataModule(pl.LightningDataModule):
     def unlabelled_tasks(self) -> list[str]:
         """Return the tasks for which no training face has a label."""
         faces = self.index.part("train")
-        return [task for task in TASKS if not faces[task].notna().any()]
+        return [task for task in TASKS if not labelled(faces, task).any()]
 
     def taught_tasks(self) -> list[str]:
         """Return the tasks that the stored soft labels say something on; none without such a file."""
@@ -151,7 +154,7 @@ class FaceDataModule(pl.LightningDataModule):
             self._parts[split] = FaceDataset(
                 faces.reset_index(drop=True),
                 self.index.datasets,
-                image_size=self.image_size,
+                contract=self.contract,
                 transform=TrainTransform(self.augmentation) if split == "train" else None,
                 max_broken=self.max_broken,
             )
@@ -174,9 +177,8 @@ class FaceDataModule(pl.LightningDataModule):
                 "a few faces by heart add --config configs/debug/overfit.yaml"
             )
         labels = data.labels
-        ages = np.where(labels.age_mask.numpy(), labels.age.numpy(), np.nan)
         sampler = BalancedSampler(
-            face_weights(labels.dataset.numpy(), ages, balance=self.balance, age_balance=self.age_balance),
+            face_weights(labels.dataset.numpy(), labels.ages(), balance=self.balance, age_balance=self.age_balance),
             epoch_size=self.epoch_size or len(data),
             sizes=self.sizes,
             seed=self.seed,

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from smart_retail.data.crops import Square, crop_square, whole_image
+from smart_retail.contract import Contract
+from smart_retail.data.crops import crop_square, face_squares, place
 from smart_retail.data.images import read_image
 from smart_retail.data.sampler import Draw
 from smart_retail.data.soft_labels import SoftLabels
+from smart_retail.data.sources.base import VOTES
 from smart_retail.data.transforms import TrainTransform
 from smart_retail.errors import BrokenImageError, DataError
 
@@ -34,6 +36,10 @@ class FaceBatch(NamedTuple):
         gender_mask: (B,) bool.
         age_mask: (B,) bool.
         emotion_mask: (B,) bool.
+        age_range: (B, 2) float32, youngest and oldest whole year of a label that is a range; NaN elsewhere.
+        votes: (B, 6) float32, shares of what people say, which train in place of ``emotion``; zeros elsewhere.
+        emotion_crowd: (B,) int64, what most people say, to measure against; -1 where it is unknown.
+        emotion_original: (B,) int64, what the data set says, likewise.
         dataset: (B,) int64, number of the data set.
         row: (B,) int64, row in the split's table.
         soft: what teachers said of the faces, where that is stored.
@@ -46,6 +52,10 @@ class FaceBatch(NamedTuple):
     gender_mask: Tensor
     age_mask: Tensor
     emotion_mask: Tensor
+    age_range: Tensor
+    votes: Tensor
+    emotion_crowd: Tensor
+    emotion_original: Tensor
     dataset: Tensor
     row: Tensor
     soft: SoftLabels | None = None
@@ -63,7 +73,7 @@ class FaceDataset(Dataset[tuple[Tensor, int] | None]):
         faces: pd.DataFrame,
         datasets: list[str],
         *,
-        image_size: int,
+        contract: Contract,
         transform: TrainTransform | None = None,
         max_broken: float = 0.01,
     ) -> None:
@@ -72,17 +82,17 @@ class FaceDataset(Dataset[tuple[Tensor, int] | None]):
         Args:
             faces: rows of a ``FaceIndex``.
             datasets: names of the data sets; their order makes the numbers.
-            image_size: side in pixels for evaluation.
+            contract: how faces are cut; its image size is that of evaluation.
             transform: training augmentation; needs indexing by ``Draw``.
             max_broken: share of unreadable files above which a worker stops the run.
         """
         # Arrow's strings: no Python object a face, which workers would copy by counting references.
         self.paths = faces["path"].astype("str").array
-        self.squares = faces[["crop_x", "crop_y", "crop_side"]].to_numpy(np.float32)
+        self.squares = face_squares(faces, contract)
         self.keys = faces["key"].astype(str).to_list()
         self.labels = FaceLabels.of(faces, datasets)
         self.soft: SoftLabels | None = None
-        self.image_size, self.transform, self.max_broken = image_size, transform, max_broken
+        self.image_size, self.transform, self.max_broken = contract.image_size, transform, max_broken
         self.read = self.broken = 0
 
     def __len__(self) -> int:
@@ -99,9 +109,7 @@ class FaceDataset(Dataset[tuple[Tensor, int] | None]):
         except BrokenImageError as error:
             self._count(error)
             return None
-        square = Square(*map(float, self.squares[draw.row]))
-        if np.isnan(square.side):
-            square = whole_image(image)
+        square = place(image, self.squares[draw.row])
         if self.transform is not None and isinstance(at, Draw):
             crop = self.transform(image, square, draw.size, draw.seed)
         else:
@@ -142,7 +150,18 @@ class FaceLabels(NamedTuple):
     gender_mask: Tensor
     age_mask: Tensor
     emotion_mask: Tensor
+    age_range: Tensor
+    votes: Tensor
+    emotion_crowd: Tensor
+    emotion_original: Tensor
     dataset: Tensor
+
+    @classmethod
+    def none(cls, count: int) -> FaceLabels:
+        """Return those of faces of which nothing is known."""
+        unknown, no = torch.zeros(count, dtype=torch.int64), torch.zeros(count, dtype=torch.bool)
+        ranges, votes = torch.full((count, 2), torch.nan), torch.zeros(count, len(VOTES))
+        return cls(unknown, torch.zeros(count), unknown, no, no, no, ranges, votes, unknown - 1, unknown - 1, unknown)
 
     @classmethod
     def of(cls, faces: pd.DataFrame, datasets: list[str]) -> FaceLabels:
@@ -155,4 +174,29 @@ class FaceLabels(NamedTuple):
         gender, age, emotion = (torch.from_numpy(values) for values in filled)
         number = {name: i for i, name in enumerate(datasets)}
         dataset = torch.tensor([number[name] for name in faces["dataset"]], dtype=torch.int64)
-        return cls(gender.long(), age, emotion.long(), gender_mask, age_mask, emotion_mask, dataset)
+        age_range, votes = (
+            torch.from_numpy(faces[list(columns)].to_numpy(np.float32, copy=True))
+            for columns in (("age_low", "age_high"), VOTES)
+        )
+        crowd, original = (
+            torch.from_numpy(faces[name].fillna(-1).to_numpy(np.int64))
+            for name in ("emotion_crowd", "emotion_original")
+        )
+        return cls(
+            gender=gender.long(),
+            age=age,
+            emotion=emotion.long(),
+            gender_mask=gender_mask,
+            age_mask=age_mask,
+            emotion_mask=emotion_mask,
+            age_range=age_range,
+            votes=votes.nan_to_num(0.0),
+            emotion_crowd=crowd,
+            emotion_original=original,
+            dataset=dataset,
+        )
+
+    def ages(self) -> np.ndarray:
+        """Return (N,) years, the middle of a range; NaN where nothing is known."""
+        exact = torch.where(self.age_mask, self.age, torch.nan)
+        return np.asarray(torch.where(self.age_mask, exact, self.age_range.mean(1)))

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from smart_retail.data.duplicates import cluster, scan_faces
-from smart_retail.data.sources.base import Source
+from smart_retail.data.sources.base import VOTES, Source, labelled
 from smart_retail.data.splits import (
     CONTRADICTORY,
     REPEATED,
@@ -21,6 +21,7 @@ from smart_retail.data.splits import (
     exclude_training,
 )
 from smart_retail.errors import ConfigError, DataError
+from smart_retail.labels import TASKS
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ class FaceIndex:
 
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that change with any pixel, label or split."""
-        columns = self.faces[["key", "split", "gender", "age", "emotion"]].sort_values("key")
+        names = ["key", "split", "gender", "age", "emotion"]
+        names += [name for name in ("age_low", "age_high", *VOTES) if self.faces[name].notna().any()]
+        columns = self.faces[names].sort_values("key")
         digest = hashlib.blake2b(columns.to_csv(index=False).encode(), digest_size=8)
         digest.update(b"".join(self.faces.sort_values("key")["digest"]))
         return digest.hexdigest()
@@ -146,6 +149,6 @@ def _leave_out(faces: pd.DataFrame, settings: SplitSettings) -> None:
         exclude_training(faces, contradictions(faces).any(axis=1), CONTRADICTORY)
     if settings.drop_repeats:
         # Faces that carry other kinds of labels are no repeats: a twin may know the age only.
-        labelled = faces[["gender", "age", "emotion"]].notna().astype(int)
-        group = faces[["exact", "split"]].assign(kind=labelled.to_numpy() @ np.array([1, 2, 4]))
+        kinds = np.column_stack([labelled(faces, task) for task in TASKS])
+        group = faces[["exact", "split"]].assign(kind=kinds @ np.array([1, 2, 4]))
         exclude_training(faces, group.duplicated(), REPEATED)

@@ -33,7 +33,7 @@ def assign_splits(
     ``drop_leaks``): a training face whose twin is tested teaches the test.
 
     Args:
-        faces: listing with ``key``, ``path``, ``dataset``, ``official``, ``cluster``.
+        faces: listing with ``key``, ``picture``, ``dataset``, ``official``, ``cluster``.
         val_share: share of clusters for validation where there is no official one.
         test_share: likewise for the test.
         seed: another seed, another split.
@@ -79,7 +79,7 @@ def _rank(side: np.ndarray, faces: pd.DataFrame) -> pd.Series:
 
 def _position(faces: pd.DataFrame, seed: int) -> np.ndarray:
     """Return a number in [0, 1) for each face, the same for a whole cluster and for all faces of a picture."""
-    picture = faces.groupby(["dataset", "path"], sort=False)["key"].transform("min")
+    picture = faces.groupby(["dataset", "picture"], sort=False)["key"].transform("min")
     first = picture.groupby(faces["cluster"]).transform("min")
     digest = {k: hashlib.blake2b(f"{seed}:{k}".encode(), digest_size=8).digest() for k in first.unique()}
     return first.map(lambda k: int.from_bytes(digest[k], "big") / 2**64).to_numpy(np.float64)
@@ -95,10 +95,13 @@ def contradictions(faces: pd.DataFrame, cluster: str = "cluster") -> pd.DataFram
     Returns:
         Boolean columns ``gender``, ``age`` and ``emotion``, one row a face.
     """
-    groups = faces.groupby(cluster)
     marks = {}
     for task in ("gender", "age", "emotion"):
-        spread = groups[task].transform("max") - groups[task].transform("min")
+        # Ranges of ages agree as long as one age lies in all of them.
+        low, high = (
+            faces["age"].fillna(faces[f"age_{end}"]) if task == "age" else faces[task] for end in ("low", "high")
+        )
+        spread = low.groupby(faces[cluster]).transform("max") - high.groupby(faces[cluster]).transform("min")
         limit = AGE_TOLERANCE if task == "age" else 0
         marks[task] = spread.astype("float64").fillna(0) > limit
     return pd.DataFrame(marks)

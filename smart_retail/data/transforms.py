@@ -95,7 +95,9 @@ class TrainTransform:
         a, draw = self.augmentation, self.random.uniform
         zoom = 1 + a.strength * draw(-a.zoom, a.zoom)
         shift = a.strength * a.shift * square.side
-        square = Square(square.x + draw(-shift, shift), square.y + draw(-shift, shift), square.side * zoom)
+        square = square._replace(
+            x=square.x + draw(-shift, shift), y=square.y + draw(-shift, shift), side=square.side * zoom
+        )
         angle = a.strength * draw(-a.turn, a.turn)
         flip = self.random.random() < 0.5
         crop = crop_square(image, square, size, angle=angle, flip=flip and a.strength > 0)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from smart_retail import config_files
 from smart_retail.contract import Contract
-from smart_retail.data.crops import Square, crop_square, whole_image
+from smart_retail.data.crops import cut_face, face_squares
 from smart_retail.data.images import read_image
 from smart_retail.data.index import FaceIndex, SplitSettings, build_index
 from smart_retail.data.sources.base import Source
@@ -50,16 +50,15 @@ class FaceCrops:
         """
         rows: list[int] = []
         crops: list[np.ndarray] = []
-        squares = self.table[["crop_x", "crop_y", "crop_side"]].to_numpy(np.float64)
+        squares = face_squares(self.table, self.contract)
         paths = tqdm(self.table["path"], desc=what, unit="face", leave=False, disable=not what)
         for row, path in enumerate(paths):
             try:
                 image = read_image(path)
             except BrokenImageError:
                 continue
-            square = whole_image(image) if np.isnan(squares[row, 2]) else Square(*squares[row])
             rows.append(row)
-            crops.append(crop_square(image, square, self.contract.image_size))
+            crops.append(cut_face(image, squares[row], self.contract.image_size))
             if len(rows) == size:
                 yield np.array(rows), np.stack(crops)
                 rows, crops = [], []

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import cv2
 import pandas as pd
 
-from smart_retail.data.crops import Square, crop_square, whole_image
+from smart_retail.contract import Contract
+from smart_retail.data.crops import cut_face, face_squares
 from smart_retail.data.images import read_image
 from smart_retail.errors import BrokenImageError
 from smart_retail.evaluation.metrics import answered
@@ -54,13 +55,12 @@ def thumbnails(faces: pd.DataFrame, keys: list[str]) -> Mapping[str, str]:
     """
     found = {}
     wanted = faces[faces["key"].astype(str).isin(keys)]
-    for _, face in wanted.iterrows():
+    for square, (_, face) in zip(face_squares(wanted, Contract()), wanted.iterrows(), strict=True):
         try:
             image = read_image(face["path"])
         except BrokenImageError:
             continue
-        square = Square(face["crop_x"], face["crop_y"], face["crop_side"])
-        crop = crop_square(image, whole_image(image) if pd.isna(square.side) else square, SIDE)
+        crop = cut_face(image, square, SIDE)
         code = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
         found[str(face["key"])] = f"data:image/jpeg;base64,{base64.b64encode(code.tobytes()).decode()}"
     return found

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from smart_retail.data.crops import Square, crop_square, whole_image
+from smart_retail.data.crops import Square, crop_square, cut_face, face_squares, place
 from smart_retail.data.images import read_image
 from smart_retail.errors import BrokenImageError, ConfigError, DataError
 from smart_retail.evaluation.intervals import bootstrap, mean_of
@@ -105,7 +105,7 @@ def worsen(image: np.ndarray, square: Square, size: int, kind: str, amount: floa
         return np.asarray(cv2.resize(tiny, (size, size), interpolation=cv2.INTER_LINEAR))
     if kind == "off centre":
         angle, reach = random.uniform(0, 2 * np.pi), square.side * amount / 100
-        square = Square(square.x + reach * np.cos(angle), square.y + reach * np.sin(angle), square.side)
+        square = square._replace(x=square.x + reach * np.cos(angle), y=square.y + reach * np.sin(angle))
     crop = crop_square(image, square, size)
     change = KINDS[kind].change
     return change(crop, amount, random) if change else crop
@@ -147,6 +147,7 @@ def robustness(
     steps = [(k, level, amount) for k in kinds for level, amount in enumerate(KINDS[k].amounts, start=1)]
     steps = [("", 0, float("nan")), *steps]
     said: dict[tuple[int, int], list[np.ndarray]] = {(j, s): [] for j in range(len(judges)) for s in range(len(steps))}
+    placed = [face_squares(faces, judge.contract) for judge in judges]
     read: list[int] = []
     with tqdm(total=len(faces) * len(steps), desc="robustness", unit="face") as bar:
         for start in range(0, len(faces), FACES_AT_ONCE):
@@ -160,8 +161,9 @@ def robustness(
                 continue
             read += [row for row, _ in pictures]
             for number, judge in enumerate(judges):
+                size, squares = judge.contract.image_size, placed[number]
                 crops = [
-                    _crop(faces.iloc[r], p, judge.contract.image_size, k, a, r)
+                    worsen(p, place(p, squares[r]), size, k, a, r) if k else cut_face(p, squares[r], size)
                     for k, _, a in steps
                     for r, p in pictures
                 ]
@@ -181,13 +183,6 @@ def robustness(
         figures = _figures(table, _emotions(table) == unchanged)
         rows += [(judges[number].name, *steps[step], *figure) for figure in figures]
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _crop(face: pd.Series, picture: np.ndarray, size: int, kind: str, amount: float, seed: int) -> np.ndarray:
-    square = Square(face["crop_x"], face["crop_y"], face["crop_side"])
-    if np.isnan(square.side):
-        square = whole_image(picture)
-    return worsen(picture, square, size, kind, amount, seed) if kind else crop_square(picture, square, size)
 
 
 def _emotions(table: pd.DataFrame) -> np.ndarray:

@@ -12,6 +12,10 @@ from smart_retail.labels import AGE_BINS, AGE_MAX, AGE_MIN
 YEARS_A_UNIT = 10.0
 """Absolute errors enter the loss in decades, to be of the size of a cross entropy."""
 TYPICAL_AGE = 35.0
+HALF_YEAR = 0.5
+"""The whole year 20 is from 19.5 to 20.5, as a distribution's bins are."""
+FAR = -1e9
+"""A logit of nothing; finite, so that rows without a range have a gradient, which their mask then takes away."""
 
 
 class AgeRegression(nn.Linear):
@@ -29,6 +33,11 @@ class AgeRegression(nn.Linear):
     def loss(self, raw: Tensor, age: Tensor) -> Tensor:
         """Return the (B,) absolute errors in decades; ``age`` is (B,) years."""
         return (self.years(raw).squeeze(1) - age).abs() / YEARS_A_UNIT
+
+    def range_loss(self, raw: Tensor, ages: Tensor) -> Tensor:
+        """Return the (B,) decades by which the answers lie outside (B, 2) ranges of whole years."""
+        years, low, high = self.years(raw).squeeze(1), ages[:, 0] - HALF_YEAR, ages[:, 1] + HALF_YEAR
+        return ((low - years).clamp(min=0) + (years - high).clamp(min=0)) / YEARS_A_UNIT
 
     def probabilities(self, raw: Tensor) -> Tensor:
         """Return (B, 101) with all on the two years next to the one said."""
@@ -85,6 +94,12 @@ class AgeDistribution(nn.Linear):
         """Return (B,) losses of (B, 101) logits; ``age`` is (B,) years."""
         entropy = -(self.target(age) * F.log_softmax(raw, 1)).sum(1)
         return entropy + (self.expectation(raw) - age).abs() / YEARS_A_UNIT
+
+    def range_loss(self, raw: Tensor, ages: Tensor) -> Tensor:
+        """Return (B,) minus the logarithms of the probabilities of (B, 2) ranges of whole years, both ends inside."""
+        inside = (self.bins >= ages[:, :1]) & (self.bins <= ages[:, 1:])
+        logits = raw.float()
+        return logits.logsumexp(1) - torch.where(inside, logits, FAR).logsumexp(1)
 
     def probabilities(self, raw: Tensor) -> Tensor:
         """Return (B, 101) probabilities of the years, in float32: sums over them need it."""

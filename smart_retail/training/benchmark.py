@@ -15,10 +15,11 @@ from rich.table import Table
 from torch import nn
 
 from smart_retail.data.datamodule import FaceDataModule
-from smart_retail.data.dataset import FaceBatch
+from smart_retail.data.dataset import FaceBatch, FaceLabels
 from smart_retail.data.images import read_image
 from smart_retail.data.sampler import Draw
 from smart_retail.errors import ConfigError
+from smart_retail.labels import TASKS
 from smart_retail.models.memory_layout import DecimatedConv2d
 from smart_retail.timing import Seconds, time_in_turns
 from smart_retail.training.cli import read_data
@@ -122,9 +123,10 @@ def taught_steps(backbone: str, image_size: int, batch_size: int, teacher: str) 
 
 def _random_batch(image_size: int, batch_size: int) -> FaceBatch:
     mask = torch.ones(batch_size, dtype=torch.bool)
-    zeros = torch.zeros(batch_size, dtype=torch.int64)
-    images, ages = torch.randn(batch_size, 3, image_size, image_size), torch.full((batch_size,), 30.0)
-    return FaceBatch(images, zeros, ages, zeros, mask, mask, mask, zeros, zeros)
+    labels = FaceLabels.none(batch_size)._asdict() | {f"{task}_mask": mask for task in TASKS}
+    labels["age"] = torch.full((batch_size,), 30.0)
+    images = torch.randn(batch_size, 3, image_size, image_size)
+    return FaceBatch(image=images, row=torch.arange(batch_size), **labels)
 
 
 def _step(module: FaceAttributeModule, loss: Callable[[], torch.Tensor]) -> Callable[[], None]:

@@ -68,6 +68,7 @@ class FaceCLI(LightningCLI):
         parser.add_lightning_class_args(LastCheckpoint, "last")
         parser.add_lightning_class_args(Figures, "figures")
         parser.link_arguments("data.image_size", "model.image_size")
+        parser.link_arguments("data.crop", "model.crop")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and find the checkpoint that ``--ckpt_path`` means."""
@@ -86,6 +87,8 @@ class FaceCLI(LightningCLI):
                 raise CheckpointError(
                     f"--ckpt_path {self.checkpoint}: no checkpoint of a training; they lie in <run>/checkpoints"
                 )
+            # Older networks were fed in another way, and go on to be.
+            config.data.crop = config.model.crop = (content.get("contract") or {}).get("crop", "eyes")
             _tell_overridden(config.model, content.get("hyper_parameters", {}))
 
     def before_instantiate_classes(self) -> None:

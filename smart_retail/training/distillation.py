@@ -23,7 +23,7 @@ from smart_retail.errors import ConfigError
 from smart_retail.labels import TASKS
 from smart_retail.models.load import load_model
 from smart_retail.models.network import FaceNet, RawOutputs
-from smart_retail.training.losses import masked_mean
+from smart_retail.training.losses import label_masks, masked_mean
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def soft_losses(
     }
     masks = {task: word.sum(1) > 0 for task, word in soft._asdict().items()}
     if settings.faces == "labelled":
-        masks = {task: spoken & getattr(batch, f"{task}_mask") for task, spoken in masks.items()}
+        labelled = label_masks(batch)
+        masks = {task: spoken & labelled[task] for task, spoken in masks.items()}
     return {task: masked_mean(faces[task], masks[task], over_ranks=over_ranks) for task in TASKS}
 
 

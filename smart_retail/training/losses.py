@@ -38,7 +38,8 @@ def masked_mean(losses: Tensor, mask: Tensor, *, over_ranks: bool = True) -> Ten
     if over_ranks and ranks() > 1:
         dist.all_reduce(count)
         count = count / ranks()
-    return total / count.clamp(min=1e-6) if count > 0 else total
+    # Without a label zero over the smallest count; a question to the device would wait for it.
+    return total / count.clamp(min=1e-6)
 
 
 def task_losses(
@@ -56,12 +57,25 @@ def task_losses(
         over_ranks: see ``masked_mean``.
     """
     smooth: dict[str, Any] = {"reduction": "none", "label_smoothing": label_smoothing}
+    masks = label_masks(batch)
+    voted = batch.votes.sum(1, keepdim=True) > 0
+    classes = F.one_hot(batch.emotion, batch.votes.shape[1]).to(batch.votes.dtype)
+    exact, within = network.age.loss(raw.age, batch.age), network.age.range_loss(raw.age, batch.age_range.nan_to_num(0))
     faces = {
         "gender": F.cross_entropy(raw.gender, batch.gender, **smooth),
-        "age": network.age.loss(raw.age, batch.age),
-        "emotion": F.cross_entropy(raw.emotion, batch.emotion, **smooth),
+        "age": torch.where(batch.age_mask, exact, within),
+        "emotion": F.cross_entropy(raw.emotion, torch.where(voted, batch.votes, classes), **smooth),
     }
-    return {t: masked_mean(v, getattr(batch, f"{t}_mask"), over_ranks=over_ranks) for t, v in faces.items()}
+    return {task: masked_mean(values, masks[task], over_ranks=over_ranks) for task, values in faces.items()}
+
+
+def label_masks(batch: FaceBatch) -> dict[str, Tensor]:
+    """Return by task (B,) bool: which faces have a label of any kind, exact, a range or votes."""
+    return {
+        "gender": batch.gender_mask,
+        "age": batch.age_mask | ~batch.age_range[:, 0].isnan(),
+        "emotion": batch.emotion_mask | (batch.votes.sum(1) > 0),
+    }
 
 
 class TaskWeights(nn.Module):

@@ -61,6 +61,7 @@ class FaceAttributeModule(pl.LightningModule):
         distillation: Distillation = Distillation(),  # noqa: B008 - frozen
         channels_last: bool = True,
         image_size: int = 224,
+        crop: str = "upright",
     ) -> None:
         """Configure network and training; all settings are plain and travel in the checkpoint.
 
@@ -92,6 +93,7 @@ class FaceAttributeModule(pl.LightningModule):
             distillation: how much the student follows them.
             channels_last: memory layout; faster on CPUs and on GPUs with mixed precision.
             image_size: side in pixels that the network is meant for (taken from the data).
+            crop: how its faces are cut (taken from the data).
         """
         super().__init__()
         if not learning_rate > 0 or not 0 <= label_smoothing < 1 or not 0 <= mixup < math.inf:
@@ -105,7 +107,7 @@ class FaceAttributeModule(pl.LightningModule):
         self.hparams["distillation"] = asdict(self.distillation)  # checkpoints hold plain types only
         self.teachers = Teachers(teachers) if teachers else None
         self.taught = self.teachers.tasks if self.teachers else list(TASKS)
-        self.contract = Contract(image_size=image_size)
+        self.contract = Contract(image_size=image_size, crop=crop)
         self.net = network_from(dict(self.hparams))
         if self.net.misfits:
             rank_zero_info(f"{weights}: what did not fit\n  " + "\n  ".join(self.net.misfits))

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from smart_retail.data.dataset import FaceBatch
+from smart_retail.data.dataset import FaceBatch, FaceLabels
 from smart_retail.data.soft_labels import SoftLabels
 from smart_retail.errors import CheckpointError
 from smart_retail.labels import TASKS
@@ -69,7 +69,9 @@ def restore(content: dict[str, Any]) -> tuple[FaceAttributeModule, FaceBatch]:
     check_weights(content["state_dict"], module.state_dict(), "the file")
     module.load_state_dict(content["state_dict"])
     soft = content["soft"] and SoftLabels(**content["soft"])
-    return module.train(), FaceBatch(**content["batch"], soft=soft)
+    # A batch of an earlier version has fewer kinds of labels.
+    labels = FaceLabels.none(len(content["batch"]["row"]))._asdict() | content["batch"]
+    return module.train(), FaceBatch(**labels, soft=soft)
 
 
 def watch(network: nn.Module) -> dict[str, None]:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from smart_retail.data.dataset import FaceBatch
+from smart_retail.data.dataset import FaceBatch, FaceLabels
 from smart_retail.models.network import FaceNet
 
 
@@ -37,8 +37,8 @@ def face_batch(
     """Return a batch of noise with random labels, and with masks written as for ``mask``."""
     generator = torch.Generator().manual_seed(seed)
     count = len(gender)
-    return FaceBatch(
-        image=torch.randn(count, 3, size, size, generator=generator),
+    image = torch.randn(count, 3, size, size, generator=generator)
+    labels = FaceLabels.none(count)._replace(
         gender=torch.randint(2, (count,), generator=generator),
         age=torch.randint(1, 90, (count,), generator=generator).float(),
         emotion=torch.randint(6, (count,), generator=generator),
@@ -46,5 +46,5 @@ def face_batch(
         age_mask=mask(age),
         emotion_mask=mask(emotion),
         dataset=torch.arange(count) % 2,
-        row=torch.arange(count),
     )
+    return FaceBatch(image=image, row=torch.arange(count), **labels._asdict())

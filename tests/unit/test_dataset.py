@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from smart_retail.contract import Contract
 from smart_retail.data.crops import crop_square, whole_image
 from smart_retail.data.dataset import FEW, FaceDataset
 from smart_retail.data.images import read_image
@@ -19,7 +20,7 @@ def faces_on_disk(folder, count=4, **labels):
 
 
 def dataset(faces, **settings):
-    return FaceDataset(faces, ["a"], **{"image_size": 32} | settings)
+    return FaceDataset(faces, ["a"], **{"contract": Contract(image_size=32)} | settings)
 
 
 def test_a_plain_number_gives_the_plain_crop(tmp_path):
@@ -41,7 +42,7 @@ def test_a_draw_tells_row_size_and_augmentation(tmp_path):
 def test_a_crop_square_is_used_where_there_is_one(tmp_path):
     faces = faces_on_disk(tmp_path)
     faces.loc[0, ["crop_x", "crop_y", "crop_side"]] = 16.0
-    image, _ = dataset(faces, image_size=16)[0]
+    image, _ = dataset(faces, contract=Contract(image_size=16))[0]
     assert (image.permute(1, 2, 0).numpy() == read_image(faces["path"][0])[8:24, 8:24]).all()
 
 
@@ -111,6 +112,6 @@ def test_more_than_the_allowed_share_stops_with_the_last_file(tmp_path):
 def test_the_data_set_number_is_its_place_in_the_list(tmp_path):
     faces = faces_on_disk(tmp_path)
     faces["dataset"] = ["b", "a", "b", "c"]
-    data = FaceDataset(faces, ["a", "b", "c"], image_size=32)
+    data = FaceDataset(faces, ["a", "b", "c"], contract=Contract(image_size=32))
     assert data.labels.dataset.tolist() == [1, 0, 1, 2]
     assert np.array_equal(data.collate([data[3], data[0]]).dataset, [2, 1])

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smart_retail.contract import Contract
-from smart_retail.data.crops import square_from_landmarks
+from smart_retail.data.crops import LANDMARKS as COLUMNS
 from smart_retail.data.sources.base import Listing, Source, find_root, make_listing
 from smart_retail.errors import DataError
 
@@ -29,7 +28,7 @@ LARGEST = 1 << 16
 
 @dataclass
 class AllAgeFaces(Source):
-    """Original images cut to the crop contract's square around their landmarks.
+    """Original images with the eyes and the mouth of their landmarks, by which the contract cuts them.
 
     Args:
         root: folder that holds ``All-Age-Faces Dataset``; None for
@@ -51,7 +50,7 @@ class AllAgeFaces(Source):
         if not images.is_dir() or not points.is_dir():
             raise DataError(f"{root} is not All-Age-Faces: `original images` or `key points` is missing")
         halves = read_halves(root / "image sets") if self.authors_halves else {}
-        contract, rows, skipped = Contract(), [], Counter[str]()
+        rows, skipped = [], Counter[str]()
         for path in sorted(images.iterdir()):
             match = NAME.fullmatch(path.name)
             if match is None:
@@ -61,9 +60,7 @@ class AllAgeFaces(Source):
             if landmarks is None:
                 skipped["landmarks missing or malformed"] += 1
                 continue
-            square = square_from_landmarks(
-                landmarks[LEFT_EYE].mean(0), landmarks[RIGHT_EYE].mean(0), landmarks[MOUTH].mean(0), contract
-            )
+            centres = [landmarks[part].mean(0) for part in (LEFT_EYE, RIGHT_EYE, MOUTH)]
             rows.append(
                 {
                     "path": str(path),
@@ -71,10 +68,8 @@ class AllAgeFaces(Source):
                     "official": halves.get(path.name, ""),
                     "gender": int(int(match[1]) <= LAST_FEMALE),
                     "age": float(match[2]),
-                    "crop_x": square.x,
-                    "crop_y": square.y,
-                    "crop_side": square.side,
                 }
+                | dict(zip(COLUMNS, np.concatenate(centres), strict=True))
             )
         return make_listing(self.name, rows, skipped, TERMS)
 

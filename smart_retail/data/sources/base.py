@@ -9,27 +9,45 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from smart_retail.contract import Contract
+from smart_retail.data.crops import CROP, LANDMARKS, face_squares
 from smart_retail.errors import DataError
-from smart_retail.labels import AGE_MAX, AGE_MIN
+from smart_retail.labels import AGE_MAX, AGE_MIN, EMOTIONS
 
+VOTES = tuple(f"votes_{name}" for name in EMOTIONS)
 COLUMNS = {
     "path": "str",
+    "picture": "str",
     "key": "str",
     "dataset": "str",
     "official": "str",
     "gender": "Int8",
     "age": "float32",
+    "age_low": "float32",
+    "age_high": "float32",
     "emotion": "Int8",
+    **dict.fromkeys(VOTES, "float32"),
+    "emotion_crowd": "Int8",
+    "emotion_original": "Int8",
     "race": "str",
-    "crop_x": "float32",
-    "crop_y": "float32",
-    "crop_side": "float32",
+    **dict.fromkeys(CROP, "float32"),
+    **dict.fromkeys(LANDMARKS, "float64"),
 }
-"""Columns of a listing. ``path`` opens the file; ``key`` names it independently of where the data
-lies. ``official`` is "train", "val", "test" or "" where the authors made no split. A missing label
-is ``NA``/``NaN``. ``crop_*`` is the contract's square in pixels; ``NaN`` means the whole image."""
+"""Columns of a listing. ``path`` opens the file; ``picture`` is the same for the faces of one picture; ``key`` names a
+face independently of where the data lies. ``official`` is "train", "val", "test" or "" where the authors made no split.
+
+A missing label is ``NA``/``NaN``. An age is exact (``age``) or a range of whole years (from ``age_low`` to ``age_high``,
+both inside), never both. ``votes_*`` are shares that sum to 1, which train in place of ``emotion``. ``emotion_crowd`` and
+``emotion_original`` are never trained on: what most people say and what the data set says, to measure against.
+
+Landmarks are in pixels, and every network cuts by them as its own contract says. ``crop_*`` is a square in pixels: for
+faces without landmarks their crop, for all others the framing in which duplicates are looked for, which must not
+change with a contract, or splits would. All ``NaN`` means the whole image."""
+FRAMING = Contract(crop="eyes")
+"""Of duplicates."""
 
 
 @dataclass
@@ -78,15 +96,25 @@ def make_listing(name: str, rows: list[dict[str, Any]], skipped: Counter[str], t
     for column, dtype in COLUMNS.items():
         if column not in faces:
             faces[column] = "" if dtype == "str" else pd.NA
-        if dtype == "float32":
+        if dtype.startswith("float"):
             faces[column] = pd.to_numeric(faces[column], errors="coerce")
     faces["dataset"] = name
+    faces["picture"] = faces["picture"].where(faces["picture"] != "", faces["path"])
     faces = faces[list(COLUMNS)].fillna({"race": "", "official": ""}).astype(COLUMNS)
+    faces[list(CROP)] = face_squares(faces, FRAMING)[:, :3]
     beyond = (faces["age"] > AGE_MAX) | (faces["age"] < AGE_MIN)
     if beyond.any():
         skipped[f"age clipped to {AGE_MIN:.0f}..{AGE_MAX:.0f}"] = int(beyond.sum())
         faces["age"] = faces["age"].clip(AGE_MIN, AGE_MAX)
+    for column in ("age_low", "age_high"):  # an open end, as of 70 and older, is no age that was clipped
+        faces[column] = faces[column].clip(AGE_MIN, AGE_MAX)
     return Listing(faces.sort_values("key", ignore_index=True), skipped, terms)
+
+
+def labelled(faces: pd.DataFrame, task: str) -> np.ndarray:
+    """Return (N,) bool: which rows of a listing have a label of a task, exact, a range or votes."""
+    columns = {"age": ["age", "age_low"], "emotion": ["emotion", VOTES[0]]}.get(task, [task])
+    return np.asarray(faces[columns].notna().any(axis=1))
 
 
 def find_root(root: str | None, handle: str, folder: str) -> Path:

@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from smart_retail.contract import Contract
-from smart_retail.data.crops import square_from_box, square_from_landmarks
-from smart_retail.data.sources.base import Listing, Source, make_listing
+from smart_retail.data.crops import CROP, LANDMARKS, square_from_box, square_from_landmarks
+from smart_retail.data.sources.base import FRAMING, Listing, Source, make_listing
 from smart_retail.errors import ConfigError, DataError, one_line
 from smart_retail.labels import EMOTIONS, GENDERS, SPLITS
 
-LANDMARKS = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "mouth_x", "mouth_y")
 BOX = ("left", "top", "right", "bottom")
 LABELS = ("gender", "age", "emotion")
 FARTHEST = 1e6
@@ -66,12 +64,12 @@ class FaceTable(Source):
         if not set(LABELS) & set(frame.columns):
             raise DataError(f"{file}: none of the label columns {', '.join(LABELS)} is there")
         root = Path(self.root).expanduser() if self.root else file.parent
-        contract, skipped, met = Contract(), Counter[str](), Counter[str]()
+        skipped, met = Counter[str](), Counter[str]()
         rows = []
         first = None
         for number, values in enumerate(frame.to_dict("records"), start=2):
             cells, where = {str(k): v for k, v in values.items()}, f"{file}, row {number}"
-            row = _labels(cells, where) | _crop(cells, contract, where)
+            row = _labels(cells, where) | _place(cells, where)
             path, key = root / str(values["path"]), f"{self.name}/{values['path']}"
             met[key] += 1  # of skipped rows, too: a face keeps its key when another is labelled
             if met[key] > 1:
@@ -147,8 +145,8 @@ def _class(value: object, names: tuple[str, ...], where: str) -> int | None:
     raise DataError(f"{where} {_shown(value)} is none of {', '.join(names)} (or 0 to {len(names) - 1})")
 
 
-def _crop(values: dict[str, Any], contract: Contract, where: str) -> dict[str, float]:
-    """Return the crop square from landmarks or a box, or nothing for a file that is a crop."""
+def _place(values: dict[str, Any], where: str) -> dict[str, float]:
+    """Return the landmarks, or the square of a box, or nothing for a file that is a crop."""
     for columns in (LANDMARKS, BOX):
         if not set(columns) <= set(values):
             continue
@@ -159,7 +157,7 @@ def _crop(values: dict[str, Any], contract: Contract, where: str) -> dict[str, f
         if np.isnan(numbers).all():
             continue
         if columns is LANDMARKS:
-            square = square_from_landmarks(numbers[:2], numbers[2:4], numbers[4:], contract)
+            square = square_from_landmarks(numbers[:2], numbers[2:4], numbers[4:], FRAMING)
         else:
             left, top, right, bottom = numbers
             if right <= left or bottom <= top:
@@ -171,5 +169,6 @@ def _crop(values: dict[str, Any], contract: Contract, where: str) -> dict[str, f
         # Not a number fails the comparison too.
         if not (np.abs(square) < FARTHEST).all() or square.side < 1:
             raise DataError(f"{where}: {', '.join(columns)} do not make a square in the image")
-        return {"crop_x": square.x, "crop_y": square.y, "crop_side": square.side}
+        found = (LANDMARKS, numbers) if columns is LANDMARKS else (CROP, square[:3])
+        return dict(zip(*found, strict=True))
     return {}
