@@ -36,7 +36,7 @@ class FaceBatch(NamedTuple):
         gender_mask: (B,) bool.
         age_mask: (B,) bool.
         emotion_mask: (B,) bool.
-        age_range: (B, 2) float32, youngest and oldest whole year of a label that is a range; NaN elsewhere.
+        age_range: (B, 2) float32, youngest and oldest whole year of a label that is a range; -1 elsewhere.
         votes: (B, 6) float32, shares of what people say, which train in place of ``emotion``; zeros elsewhere.
         emotion_crowd: (B,) int64, what most people say, to measure against; -1 where it is unknown.
         emotion_original: (B,) int64, what the data set says, likewise.
@@ -160,7 +160,7 @@ class FaceLabels(NamedTuple):
     def none(cls, count: int) -> FaceLabels:
         """Return those of faces of which nothing is known."""
         unknown, no = torch.zeros(count, dtype=torch.int64), torch.zeros(count, dtype=torch.bool)
-        ranges, votes = torch.full((count, 2), torch.nan), torch.zeros(count, len(VOTES))
+        ranges, votes = torch.full((count, 2), -1.0), torch.zeros(count, len(VOTES))
         return cls(unknown, torch.zeros(count), unknown, no, no, no, ranges, votes, unknown - 1, unknown - 1, unknown)
 
     @classmethod
@@ -189,7 +189,7 @@ class FaceLabels(NamedTuple):
             gender_mask=gender_mask,
             age_mask=age_mask,
             emotion_mask=emotion_mask,
-            age_range=age_range,
+            age_range=age_range.nan_to_num(-1.0),
             votes=votes.nan_to_num(0.0),
             emotion_crowd=crowd,
             emotion_original=original,
@@ -198,5 +198,5 @@ class FaceLabels(NamedTuple):
 
     def ages(self) -> np.ndarray:
         """Return (N,) years, the middle of a range; NaN where nothing is known."""
-        exact = torch.where(self.age_mask, self.age, torch.nan)
-        return np.asarray(torch.where(self.age_mask, exact, self.age_range.mean(1)))
+        middle = self.age_range.mean(1)
+        return np.asarray(torch.where(self.age_mask, self.age, torch.where(middle < 0, torch.nan, middle)))

@@ -60,7 +60,7 @@ def task_losses(
     masks = label_masks(batch)
     voted = batch.votes.sum(1, keepdim=True) > 0
     classes = F.one_hot(batch.emotion, batch.votes.shape[1]).to(batch.votes.dtype)
-    exact, within = network.age.loss(raw.age, batch.age), network.age.range_loss(raw.age, batch.age_range.nan_to_num(0))
+    exact, within = network.age.loss(raw.age, batch.age), network.age.range_loss(raw.age, batch.age_range)
     faces = {
         "gender": F.cross_entropy(raw.gender, batch.gender, **smooth),
         "age": torch.where(batch.age_mask, exact, within),
@@ -73,7 +73,7 @@ def label_masks(batch: FaceBatch) -> dict[str, Tensor]:
     """Return by task (B,) bool: which faces have a label of any kind, exact, a range or votes."""
     return {
         "gender": batch.gender_mask,
-        "age": batch.age_mask | ~batch.age_range[:, 0].isnan(),
+        "age": batch.age_mask | (batch.age_range[:, 0] >= 0),
         "emotion": batch.emotion_mask | (batch.votes.sum(1) > 0),
     }
 

@@ -23,7 +23,7 @@ def face_table(
         faces[column] = pd.Series([{"str": "", "Int8": pd.NA}.get(dtype, np.nan)] * count).astype(dtype)
     faces["dataset"], faces["official"] = dataset, official
     faces["key"] = list(keys) if keys is not None else [f"{name}/{i:05d}" for i, name in enumerate(faces["dataset"])]
-    faces["path"] = faces["key"]
+    faces["path"] = faces["picture"] = faces["key"]
     faces["cluster"] = faces["exact"] = np.asarray(clusters)
     for name, values in labels.items():
         faces[name] = pd.Series(list(values), dtype=COLUMNS[name])

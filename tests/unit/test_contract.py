@@ -20,6 +20,12 @@ def test_other_fields_are_refused_by_name(change):
         Contract.from_dict(values)
 
 
+def test_networks_of_before_the_choice_are_cut_by_the_eyes():
+    values = Contract().to_dict()
+    del values["crop"]
+    assert Contract.from_dict(values).crop == "eyes"
+
+
 def test_class_names_travel_in_the_order_of_the_logits():
     values = Contract().to_dict()
     assert values["genders"] == ["male", "female"]
@@ -32,6 +38,7 @@ def test_class_names_travel_in_the_order_of_the_logits():
         ("image_size", 10**9),
         ("image_size", True),
         ("colour_order", "BGR"),
+        ("crop", "tight"),
         ("mean", [0.5, "x", 0.5]),
         ("std", [0.0, 1.0, 1.0]),
         ("eye_distance", float("nan")),

@@ -1,8 +1,21 @@
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from smart_retail.contract import Contract
-from smart_retail.data.crops import Square, crop_square, square_from_box, square_from_landmarks, whole_image
+from smart_retail.data.crops import (
+    CROP,
+    LANDMARKS,
+    Square,
+    crop_square,
+    face_squares,
+    head_poses,
+    place,
+    square_from_box,
+    square_from_landmarks,
+    whole_image,
+)
 
 
 def numbered(height: int, width: int) -> np.ndarray:
@@ -19,9 +32,61 @@ def blob_centre(image: np.ndarray) -> tuple[float, float]:
 
 
 def test_the_square_of_landmarks_is_the_contracts():
-    # Eyes 34 px apart make a side of 100; 55:45 between the eyes (y 40) and the mouth (y 80) is y 58.
-    square = square_from_landmarks(np.array([83.0, 40]), np.array([117.0, 40]), np.array([100.0, 80]), Contract())
-    assert square == pytest.approx((100, 58, 100))
+    # Eyes 34 px apart make a side of 100; 55:45 between the eyes (y 40) and the mouth (y 76) is y 56.2.
+    square = square_from_landmarks(np.array([83.0, 40]), np.array([117.0, 40]), np.array([100.0, 76]), Contract())
+    assert square == pytest.approx((100, 56.2, 100, 0))
+
+
+def turned(yaw: float) -> list[np.ndarray]:
+    """Return both eyes and the mouth of a head that turns, projected along the axis of the camera, in pixels."""
+    # In distances of the eyes; the mouth lies a fifth of it before them.
+    points = np.array([[-0.5, 0, 0], [0.5, 0, 0], [0, 1.05, 0.2]])
+    cosine, sine = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+    across = points[:, 0] * cosine + points[:, 2] * sine
+    return list(200 + 34 * np.column_stack([across, points[:, 1]]))
+
+
+@pytest.mark.parametrize("yaw", range(-75, 76, 15))
+def test_the_square_keeps_its_side_when_a_head_turns(yaw):
+    assert square_from_landmarks(*turned(yaw), Contract()).side == pytest.approx(100, rel=0.15)
+
+
+def test_the_squares_of_the_first_networks_shrink_with_the_distance_of_the_eyes():
+    square = square_from_landmarks(*turned(60), Contract(crop="eyes"))
+    assert square.side == pytest.approx(50)
+    assert square.angle == 0
+
+
+def test_a_tilted_head_is_cut_upright():
+    left, right, mouth = np.array([83.0, 100]), np.array([117.0, 100]), np.array([100.0, 136])
+    turn = np.radians(30)  # with the clock, as the picture is seen
+    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    image = np.zeros((240, 240, 3), np.uint8)
+    points = [100 + matrix @ (point - 100) for point in (left, right, mouth)]
+    for point in points[:2]:
+        cv2.circle(image, tuple(int(v) for v in np.rint(point)), 3, (255, 255, 255), -1)
+    square = square_from_landmarks(*points, Contract())
+    assert square.angle == pytest.approx(30)
+    assert square.side == pytest.approx(100)
+    crop = crop_square(image, square, 100)[..., 0] > 128
+    left_half, right_half = (np.nonzero(half)[0].mean() for half in (crop[:, :50], crop[:, 50:]))
+    assert left_half == pytest.approx(right_half, abs=1.5)
+
+
+def test_faces_are_cut_by_landmarks_by_squares_or_whole():
+    faces = pd.DataFrame(np.nan, index=range(3), columns=[*CROP, *LANDMARKS])
+    faces.loc[0, list(LANDMARKS)] = [83.0, 40, 117, 40, 100, 76]
+    faces.loc[:1, list(CROP)] = [5.0, 6, 7]
+    squares = face_squares(faces, Contract())
+    assert squares[0] == pytest.approx([100, 56.2, 100, 0])
+    assert squares[1].tolist() == [5, 6, 7, 0]
+    assert place(np.zeros((40, 60, 3), np.uint8), squares[2]) == Square(30, 20, 40)
+
+
+def test_a_head_counts_as_turned_by_its_landmarks():
+    faces = pd.DataFrame([np.concatenate(turned(yaw)) for yaw in (0, 60)], columns=LANDMARKS)
+    faces.loc[2] = np.nan
+    assert head_poses(faces).tolist() == ["frontal", "turned", ""]
 
 
 def test_which_eye_is_left_does_not_matter():
@@ -30,7 +95,7 @@ def test_which_eye_is_left_does_not_matter():
 
 
 def test_the_side_uses_the_slanted_distance_of_the_eyes():
-    square = square_from_landmarks(np.array([0.0, 0]), np.array([3.0, 4]), np.array([0.0, 9]), Contract())
+    square = square_from_landmarks(np.array([0.0, 0]), np.array([3.0, 4]), np.array([0.0, 6]), Contract())
     assert square.side == pytest.approx(5 / 0.34)
 
 

@@ -51,7 +51,7 @@ def test_official_test_faces_are_all_tested(seed):
 
 def test_faces_of_one_picture_are_on_one_side():
     faces = face_table(range(200), keys=[f"a/{i // 2}.jpg" + "#2" * (i % 2) for i in range(200)])
-    faces["path"] = faces["key"].str.removesuffix("#2")
+    faces["picture"] = faces["key"].str.removesuffix("#2")
     split = assign_splits(faces, **SHARES)["split"].to_numpy().reshape(-1, 2)
     assert (split[:, 0] == split[:, 1]).all() and len(np.unique(split)) == 3
 

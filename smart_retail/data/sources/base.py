@@ -39,9 +39,10 @@ COLUMNS = {
 """Columns of a listing. ``path`` opens the file; ``picture`` is the same for the faces of one picture; ``key`` names a
 face independently of where the data lies. ``official`` is "train", "val", "test" or "" where the authors made no split.
 
-A missing label is ``NA``/``NaN``. An age is exact (``age``) or a range of whole years (from ``age_low`` to ``age_high``,
-both inside), never both. ``votes_*`` are shares that sum to 1, which train in place of ``emotion``. ``emotion_crowd`` and
-``emotion_original`` are never trained on: what most people say and what the data set says, to measure against.
+A missing label is ``NA``/``NaN``. An age is exact (``age``) or a range of whole years (from ``age_low`` to
+``age_high``, both inside), never both. ``votes_*`` are shares that sum to 1, which train in place of ``emotion``.
+``emotion_crowd`` and ``emotion_original`` are never trained on: what most people say and what the data set says, to
+measure against.
 
 Landmarks are in pixels, and every network cuts by them as its own contract says. ``crop_*`` is a square in pixels: for
 faces without landmarks their crop, for all others the framing in which duplicates are looked for, which must not

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from smart_retail.contract import Contract
-from smart_retail.data.crops import crop_square, whole_image
+from smart_retail.data.crops import CROP, LANDMARKS, crop_square, whole_image
 from smart_retail.errors import ConfigError
 from smart_retail.evaluation.networks import Judge
 from smart_retail.evaluation.robustness import KINDS, robustness, worsen
@@ -14,6 +14,7 @@ RNG = np.random.default_rng(0)
 FACE = cv2.GaussianBlur(RNG.integers(0, 256, (80, 80, 3), np.uint8), (0, 0), 2)
 SQUARE = whole_image(FACE)
 CLEAN = crop_square(FACE, SQUARE, 48).astype(float)
+NOWHERE = dict.fromkeys((*CROP, *LANDMARKS), np.nan)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -34,7 +35,7 @@ def test_the_seed_decides_and_shapes_stay(kind):
 
 def test_a_network_that_looks_at_light_alone_fails_in_the_dark(tmp_path):
     cv2.imwrite(str(tmp_path / "face.png"), np.full((40, 40, 3), 100, np.uint8))
-    faces = predictions(40).assign(path=str(tmp_path / "face.png"), crop_x=np.nan, crop_y=np.nan, crop_side=np.nan)
+    faces = predictions(40).assign(path=str(tmp_path / "face.png"), **NOWHERE)
     faces["age"] = 100.0
     faces.loc[0, "path"] = str(tmp_path / "gone.png")
 
@@ -57,7 +58,7 @@ def test_a_network_that_looks_at_light_alone_fails_in_the_dark(tmp_path):
 def test_the_gap_between_grey_and_colour_is_told_of_faces_without_an_emotion(tmp_path):
     for name, colour in (("grey.png", 100), ("red.png", (0, 0, 200))):
         cv2.imwrite(str(tmp_path / name), np.full((40, 40, 3), colour, np.uint8))
-    faces = predictions(40).assign(crop_x=np.nan, crop_y=np.nan, crop_side=np.nan, emotion=np.nan)
+    faces = predictions(40).assign(**NOWHERE, emotion=np.nan)
     faces["path"] = [str(tmp_path / name) for name in ["grey.png"] * 10 + ["red.png"] * 30]
 
     def say(crops):
