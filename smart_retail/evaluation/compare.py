@@ -10,12 +10,13 @@ from scipy.stats import binomtest
 
 from smart_retail.errors import DataError
 from smart_retail.evaluation.intervals import bootstrap, difference
-from smart_retail.evaluation.metrics import FEW, answered, statistics
-from smart_retail.evaluation.predictions import CLASSES, LABELS
+from smart_retail.evaluation.metrics import FEW, QUESTIONS, answered, statistics
+from smart_retail.evaluation.predictions import CLASSES, LABELS, OTHER_LABELS
+from smart_retail.evaluation.wording import NAMES
 
 COLUMNS = ["group", "metric", "first", "second", "difference", "low", "high", "p", "faces"]
-SMALLER_IS_BETTER = ("age_mae",)
-JUDGED = ("gender_acc", "age_mae", "age_cs5", "emotion_acc", "emotion_f1")
+SMALLER_IS_BETTER = ("age_mae", "age_outside")
+JUDGED = tuple(name for name in NAMES if name not in ("gender_balanced_acc", "age_bias", "emotion_kept"))
 """Metrics that are compared; a signed bias has no better or worse."""
 
 
@@ -45,35 +46,35 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
         groups += [(str(name), (names == name).to_numpy()) for name in names.unique()]
     rows: list[tuple] = []
     for group, inside in groups:
-        for task in LABELS:
-            found = _compare_task(group, task, first[inside], second[inside])
+        for question in QUESTIONS:
+            found = _compare(group, question, first[inside], second[inside])
             # A data set that alone has labels of a task says nothing that all faces do not.
             everyone = {row[1]: row[-1] for row in rows if row[0] == "all"}
             rows += [row for row in found if group == "all" or row[-1] < everyone[row[1]]]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _compare_task(group: str, task: str, first: pd.DataFrame, second: pd.DataFrame) -> list[tuple]:
-    both = answered(first, task).index.intersection(answered(second, task).index)
+def _compare(group: str, question: str, first: pd.DataFrame, second: pd.DataFrame) -> list[tuple]:
+    both = answered(first, question).index.intersection(answered(second, question).index)
     if both.empty:
         return []
     # Labels of the first for both: one truth.
-    a, b = first.loc[both], second.loc[both].assign(**{task: first.loc[both, task]})
+    a, b = first.loc[both], second.loc[both].assign(**first.loc[both, [*LABELS, *OTHER_LABELS]])
     clusters = a["cluster"].to_numpy()
-    ours, theirs = statistics(a, task), statistics(b, task)
+    ours, theirs = statistics(a, question), statistics(b, question)
     rows = []
     for metric in ours.keys() & set(JUDGED):
         gap = bootstrap(difference(ours[metric], theirs[metric]), clusters)
         everyone = np.ones((1, len(both)), np.float32)
         values = (float(ours[metric](everyone)[0]), float(theirs[metric](everyone)[0]))
-        p = mcnemar(*(_right(t, task) for t in (a, b))) if metric.endswith("_acc") else float("nan")
+        p = mcnemar(*(_right(t, question) for t in (a, b))) if metric.endswith("_acc") else float("nan")
         figures = (*values, *gap[:3], p) if len(both) >= FEW else (float("nan"),) * 6
         rows.append((group, metric, *figures, len(both)))
     return sorted(rows, key=lambda row: JUDGED.index(row[1]))
 
 
-def _right(faces: pd.DataFrame, task: str) -> np.ndarray:
-    return np.asarray(faces[CLASSES[task][1]].to_numpy().argmax(1) == faces[task].to_numpy())
+def _right(faces: pd.DataFrame, question: str) -> np.ndarray:
+    return np.asarray(faces[CLASSES[question.partition("_")[0]][1]].to_numpy().argmax(1) == faces[question].to_numpy())
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:

@@ -40,9 +40,17 @@ class Findings:
         return rows.drop(columns="model")
 
 
+def _repeats(metric: str, by_name: Mapping[str, pd.Series]) -> bool:
+    """Whether an opinion on emotions is the one that the network learnt, whose figures are shown already."""
+    opinion, _, kind = metric.rpartition("_")
+    learnt = by_name.get(f"emotion_{kind}")
+    return opinion in ("emotion_crowd", "emotion_original") and learnt is not None and learnt.equals(by_name[metric])
+
+
 def grid(rows: pd.DataFrame, title: str = "", *, folded: bool = False) -> Table:
     """Return figures of one part as a table: a row a group, a column a metric."""
-    metrics = [metric for metric in NAMES if metric in set(rows["metric"])]
+    by_name = {str(name): values.set_index("group")["value"] for name, values in rows.groupby("metric")}
+    metrics = [metric for metric in NAMES if metric in by_name and not _repeats(metric, by_name)]
     cells = []
     for group, values in rows.groupby("group", sort=False):
         by_metric = values.set_index("metric")

@@ -25,29 +25,42 @@ TWINS = {
 }
 
 
-def answered(faces: pd.DataFrame, task: str) -> pd.DataFrame:
-    """Return the faces that have a label of a task and an answer to it."""
+QUESTIONS = ("gender", "age", "age_range", "emotion", "emotion_crowd", "emotion_original")
+"""What is asked of a network: its tasks, ages of which a range is known, and other opinions on emotions."""
+HALF_YEAR = 0.5
+"""A whole year is from half a year before to half a year after."""
+
+
+def answered(faces: pd.DataFrame, question: str) -> pd.DataFrame:
+    """Return the faces that have a label and an answer to one of ``QUESTIONS``."""
+    task = question.partition("_")[0]
     said = "age_said" if task == "age" else CLASSES[task][1][0]
-    return faces[faces[task].notna() & faces[said].notna()]
+    label = "age_low" if question == "age_range" else question
+    return faces[faces[label].notna() & faces[said].notna()]
 
 
-def statistics(faces: pd.DataFrame, task: str) -> dict[str, Statistic]:
-    """Return the metrics of a task by name, for faces that ``answered`` gave.
+def statistics(faces: pd.DataFrame, question: str) -> dict[str, Statistic]:
+    """Return the metrics of a question by name, for faces that ``answered`` gave.
 
     Returns:
         ``gender_acc``, ``gender_balanced_acc``; ``age_mae``, ``age_bias`` (years; above zero: said too
-        old), ``age_cs5``; ``emotion_acc``, ``emotion_f1``; shares from 0 to 1.
+        old), ``age_cs5``; ``age_inside`` (share inside the range), ``age_outside`` (years outside it);
+        ``emotion_acc``, ``emotion_f1``, ``emotion_crowd_acc``, ...; shares from 0 to 1.
     """
-    if task == "age":
+    if question == "age_range":
+        years = faces["age_said"]
+        outside = np.maximum(faces["age_low"] - HALF_YEAR - years, years - faces["age_high"] - HALF_YEAR).clip(lower=0)
+        return {"age_inside": mean_of((outside == 0).to_numpy()), "age_outside": mean_of(outside.to_numpy())}
+    if question == "age":
         errors = (faces["age_said"] - faces["age"]).to_numpy()
         near = np.abs(errors) <= CUMULATIVE_YEARS
         return {"age_mae": mean_of(np.abs(errors)), "age_bias": mean_of(errors), "age_cs5": mean_of(near)}
-    names, columns = CLASSES[task]
-    labels, said = faces[task].to_numpy(int), faces[columns].to_numpy().argmax(1)
-    found = {f"{task}_acc": mean_of(labels == said)}
-    if task == "gender":
+    names, columns = CLASSES[question.partition("_")[0]]
+    labels, said = faces[question].to_numpy(int), faces[columns].to_numpy().argmax(1)
+    found = {f"{question}_acc": mean_of(labels == said)}
+    if question == "gender":
         return found | {"gender_balanced_acc": balanced_accuracy(labels, said)}
-    return found | {"emotion_f1": macro_f1(labels, said, len(names))}
+    return found | {f"{question}_f1": macro_f1(labels, said, len(names))}
 
 
 def measure(faces: pd.DataFrame) -> dict[str, Interval]:
@@ -57,10 +70,10 @@ def measure(faces: pd.DataFrame) -> dict[str, Interval]:
         faces: rows of a table of predictions.
     """
     found: dict[str, Interval] = {}
-    for task in ("gender", "age", "emotion"):
-        if len(known := answered(faces, task)):
+    for question in QUESTIONS:
+        if len(known := answered(faces, question)):
             clusters = known["cluster"].to_numpy()
-            found |= {name: bootstrap(s, clusters) for name, s in statistics(known, task).items()}
+            found |= {name: bootstrap(s, clusters) for name, s in statistics(known, question).items()}
     return found
 
 
@@ -89,6 +102,8 @@ def _groups(faces: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
             for twin, words in TWINS.items():
                 if len(some := inside[inside["twin"] == twin]):
                     yield "twins", f"{name}, {words}", some
+    for pose, inside in faces[faces["pose"] != ""].groupby("pose"):
+        yield "pose", f"{pose} heads", inside
     with_age = faces[faces["age"].notna()]
     for decade, inside in with_age.groupby(with_age["age"] // 10 * 10):
         first = int(float(str(decade)))

@@ -15,13 +15,14 @@ from tqdm import tqdm
 
 from smart_retail.config_files import training_config
 from smart_retail.contract import Contract
+from smart_retail.data.crops import head_poses
 from smart_retail.data.datamodule import normalise
 from smart_retail.data.index import FaceIndex
 from smart_retail.deploy.faces import FaceCrops
 from smart_retail.deploy.manifest import PRECISIONS, read_manifest
 from smart_retail.deploy.predictor import Predictor
 from smart_retail.errors import DataError
-from smart_retail.evaluation.predictions import ABOUT, COLUMNS, LABELS, OUTPUTS
+from smart_retail.evaluation.predictions import ABOUT, COLUMNS, LABELS, OTHER_LABELS, OUTPUTS
 from smart_retail.models.load import network_of, read_checkpoint
 from smart_retail.models.network import FaceNet
 
@@ -136,7 +137,14 @@ def select(index: FaceIndex, split: str, limit: int | None = None, seed: int = 0
     trained = faces["cluster"].isin(everyone.loc[everyone["split"] == "train", "cluster"])
     aside = faces["cluster"].isin(everyone.loc[everyone["excluded"] != "", "cluster"])
     twin = np.where(trained, "in training", np.where(aside, "set aside", ""))
-    return faces.assign(twin=twin).reset_index(drop=True)
+    return faces.assign(twin=twin, pose=head_poses(faces)).reset_index(drop=True)
+
+
+def about_faces(faces: pd.DataFrame) -> pd.DataFrame:
+    """Return what a table of predictions tells of faces beside the predictions."""
+    labels = [*LABELS, *OTHER_LABELS]
+    about = faces[[*ABOUT, *labels]]
+    return about.astype({"key": str} | dict.fromkeys(labels, "float64")).reset_index(drop=True)
 
 
 def predict(judge: Judge, faces: pd.DataFrame) -> pd.DataFrame:
@@ -160,8 +168,7 @@ def predict(judge: Judge, faces: pd.DataFrame) -> pd.DataFrame:
             bar.update(len(numbers))
     if not rows:
         raise DataError("no face can be read; is the data folder still there?")
-    about = faces.loc[np.concatenate(rows), [*ABOUT, *LABELS]]
-    table = about.astype({"key": str} | dict.fromkeys(LABELS, "float64")).reset_index(drop=True)
+    table = about_faces(faces.iloc[np.concatenate(rows)])
     table[OUTPUTS] = np.concatenate(said).astype(np.float64)
     table.attrs = {"model": judge.name} | ({"bundle": judge.bundle} if judge.bundle else {})
     return table[COLUMNS]

@@ -16,10 +16,12 @@ LABELS = ("gender", "age", "emotion")
 GENDER_COLUMNS = [f"p_{name}" for name in GENDERS]
 EMOTION_COLUMNS = [f"p_{name}" for name in EMOTIONS]
 OUTPUTS = [*GENDER_COLUMNS, "age_said", "age_std", *EMOTION_COLUMNS]
-ABOUT = ["key", "dataset", "race", "cluster", "twin"]
-"""What is known of a face beside its labels. ``twin``: ``in training``, ``set aside`` (a training face
-that was left out because of it), or empty."""
-COLUMNS = [*ABOUT, *LABELS, *OUTPUTS]
+ABOUT = ["key", "dataset", "race", "pose", "cluster", "twin"]
+"""What is known of a face beside its labels. ``pose``: ``frontal``, ``turned``, or empty without landmarks. ``twin``:
+``in training``, ``set aside`` (a training face that was left out because of it), or empty."""
+OTHER_LABELS = ("age_low", "age_high", "emotion_crowd", "emotion_original")
+"""Ends of an age that is a range; what most people say of an emotion, and what its data set says."""
+COLUMNS = [*ABOUT, *LABELS, *OTHER_LABELS, *OUTPUTS]
 ATTRS = ("model", "split", "data_fingerprint", "trained_on", "bundle")
 CLASSES = {"gender": (GENDERS, GENDER_COLUMNS), "emotion": (EMOTIONS, EMOTION_COLUMNS)}
 
@@ -90,7 +92,7 @@ def _classes(table: pd.DataFrame, task: str, names: tuple[str, ...], columns: li
 
 
 def _labelled_by(table: pd.DataFrame, reference: pd.DataFrame, path: Path) -> pd.DataFrame:
-    known = [*ABOUT[1:], *LABELS]
+    known = [*ABOUT[1:], *LABELS, *OTHER_LABELS]
     both = table["key"].isin(reference["key"])
     if not both.any():
         raise DataError(
@@ -104,16 +106,19 @@ def _labelled_by(table: pd.DataFrame, reference: pd.DataFrame, path: Path) -> pd
 
 
 def _complete(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    for kind, wanted in (("labels", LABELS), ("predictions", ("age_said", GENDER_COLUMNS[0], EMOTION_COLUMNS[0]))):
+    for kind, wanted in (
+        ("labels", (*LABELS, *OTHER_LABELS)),
+        ("predictions", ("age_said", GENDER_COLUMNS[0], EMOTION_COLUMNS[0])),
+    ):
         if not any(name in table and table[name].notna().any() for name in wanted):
             raise DataError(f"{path} has no {kind}: none of the columns {', '.join(wanted)} is there and filled")
     frame = pd.DataFrame({"key": table["key"]})
     frame["dataset"] = table["dataset"].fillna("unnamed").astype(str) if "dataset" in table else "unnamed"
-    for column in ("race", "twin"):
+    for column in ("race", "pose", "twin"):
         frame[column] = table[column].fillna("").astype(str) if column in table else ""
     # Without clusters every face is an observation of its own.
     frame["cluster"] = table["cluster"].to_numpy() if "cluster" in table else np.arange(len(table))
-    for column in (*LABELS, *OUTPUTS):
+    for column in (*LABELS, *OTHER_LABELS, *OUTPUTS):
         values = pd.to_numeric(table[column], errors="coerce") if column in table else np.nan
         frame[column] = pd.Series(values, index=table.index).astype("float64")
         if column in table and not np.isfinite(frame[column].dropna()).all():

@@ -15,10 +15,10 @@ from smart_retail.data.images import read_image
 from smart_retail.errors import BrokenImageError, ConfigError, DataError
 from smart_retail.evaluation.intervals import bootstrap, mean_of
 from smart_retail.evaluation.metrics import answered, statistics
-from smart_retail.evaluation.networks import Judge
-from smart_retail.evaluation.predictions import ABOUT, EMOTION_COLUMNS, LABELS, OUTPUTS
+from smart_retail.evaluation.networks import Judge, about_faces
+from smart_retail.evaluation.predictions import EMOTION_COLUMNS, OUTPUTS
 
-METRICS = {"gender_acc": "gender", "age_mae": "age", "emotion_acc": "emotion"}
+METRICS = {"gender_acc": "gender", "age_mae": "age", "age_inside": "age_range", "emotion_acc": "emotion"}
 KEPT = "emotion_kept"
 """Of faces without an emotion label: how many keep the emotion that the network says of them as they are.
 Emotions are learnt from grey faces; what greying changes in coloured ones is the gap between the data sets."""
@@ -173,7 +173,7 @@ def robustness(
             bar.update(len(steps) * len(pictures))
     if not read:
         raise DataError("no face can be read; is the data folder still there?")
-    about = faces.iloc[read][[*ABOUT, *LABELS]].astype(dict.fromkeys(LABELS, "float64")).reset_index(drop=True)
+    about = about_faces(faces.iloc[read])
     rows = []
     for (number, step), parts in said.items():
         table = about.copy()

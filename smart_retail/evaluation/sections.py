@@ -68,7 +68,7 @@ def _goals(found: Findings) -> list[Goal]:
         parts = by_set[by_set["metric"] == metric]
         goals.append(
             Goal(
-                name=NAMES[metric].partition(",")[0] + (", mean error" if years else ""),
+                name=NAMES[metric].removesuffix(", %").replace(", mean error in years", ", mean error"),
                 value=number(row["value"], metric) + unit,
                 interval=f"{number(row['low'], metric)} to {number(row['high'], metric)}"
                 if pd.notna(row["low"])
@@ -85,7 +85,7 @@ def _goals(found: Findings) -> list[Goal]:
 def _data_sets(found: Findings) -> Section:
     tables = [grid(found.of("data set"))]
     text = ["With 95% intervals."]
-    for part, title in (("ages", "Adults"), ("twins", "Faces with a twin")):
+    for part, title in (("ages", "Adults"), ("pose", "Turned heads"), ("twins", "Faces with a twin")):
         if len(rows := found.of(part)):
             tables.append(grid(rows, title))
     twins = (found.tables[0]["twin"] != "").sum()

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from smart_retail.evaluation.predictions import COLUMNS, EMOTION_COLUMNS, GENDER_COLUMNS
+from smart_retail.evaluation.predictions import COLUMNS, EMOTION_COLUMNS, GENDER_COLUMNS, OTHER_LABELS
 
 
 def predictions(count: int = 200, seed: int = 0, *, right: float = 0.8) -> pd.DataFrame:
@@ -18,7 +18,8 @@ def predictions(count: int = 200, seed: int = 0, *, right: float = 0.8) -> pd.Da
     labels = np.random.default_rng(1)
     table = pd.DataFrame(0.0, index=range(count), columns=COLUMNS)
     table["key"], table["dataset"], table["cluster"] = [f"{i}.jpg" for i in range(count)], "a", np.arange(count)
-    table["race"], table["twin"] = "White", ""
+    table["race"], table["twin"], table["pose"] = "White", "", ""
+    table[list(OTHER_LABELS)] = np.nan
     table["age"] = labels.integers(1, 90, count).astype(float)
     table["age_said"], table["age_std"] = table["age"] + 3, 2.0
     for task, columns in (("gender", GENDER_COLUMNS), ("emotion", EMOTION_COLUMNS)):

@@ -118,20 +118,17 @@ def _labels(original: int, votes: tuple[np.ndarray, int, int] | None, share: flo
         votes: see ``crowd_votes``; None for a picture that nobody was asked about.
         share: of the crowd in the label.
     """
-    labels: dict[str, Any] = {"emotion": original, "emotion_original": original}
-    if votes is None:
-        return labels
-    ours, everyone, no_face = votes
+    ours, everyone, no_face = votes or (np.zeros(len(EMOTIONS)), 0, 0)
     majority = int(ours.argmax()) if 2 * ours.max() > everyone else None
-    labels["emotion_crowd"] = majority
+    labels = {"emotion_original": original, "emotion_crowd": majority}
     if share == 0:
-        return labels
+        return labels | {"emotion": original}
     if 2 * no_face > everyone:
         return None
+    target = np.eye(len(EMOTIONS))[original]
     if ours.sum() >= ENOUGH:
-        mixed = share * ours / ours.sum() + (1 - share) * np.eye(len(EMOTIONS))[original]
-        labels |= {"emotion": majority} | dict(zip(VOTES, mixed, strict=True))
-    return labels
+        target = share * ours / ours.sum() + (1 - share) * target
+    return labels | {"emotion": majority} | dict(zip(VOTES, target, strict=True))
 
 
 def _is_flat(path: Path) -> bool:

@@ -110,9 +110,9 @@ def test_batches_do_not_change_the_answers(bundle: Path, faces: np.ndarray) -> N
 
 
 def test_landmarks_and_boxes_follow_the_contract(predictor: Predictor) -> None:
-    eyes_34_apart = (np.array([33, 40]), np.array([67, 40]), np.array([50, 80]))
-    assert predictor.square(landmarks=eyes_34_apart) == pytest.approx((50, 58, 100))
-    assert predictor.square(box=(10, 20, 50, 80)) == (30, 50, 60)
+    eyes_34_apart = (np.array([33, 40]), np.array([67, 40]), np.array([50, 76]))
+    assert predictor.square(landmarks=eyes_34_apart) == pytest.approx((50, 56.2, 100, 0))
+    assert predictor.square(box=(10, 20, 50, 80)) == Square(30, 50, 60)
     with pytest.raises(ConfigError, match="cannot be cut"):
         predictor.square(box=(5, 5, 5, 5))
     with pytest.raises(ConfigError, match="box or landmarks"):
