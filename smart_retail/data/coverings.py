@@ -1,7 +1,7 @@
 """What people wear before their faces, drawn over a crop: medical masks and sunglasses.
 
-Where eyes and mouth of a face that looks into the camera lie follows from the crop contract, so no landmarks are needed. All places and
-lengths are shares of the crop's side, from its upper left corner.
+Where a face that looks into the camera has eyes and mouth follows from the crop contract, so no landmarks
+are needed. All places and lengths are shares of the crop's side, from its upper left corner.
 """
 
 from __future__ import annotations
