@@ -19,6 +19,8 @@ from smart_retail.errors import ConfigError, DataError
 from smart_retail.labels import EMOTIONS, GENDERS, SPLITS, TASKS
 
 GROUPS = (("same pixels", "exact"), ("near", "cluster"))
+SHOWN = 11
+"""Augmented pictures of a face on the contact sheet."""
 
 
 def print_summary(index: FaceIndex, console: Console | None = None) -> None:
@@ -102,7 +104,7 @@ def _leaks(part: pd.DataFrame, column: str) -> int:
 
 
 def contact_sheet(data: FaceDataset, datasets: list[str], *, size: int, rows: int = 6) -> np.ndarray:
-    """Draw what the network will see: each row a face, as it is and augmented.
+    """Draw what the network will see: each row a face, as it is and augmented, no two alike.
 
     Args:
         data: training faces with their augmentation.
@@ -116,11 +118,12 @@ def contact_sheet(data: FaceDataset, datasets: list[str], *, size: int, rows: in
     Raises:
         DataError: a face cannot be read.
     """
-    strips = []
+    strips: list[np.ndarray] = []
     for number in range(len(datasets)):
         members = np.flatnonzero(data.labels.dataset.numpy() == number)
         for row in members[np.linspace(0, len(members) - 1, min(rows, len(members)), dtype=int)]:
-            draws: list[int | Draw] = [int(row), *(Draw(int(row), size, seed) for seed in range(1, 12))]
+            seeds = range(len(strips) * SHOWN, (len(strips) + 1) * SHOWN)
+            draws: list[int | Draw] = [int(row), *(Draw(int(row), size, seed) for seed in seeds)]
             faces = [data[draw] for draw in draws]
             if any(face is None for face in faces):
                 raise DataError(f"{data.paths[row]} cannot be read any more")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as A
 
+from smart_retail.data.corruptions import KINDS, OFF_CENTRE, WORST, amount_of, corrupt, known_kinds, shift
 from smart_retail.data.crops import Square, crop_square
 from smart_retail.errors import ConfigError
 
@@ -28,7 +29,7 @@ class Augmentation:
     """How strongly training images are changed.
 
     Attributes:
-        strength: scales every range and probability below; 0 turns all off, 1 is the default.
+        strength: scales every range and probability below but the severity; 0 turns all off, 1 is the default.
         zoom: crop margins vary by this share of the side.
         shift: crop centres vary by this share of the side.
         turn: degrees.
@@ -36,6 +37,9 @@ class Augmentation:
         degrade: probability of each of blur, downscaling and JPEG artefacts.
         light: probability of a change in brightness, contrast, gamma or colour.
         occlude: probability that a patch is covered.
+        corrupt: how likely a face is worsened as a camera would, for each kind of ``corruptions.KINDS`` that is
+            wanted: ``{motion: 0.1, noise: 0.1}``. Each is drawn for itself; none by default.
+        severity: the largest that is drawn for them, uniformly from 0; 4 is the worst of the report.
     """
 
     strength: float = 1.0
@@ -46,6 +50,8 @@ class Augmentation:
     degrade: float = 0.15
     light: float = 0.5
     occlude: float = 0.25
+    corrupt: dict[str, float] = field(default_factory=dict)
+    severity: float = 2.0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -55,6 +61,12 @@ class Augmentation:
             limit = 0.45 if name in ("zoom", "shift") else 1.0
             if not 0 <= getattr(self, name) <= limit:
                 raise ConfigError(f"augmentation {name} {getattr(self, name)} is outside 0 to {limit}")
+        known_kinds(self.corrupt)
+        for kind, probability in self.corrupt.items():
+            if not 0 <= probability <= 1:
+                raise ConfigError(f"augmentation corrupt: {kind} {probability} is outside 0 to 1")
+        if not 0 <= self.severity <= WORST:
+            raise ConfigError(f"augmentation severity {self.severity} is outside 0 to {WORST}")
 
 
 class TrainTransform:
@@ -94,14 +106,33 @@ class TrainTransform:
         self.numpy_random.bit_generator.state = np.random.PCG64(seed).state
         a, draw = self.augmentation, self.random.uniform
         zoom = 1 + a.strength * draw(-a.zoom, a.zoom)
-        shift = a.strength * a.shift * square.side
+        reach = a.strength * a.shift * square.side
         square = square._replace(
-            x=square.x + draw(-shift, shift), y=square.y + draw(-shift, shift), side=square.side * zoom
+            x=square.x + draw(-reach, reach), y=square.y + draw(-reach, reach), side=square.side * zoom
         )
         angle = a.strength * draw(-a.turn, a.turn)
         flip = self.random.random() < 0.5
+        drawn, random = _kinds(a, seed)
+        if OFF_CENTRE in drawn:
+            square = shift(square, amount_of(OFF_CENTRE, drawn[OFF_CENTRE]), random)
         crop = crop_square(image, square, size, angle=angle, flip=flip and a.strength > 0)
+        crop = corrupt(crop, drawn.items(), random)
         return np.ascontiguousarray(self.pixels(image=crop)["image"])
+
+
+def _kinds(a: Augmentation, seed: int) -> tuple[dict[str, float], np.random.Generator]:
+    """Draw kinds of corruption with their severities, and give what their details are drawn from.
+
+    The numbers are apart from the other changes': these stay the same whatever is switched on here.
+    Likewise a kind comes for the same faces whichever other kinds there are.
+    """
+    random = np.random.default_rng([seed, 1])
+    drawn = {
+        kind: a.severity * random.random()
+        for kind, luck in zip(KINDS, random.random(len(KINDS)), strict=True)
+        if luck < a.strength * a.corrupt.get(kind, 0)
+    }
+    return drawn, random
 
 
 def _pixel_transforms(a: Augmentation) -> list[A.BasicTransform | A.BaseCompose]:

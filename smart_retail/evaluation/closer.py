@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from smart_retail.data.corruptions import KINDS
 from smart_retail.evaluation.calibration import COVERAGE, calibration, reliability
 from smart_retail.evaluation.fairness import gaps
 from smart_retail.evaluation.figures import dots, embed, error_by_age, reliability_curves, robustness_curves
@@ -12,7 +13,7 @@ from smart_retail.evaluation.metrics import FEW, answered, class_confusion
 from smart_retail.evaluation.mistakes import COUNT, mistakes
 from smart_retail.evaluation.predictions import CLASSES, LABELS
 from smart_retail.evaluation.report import Picture, Section, Table
-from smart_retail.evaluation.robustness import KEPT, KINDS, METRICS
+from smart_retail.evaluation.robustness import KEPT, METRICS
 from smart_retail.evaluation.wording import NAMES, cell, number, signed, units
 from smart_retail.plots import age_scatter, confusion_figure
 

@@ -112,14 +112,15 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const=500,
         metavar="FACES",
-        help="also judge so many faces (500 without a number) greyed, blurred, darkened, JPEG-compressed, small, off "
-        "centre and partly covered: 29 times the work for each",
+        help="also judge so many faces (500 without a number) as a camera would have them: turned, covered, in less "
+        "light, blurred, small and worse in other ways, each at four severities: 65 times the work for each",
     )
     parser.add_argument(
         "--kinds",
         nargs="+",
         metavar="KIND",
-        help='with --robustness, only some of: grey, blurred, dark, JPEG, small, "off centre", covered',
+        help='with --robustness, only some of: "off centre", turned, perspective, covered, masked, sunglasses, "colour '
+        'cast", grey, dark, motion, blurred, small, "low light", noise, JPEG, cut',
     )
     parser.add_argument(
         "--thumbnails", action="store_true", help="show the worst mistakes: they are pictures of people"

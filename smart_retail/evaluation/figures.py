@@ -119,6 +119,7 @@ def robustness_curves(rows: pd.DataFrame, metric: str) -> Figure:
             range(len(values)),
             factor * np.array(values),
             color=COLOURS[place % 7],
+            linestyle=("-", "--", ":")[place // 7 % 3],
             marker=marker,
             markersize=4,
             label=kind,

@@ -1,18 +1,18 @@
-"""The same faces in worse light: greyed, blurred, darkened, compressed, small, off centre, partly covered."""
+"""The same faces as a camera would have them: in less light, small, turned, covered, and worse in other ways."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from smart_retail.data.corruptions import KINDS, OFF_CENTRE, known_kinds, shift
 from smart_retail.data.crops import Square, crop_square, cut_face, face_squares, place
 from smart_retail.data.images import read_image
-from smart_retail.errors import BrokenImageError, ConfigError, DataError
+from smart_retail.errors import BrokenImageError, DataError
 from smart_retail.evaluation.intervals import bootstrap, mean_of
 from smart_retail.evaluation.metrics import answered, statistics
 from smart_retail.evaluation.networks import Judge, about_faces
@@ -24,65 +24,6 @@ KEPT = "emotion_kept"
 Emotions are learnt from grey faces; what greying changes in coloured ones is the gap between the data sets."""
 COLUMNS = ["model", "kind", "severity", "amount", "metric", "value", "low", "high", "faces"]
 FACES_AT_ONCE = 8
-
-Change = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
-"""(S, S, 3) uint8 RGB, an amount, and random numbers of the face to (S, S, 3)."""
-
-
-def grey(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
-    """Take so many percent of the colour away."""
-    plain = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return np.asarray(cv2.addWeighted(crop, 1 - amount / 100, plain, amount / 100, 0))
-
-
-def blur(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
-    """Blur with a Gaussian whose sigma is so many percent of the side."""
-    return np.asarray(cv2.GaussianBlur(crop, (0, 0), len(crop) * amount / 100))
-
-
-def darken(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
-    """Leave so many percent of the light."""
-    return (crop * (amount / 100)).astype(np.uint8)
-
-
-def compress(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
-    """Write and read as JPEG of this quality."""
-    code = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, int(amount)])[1]
-    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))
-
-
-def cover(crop: np.ndarray, amount: float, random: np.random.Generator) -> np.ndarray:
-    """Cover a square of so many percent of the area, anywhere, with grey."""
-    side = round(len(crop) * (amount / 100) ** 0.5)
-    top, left = random.integers(0, len(crop) - side + 1, 2)
-    covered = crop.copy()
-    covered[top : top + side, left : left + side] = 128
-    return covered
-
-
-class Kind(NamedTuple):
-    """One way to make faces worse.
-
-    Attributes:
-        words: of an amount.
-        amounts: from mild to hard.
-        change: of a crop; None where the face is cut out in another way.
-    """
-
-    words: str
-    amounts: tuple[float, ...]
-    change: Change | None = None
-
-
-KINDS = {
-    "grey": Kind("{:g}% of the colour taken away", (25, 50, 75, 100), grey),
-    "blurred": Kind("sigma {:g}% of the side", (1, 2, 3, 5), blur),
-    "dark": Kind("{:g}% of the light left", (60, 40, 20, 10), darken),
-    "JPEG": Kind("quality {:g}", (50, 25, 10, 5), compress),
-    "small": Kind("{:g} px a side", (32, 24, 16, 10)),
-    "off centre": Kind("by {:g}% of the side", (5, 10, 20, 30)),
-    "covered": Kind("{:g}% of the area", (5, 10, 20, 40), cover),
-}
 
 
 def worsen(image: np.ndarray, square: Square, size: int, kind: str, amount: float, seed: int) -> np.ndarray:
@@ -101,25 +42,14 @@ def worsen(image: np.ndarray, square: Square, size: int, kind: str, amount: floa
     """
     random = np.random.default_rng(seed)
     if kind == "small":
+        # Of the picture itself: a crop that is made smaller has been resampled twice.
         tiny = crop_square(image, square, int(amount))
         return np.asarray(cv2.resize(tiny, (size, size), interpolation=cv2.INTER_LINEAR))
-    if kind == "off centre":
-        angle, reach = random.uniform(0, 2 * np.pi), square.side * amount / 100
-        square = square._replace(x=square.x + reach * np.cos(angle), y=square.y + reach * np.sin(angle))
+    if kind == OFF_CENTRE:
+        square = shift(square, amount, random)
     crop = crop_square(image, square, size)
     change = KINDS[kind].change
     return change(crop, amount, random) if change else crop
-
-
-def known_kinds(wanted: Sequence[str] | None) -> Sequence[str]:
-    """Return the kinds that are asked for; all by default.
-
-    Raises:
-        ConfigError: there is no such kind.
-    """
-    if unknown := [kind for kind in wanted or () if kind not in KINDS]:
-        raise ConfigError(f"{unknown[0]!r} is none of the ways to worsen faces: {', '.join(KINDS)}")
-    return list(KINDS) if wanted is None else wanted
 
 
 def robustness(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from smart_retail.data.cache import free_name, write_aside
+from smart_retail.data.corruptions import KINDS, known_kinds
 from smart_retail.deploy.faces import read_index
 from smart_retail.deploy.manifest import NAME as MANIFEST
 from smart_retail.errors import ConfigError, DataError
@@ -23,7 +24,7 @@ from smart_retail.evaluation.networks import Judge, open_bundle, open_checkpoint
 from smart_retail.evaluation.predictions import LABELS, read_predictions, write_predictions
 from smart_retail.evaluation.report import markdown, page
 from smart_retail.evaluation.robustness import COLUMNS as ROBUSTNESS_COLUMNS
-from smart_retail.evaluation.robustness import KINDS, known_kinds, robustness
+from smart_retail.evaluation.robustness import robustness
 from smart_retail.evaluation.sections import build
 from smart_retail.runs import find_checkpoint
 

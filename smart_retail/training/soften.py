@@ -22,6 +22,7 @@ from smart_retail.data.datamodule import FaceDataModule, normalise
 from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.sampler import Draw
 from smart_retail.data.soft_labels import WIDTHS, SoftLabels, write_soft_labels
+from smart_retail.data.transforms import Augmentation
 from smart_retail.errors import ConfigError
 from smart_retail.labels import TASKS
 from smart_retail.training.cli import read_data
@@ -78,8 +79,17 @@ def story_of(teachers: Teachers, data: FaceDataModule) -> dict[str, Any]:
         "data": data.index.fingerprint(),
         "faces": rows.hexdigest(),
         "seed": data.seed,
-        "augmentation": asdict(data.augmentation),
+        "augmentation": settings_of(data.augmentation),
     }
+
+
+def settings_of(augmentation: Augmentation) -> dict[str, Any]:
+    """Return the settings that change a view; those of corruptions only where there are some.
+
+    So a file that was begun before there were any goes on.
+    """
+    settings = asdict(augmentation)
+    return settings if augmentation.corrupt else {k: v for k, v in settings.items() if k not in ("corrupt", "severity")}
 
 
 def soft_labels(teachers: Teachers, data: FaceDataModule, views: int, story: dict[str, Any], part: Path) -> SoftLabels:

@@ -89,6 +89,7 @@ def test_a_part_of_other_or_more_views_is_not_continued(inside):
     assert done(story(first, second), 2) == 2
     assert done(same, 1) == 0
     assert done(story(first, second, augmentation=Augmentation(turn=3)), 2) == 0
+    assert done(story(first, second, augmentation=Augmentation(corrupt={"noise": 0.1})), 2) == 0
     assert done(story(first, second, seed=1), 2) == 0
     reordered = story(second, first)
     assert reordered["data"] == same["data"]

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from smart_retail.data.corruptions import KINDS
 from smart_retail.data.crops import Square, crop_square, whole_image
 from smart_retail.data.transforms import Augmentation, TrainTransform
 from smart_retail.errors import ConfigError
@@ -8,6 +9,8 @@ from tests.helpers.pictures import drawn_face
 
 FACE = drawn_face(0, 64)
 SQUARE = whole_image(FACE)
+BEFORE = [120.9, 113.1, 119.7, 103.7, 113.6, 119.9, 95.2, 92.1, 115.8, 112.6, 118.5, 133.2, 158.5, 114.7, 111.6, 120.9]
+"""Means of the drawn face with the seeds from 0, as they were before there were corruptions."""
 ONLY = {"zoom": 0, "shift": 0, "turn": 0, "grey": 0, "degrade": 0, "light": 0, "occlude": 0}
 
 
@@ -109,3 +112,65 @@ def test_jitter_moves_the_crop_by_at_most_the_configured_shift():
 def test_a_strength_out_of_range_is_refused(strength):
     with pytest.raises(ConfigError, match="outside 0 to 2"):
         Augmentation(strength=strength)
+
+
+def test_without_corruptions_the_draws_are_those_of_before():
+    images = [augmented(seed) for seed in range(len(BEFORE))]
+    assert [image.mean() for image in images] == pytest.approx(BEFORE, abs=0.2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_has_its_own_switch(kind):
+    images = [augmented(seed, size=64, **ONLY, corrupt={kind: 1.0}, severity=4) for seed in range(6)]
+    assert not any((image == FACE).all() or (image == FACE[:, ::-1]).all() for image in images)
+
+
+def test_corruptions_leave_the_other_draws_alone():
+    """Whichever faces are spared by a kind look as without it."""
+    plain = [augmented(seed) for seed in range(60)]
+    some = [augmented(seed, corrupt={"noise": 0.5}, severity=4) for seed in range(60)]
+    same = sum((a == b).all() for a, b in zip(plain, some, strict=True))
+    assert 15 < same < 45
+    none = [augmented(seed, corrupt={"noise": 0.0}) for seed in range(60)]
+    assert all((a == b).all() for a, b in zip(plain, none, strict=True))
+
+
+def test_a_kind_comes_for_the_same_faces_whichever_others_there_are():
+    def grey(**others):
+        corrupt = {"grey": 0.5} | others
+        faces = [augmented(seed, **ONLY, corrupt=corrupt, severity=4) for seed in range(40)]
+        return [np.ptp(face.astype(int), axis=2).mean() for face in faces]
+
+    alone, cut = grey(), grey(cut=1.0)
+    assert np.corrcoef(alone, cut)[0, 1] > 0.8
+
+
+def test_strength_scales_how_often_kinds_come_and_severity_how_hard():
+    def share(**settings):
+        images = [augmented(seed, size=64, **ONLY | settings) for seed in range(120)]
+        return np.mean([not ((image == FACE).all() or (image == FACE[:, ::-1]).all()) for image in images])
+
+    def depth(severity):
+        images = [augmented(seed, size=64, **ONLY, corrupt={"blurred": 1}, severity=severity) for seed in range(30)]
+        return np.mean([image.astype(float).std() for image in images])
+
+    assert share(corrupt={"dark": 0.4}, strength=0) == 0
+    assert share(corrupt={"dark": 0.4}, strength=0.5) == pytest.approx(0.2, abs=0.11)
+    assert share(corrupt={"dark": 0.4}) == pytest.approx(0.4, abs=0.13)
+    assert share(corrupt={"dark": 0.4}, strength=2) == pytest.approx(0.8, abs=0.11)
+    assert share(corrupt={"dark": 1.0}, severity=0) == 0
+    assert depth(4) < depth(2) < depth(0.5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"corrupt": {"fog": 0.1}}, "'fog' is none of the ways to worsen faces: off centre, .*motion"),
+        ({"corrupt": {"motion": 1.5}}, "motion 1.5 is outside 0 to 1"),
+        ({"corrupt": {"motion": -0.1}}, "motion -0.1 is outside 0 to 1"),
+        ({"severity": 4.5}, "severity 4.5 is outside 0 to 4"),
+    ],
+)
+def test_corruptions_that_cannot_be_are_refused(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        Augmentation(**settings)

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from smart_retail.data.corruptions import KINDS
 from smart_retail.deploy.export import _latency
 from smart_retail.errors import ConfigError
 from smart_retail.evaluation.command import name_models, split_settings
@@ -13,7 +14,7 @@ from smart_retail.evaluation.findings import Findings
 from smart_retail.evaluation.metrics import FEW, tabulate
 from smart_retail.evaluation.mistakes import mistakes
 from smart_retail.evaluation.report import markdown, page
-from smart_retail.evaluation.robustness import COLUMNS, KINDS
+from smart_retail.evaluation.robustness import COLUMNS
 from smart_retail.evaluation.sections import build
 from tests.helpers.predictions import predictions
 

@@ -4,10 +4,12 @@ import pandas as pd
 import pytest
 
 from smart_retail.contract import Contract
+from smart_retail.data.corruptions import KINDS
 from smart_retail.data.crops import CROP, LANDMARKS, crop_square, whole_image
 from smart_retail.errors import ConfigError
+from smart_retail.evaluation.command import _parser
 from smart_retail.evaluation.networks import Judge
-from smart_retail.evaluation.robustness import KINDS, robustness, worsen
+from smart_retail.evaluation.robustness import robustness, worsen
 from tests.helpers.predictions import predictions
 
 RNG = np.random.default_rng(0)
@@ -76,5 +78,12 @@ def test_the_gap_between_grey_and_colour_is_told_of_faces_without_an_emotion(tmp
 
 
 def test_an_unknown_kind_is_named():
-    with pytest.raises(ConfigError, match="'gray' is none of the ways to worsen faces: grey, blurred"):
+    with pytest.raises(ConfigError, match="'gray' is none of the ways to worsen faces: off centre, turned"):
         robustness([], predictions(4), 4, ["gray"])
+
+
+def test_the_help_names_every_kind_and_the_work():
+    said = " ".join(_parser().format_help().split())
+    listed = said[said.index("only some of:") :]
+    assert all(kind in listed for kind in KINDS)
+    assert f"{1 + sum(len(kind.amounts) for kind in KINDS.values())} times the work" in said
