@@ -38,7 +38,7 @@ def masked_mean(losses: Tensor, mask: Tensor, *, over_ranks: bool = True) -> Ten
     if over_ranks and ranks() > 1:
         dist.all_reduce(count)
         count = count / ranks()
-    return total / count.clamp(min=1e-6) if count > 0 else total
+    return total / count.clamp(min=1e-6)  # of no label 0 / 1e-6; a GPU would have to be asked whether there is one
 
 
 def task_losses(
@@ -81,10 +81,11 @@ class TaskWeights(nn.Module):
         super().__init__()
         if set(weights) != set(TASKS):
             raise ConfigError(f"task_weights {dict(weights)} must name {', '.join(TASKS)}")
-        values = torch.tensor([float(weights[task]) for task in TASKS])
-        if (values < 0).any() or values.sum() == 0:
+        numbers = [float(weights[task]) for task in TASKS]
+        if min(numbers) < 0 or not any(numbers):
             raise ConfigError(f"task_weights {dict(weights)} must not be negative, nor all zero")
         self.learnt = learnt
+        values = torch.tensor(numbers)
         self.register_buffer("fixed", values, persistent=False)
         if learnt:
             self.log_variance = nn.Parameter(-torch.where(values > 0, values, 1.0).log())
