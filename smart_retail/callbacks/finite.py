@@ -14,9 +14,17 @@ from smart_retail.data.dataset import FaceBatch
 from smart_retail.errors import DivergedError
 from smart_retail.training.checkpoint_file import write_tensors
 
+NONE = -1
+"""The number of no step."""
+
 
 class Finite(pl.Callback):
-    """Checks the loss of each step on every rank, and the gradient before it is applied.
+    """Looks at the loss of each step on every rank, and at the gradient before it is applied.
+
+    On a CPU at once: the step is not made. To look at a number on a GPU is to wait for all that the GPU has
+    still to do, so there each step only notes on the GPU whether it was the first with a number that is none;
+    the note is read every ``trainer.log_every_n_steps`` steps, and before any checkpoint is written, which is
+    refused then. So weights that are no numbers may live for a few steps, but they reach no file.
 
     With ``16-mixed`` precision gradients that overflow are a matter of the scaler, which skips them.
     """
@@ -25,6 +33,13 @@ class Finite(pl.Callback):
         """Start with no step seen."""
         self.batch: FaceBatch | None = None
         self.random_state = torch.empty(0)
+        self.every = 1
+        self.first = torch.tensor(NONE)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at every step, or on a GPU as often as numbers are logged."""
+        self.every = 1 if pl_module.device.type == "cpu" else max(1, getattr(trainer, "log_every_n_steps", 1))
+        self.first = torch.full((), NONE, device=pl_module.device)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: FaceBatch, batch_idx: int
@@ -33,21 +48,58 @@ class Finite(pl.Callback):
         self.batch, self.random_state = batch, torch.get_rng_state()
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        """Check the loss."""
-        odd = not bool(torch.isfinite(loss.detach()).all())
-        if trainer.strategy.reduce_boolean_decision(odd, all=False):
-            self._stop(trainer, pl_module, f"the loss is {float(loss.detach())}", odd)
+        """Look at the loss, or note that it is no number."""
+        odd = ~torch.isfinite(loss.detach()).all()
+        if not self._due(trainer):
+            self._note(trainer, odd)
+            return
+        self._read(trainer)
+        ours = bool(odd)
+        if trainer.strategy.reduce_boolean_decision(ours, all=False):
+            self._stop(trainer, pl_module, f"the loss is {float(loss.detach())}", ours)
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Check the gradient, which is the same on every rank."""
+        """Look at the gradient, which is the same on every rank, or note that it is no number."""
         if trainer.precision == "16-mixed":
             return
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        if not torch.isfinite(norm):
+        if not self._due(trainer):
+            self._note(trainer, ~torch.isfinite(norm))
+        elif not torch.isfinite(norm):
             self._stop(trainer, pl_module, f"the norm of the gradient is {float(norm)}", True)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Refuse to save what a step that was not looked at may have left.
+
+        Raises:
+            DivergedError: there was such a step; nothing has been written.
+        """
+        self._read(trainer)
+
+    def _due(self, trainer: pl.Trainer) -> bool:
+        return (trainer.global_step + 1) % self.every == 0
+
+    def _note(self, trainer: pl.Trainer, odd: Tensor) -> None:
+        self.first.masked_fill_(odd & (self.first == NONE), trainer.global_step + 1)
+
+    def _read(self, trainer: pl.Trainer) -> None:
+        """Raise a DivergedError if any rank noted a step; a collective call under DDP."""
+        if self.every == 1:
+            return
+        first = int(self.first)
+        if trainer.strategy.reduce_boolean_decision(first != NONE, all=False):
+            step = f"step {first}" if first != NONE else f"one of the last {self.every} steps, on another process"
+            raise DivergedError(
+                f"{step}: the loss or the gradient was no number (on a GPU that is looked for every "
+                f"trainer.log_every_n_steps {self.every} steps). The checkpoints are from before; go on with "
+                "--ckpt_path last and --trainer.log_every_n_steps 1 to stop at that step and keep its images, or with "
+                "a lower model.learning_rate or trainer.gradient_clip_val"
+            )
 
     def _stop(self, trainer: pl.Trainer, pl_module: pl.LightningModule, what: str, ours: bool) -> None:
         folder = trainer.log_dir  # asks rank 0: every rank must

@@ -145,6 +145,8 @@ def _set_random_state(state: dict[str, Tensor]) -> None:
 
 def _largest(trainer: pl.Trainer, *values: int) -> list[int]:
     """Return each value's largest over the ranks; a collective call under DDP."""
+    if trainer.world_size == 1:  # asked of a GPU, the answer would come after all that it has still to do
+        return [int(value) for value in values]
     ours = torch.tensor(values, dtype=torch.int64, device=trainer.strategy.root_device)
     over_ranks: list[int] = trainer.strategy.reduce(ours, reduce_op="max").tolist()
     return over_ranks

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 
 
 class Throughput(pl.Callback):
@@ -28,6 +29,8 @@ class Throughput(pl.Callback):
     ) -> None:
         """Count; stop the clock after the last batch, before validation."""
         self.images += len(batch.row) * trainer.world_size
+        if trainer.is_last_batch and pl_module.device.type == "cuda":
+            torch.cuda.synchronize(pl_module.device)  # once an epoch: steps are only ordered till then
         self.seconds = time.monotonic() - self.since
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

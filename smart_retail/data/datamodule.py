@@ -257,8 +257,11 @@ class FaceDataModule(pl.LightningDataModule):
 
 def normalise(images: torch.Tensor, contract: Contract) -> torch.Tensor:
     """Turn (B, 3, S, S) uint8 RGB into the contract's normalised float32."""
-    mean = torch.tensor(contract.mean, device=images.device).view(3, 1, 1) * 255
-    std = torch.tensor(contract.std, device=images.device).view(3, 1, 1) * 255
+    # Without non_blocking a GPU finishes all that it has still to do before it takes six numbers.
+    mean, std = (
+        torch.tensor(values).view(3, 1, 1).to(images.device, non_blocking=True) * 255
+        for values in (contract.mean, contract.std)
+    )
     return (images.float() - mean) / std
 
 

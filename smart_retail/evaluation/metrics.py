@@ -48,9 +48,9 @@ def statistics(faces: pd.DataFrame, question: str) -> dict[str, Statistic]:
         ``emotion_acc``, ``emotion_f1``, ``emotion_crowd_acc``, ...; shares from 0 to 1.
     """
     if question == "age_range":
-        years = faces["age_said"]
-        outside = np.maximum(faces["age_low"] - HALF_YEAR - years, years - faces["age_high"] - HALF_YEAR).clip(lower=0)
-        return {"age_inside": mean_of((outside == 0).to_numpy()), "age_outside": mean_of(outside.to_numpy())}
+        low, high, years = (faces[column].to_numpy() for column in ("age_low", "age_high", "age_said"))
+        outside = np.maximum(0, np.maximum(low - HALF_YEAR - years, years - high - HALF_YEAR))
+        return {"age_inside": mean_of(outside == 0), "age_outside": mean_of(outside)}
     if question == "age":
         errors = (faces["age_said"] - faces["age"]).to_numpy()
         near = np.abs(errors) <= CUMULATIVE_YEARS

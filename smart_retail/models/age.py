@@ -18,6 +18,11 @@ FAR = -1e9
 """A logit of nothing; finite, so that rows without a range have a gradient, which their mask then takes away."""
 
 
+def years_outside(years: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Return (B,) years by which ages lie outside ranges of whole years, both ends inside."""
+    return (low - HALF_YEAR - years).clamp(min=0) + (years - high - HALF_YEAR).clamp(min=0)
+
+
 class AgeRegression(nn.Linear):
     """One output, trained with the absolute error (L1)."""
 
@@ -36,8 +41,7 @@ class AgeRegression(nn.Linear):
 
     def range_loss(self, raw: Tensor, ages: Tensor) -> Tensor:
         """Return the (B,) decades by which the answers lie outside (B, 2) ranges of whole years."""
-        years, low, high = self.years(raw).squeeze(1), ages[:, 0] - HALF_YEAR, ages[:, 1] + HALF_YEAR
-        return ((low - years).clamp(min=0) + (years - high).clamp(min=0)) / YEARS_A_UNIT
+        return years_outside(self.years(raw).squeeze(1), *ages.unbind(1)) / YEARS_A_UNIT
 
     def probabilities(self, raw: Tensor) -> Tensor:
         """Return (B, 101) with all on the two years next to the one said."""

@@ -208,7 +208,8 @@ class Teachers:
         said: dict[str, list[Tensor]] = {task: [] for task in TASKS}
         features = []
         for network, tasks in zip(self.networks, self.subjects, strict=True):
-            network.to(images.device)
+            if network.gender.weight.device != images.device:
+                network.to(images.device)
             fed = fed_as(images, contract, network.contract)
             raw = network.raw(fed.contiguous(memory_format=torch.channels_last))
             features.append(raw.features)
@@ -225,9 +226,11 @@ class Teachers:
 def fed_as(images: Tensor, theirs: Contract, ours: Contract) -> Tensor:
     """Turn images that follow one contract into what another one's network is fed with."""
     if (theirs.mean, theirs.std) != (ours.mean, ours.std):
-        shape = (1, 3, 1, 1)
-        pixels = images * images.new_tensor(theirs.std).view(shape) + images.new_tensor(theirs.mean).view(shape)
-        images = (pixels - images.new_tensor(ours.mean).view(shape)) / images.new_tensor(ours.std).view(shape)
+        their_mean, their_std, our_mean, our_std = (
+            torch.tensor(values).view(3, 1, 1).to(images, non_blocking=True)
+            for values in (theirs.mean, theirs.std, ours.mean, ours.std)
+        )
+        images = (images * their_std + their_mean - our_mean) / our_std
     if images.shape[-1] != ours.image_size:
         images = F.interpolate(images, size=ours.image_size, mode="bilinear", antialias=True)
     return images

@@ -38,8 +38,7 @@ def masked_mean(losses: Tensor, mask: Tensor, *, over_ranks: bool = True) -> Ten
     if over_ranks and ranks() > 1:
         dist.all_reduce(count)
         count = count / ranks()
-    # Without a label zero over the smallest count; a question to the device would wait for it.
-    return total / count.clamp(min=1e-6)
+    return total / count.clamp(min=1e-6)  # of no label 0 / 1e-6; a GPU would have to be asked whether there is one
 
 
 def task_losses(
@@ -59,7 +58,8 @@ def task_losses(
     smooth: dict[str, Any] = {"reduction": "none", "label_smoothing": label_smoothing}
     masks = label_masks(batch)
     voted = batch.votes.sum(1, keepdim=True) > 0
-    classes = F.one_hot(batch.emotion, batch.votes.shape[1]).to(batch.votes.dtype)
+    # By a comparison: one_hot would first look whether the numbers are in range.
+    classes = (batch.emotion[:, None] == torch.arange(batch.votes.shape[1], device=batch.votes.device)).float()
     exact, within = network.age.loss(raw.age, batch.age), network.age.range_loss(raw.age, batch.age_range)
     faces = {
         "gender": F.cross_entropy(raw.gender, batch.gender, **smooth),
@@ -95,10 +95,11 @@ class TaskWeights(nn.Module):
         super().__init__()
         if set(weights) != set(TASKS):
             raise ConfigError(f"task_weights {dict(weights)} must name {', '.join(TASKS)}")
-        values = torch.tensor([float(weights[task]) for task in TASKS])
-        if (values < 0).any() or values.sum() == 0:
+        numbers = [float(weights[task]) for task in TASKS]
+        if min(numbers) < 0 or not any(numbers):
             raise ConfigError(f"task_weights {dict(weights)} must not be negative, nor all zero")
         self.learnt = learnt
+        values = torch.tensor(numbers)
         self.register_buffer("fixed", values, persistent=False)
         if learnt:
             self.log_variance = nn.Parameter(-torch.where(values > 0, values, 1.0).log())

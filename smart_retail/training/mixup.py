@@ -35,7 +35,7 @@ def mixup(batch: FaceBatch, alpha: float) -> Mixed:
     """
     share = float(torch.distributions.Beta(alpha, alpha).sample())
     share = max(share, 1 - share)
-    order = torch.randperm(len(batch.row)).to(batch.image.device)
+    order = torch.randperm(len(batch.row)).to(batch.image.device, non_blocking=True)
     soft = None if batch.soft is None else type(batch.soft)(*(said[order] for said in batch.soft))
     partner = batch._replace(**{n: v[order] for n, v in batch._asdict().items() if n != "soft"}, soft=soft)
     image = torch.lerp(partner.image, batch.image, share)

@@ -157,7 +157,9 @@ class FaceAttributeModule(pl.LightningModule):
         values = {f"train/step_loss_{task}": value.detach() for task, value in losses.items()}
         values["train/step_loss"] = loss.detach()
         # All groups share one schedule: one curve tells it.
-        values["train/learning_rate"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
+        # full, not tensor: a number that is copied to a GPU waits for all that the GPU has still to do.
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        values["train/learning_rate"] = torch.full((), rate, device=self.device)
         if self.weights.learnt:
             current = self.weights.current().detach()
             values |= {f"train/weight_{t}": w for t, w in zip(TASKS, current, strict=True)}
