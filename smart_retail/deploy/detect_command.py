@@ -1,0 +1,149 @@
+"""``smart-retail detect``: a table of photos becomes a table that says where their faces lie, without PyTorch."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from smart_retail.data.cache import write_aside
+from smart_retail.data.crops import LANDMARKS
+from smart_retail.data.images import read_image
+from smart_retail.data.sources.table import BOX, is_empty, path_column, read_table
+from smart_retail.deploy.detector import Detection, FaceDetector
+from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
+
+SCORE = "detector_score"
+NAMED = 5
+"""Files that are named, of those left out."""
+
+
+def detect(args: list[str]) -> None:
+    """Write a table with landmarks; ``args`` are the words after ``detect``.
+
+    Raises:
+        ConfigError: the detector's file is none, or the output would replace the table.
+        DataError: the table cannot be read, or no face was found.
+    """
+    parser = argparse.ArgumentParser(
+        prog="smart-retail detect",
+        description="Find the face in each photo of a table: the same table comes out with the landmarks of the face "
+        "nearest to the photo's centre (or inside a row's left, top, right, bottom), for the source FaceTable. Photos "
+        "without a face and unreadable files are left out, counted and named.",
+    )
+    parser.add_argument("table", type=Path, help="CSV or Parquet file with a column `path` (or file, image, filename)")
+    parser.add_argument("--detector", required=True, help="YuNet model file, face_detection_yunet_*.onnx")
+    parser.add_argument("--output", type=Path, required=True, help=".csv or .parquet file to write")
+    parser.add_argument("--root", type=Path, help="folder that relative paths start from (default: the table's)")
+    parser.add_argument("--min-score", type=float, default=0.8, help="from 0 to 1, how sure (default: 0.8)")
+    options = parser.parse_args(args)
+    if options.output.suffix not in (".csv", ".parquet"):
+        raise ConfigError(f"--output {options.output} must end in .csv or .parquet")
+    if options.output.resolve() == options.table.resolve():
+        raise ConfigError(f"--output {options.output} is the table itself, which would lose rows; give another name")
+    if not 0 <= options.min_score <= 1:
+        raise ConfigError(f"--min-score {options.min_score} is outside 0 to 1")
+    root = options.root or options.table.parent
+    # Cells go out as they came in: numbers with leading zeros, ranges, and words that pandas takes for empty.
+    table = read_table(options.table, dtype=str, keep_default_na=False)
+    detector = FaceDetector(options.detector, score=options.min_score)
+    found, left_out = find_faces(table, options.table, root, detector)
+    for why, files in left_out.items():
+        _tell(why, files)
+    if found.empty:
+        raise DataError(f"{options.table}: none of its {len(table)} photos gave a face")
+    column = path_column(found, options.table)
+    found[column] = [relocated(str(path), root, options.output.parent) for path in found[column]]
+    with write_aside(options.output) as aside:
+        found.to_parquet(aside) if options.output.suffix == ".parquet" else found.to_csv(aside, index=False)
+    print(f"{len(found)} of {len(table)} photos with a face, written to {options.output}")
+    print(
+        f"next: `table: {options.output}` in a copy of configs/data/own.yaml, and smart-retail data --sheet sheet.png"
+    )
+
+
+def find_faces(
+    table: pd.DataFrame, file: Path, root: Path, detector: FaceDetector
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Return the rows with a face, with ``LANDMARKS`` and the detector's score; and what was left out.
+
+    Args:
+        table: rows with a column of paths.
+        file: name of the table, for messages.
+        root: folder that relative paths start from.
+        detector: finds the faces.
+
+    Returns:
+        The rows, and files by the reason for which their rows are not among them.
+    """
+    column = path_column(table, file)
+    rows, places = [], []
+    left_out: dict[str, list[str]] = {"without a face": [], "unreadable": []}
+    records = table.to_dict("records")
+    for number, row in enumerate(tqdm(records, unit="photo", disable=not sys.stderr.isatty(), file=sys.stderr)):
+        path = root / str(row[column])
+        try:
+            image = read_image(path)
+        except BrokenImageError as error:
+            left_out["unreadable"].append(str(error))
+            continue
+        face = nearest(detector.detect(image), _region(row, image, f"{file}, row {number + 2}"))
+        if face is None:
+            left_out["without a face"].append(str(path))
+            continue
+        rows.append(number)
+        places.append([*face.first_eye, *face.second_eye, *face.mouth, face.score])
+    found = table.iloc[rows].reset_index(drop=True)
+    found[[*LANDMARKS, SCORE]] = np.round(np.array(places).reshape(len(rows), -1 if rows else 7), 3)
+    return found, left_out
+
+
+def nearest(faces: Iterable[Detection], region: np.ndarray) -> Detection | None:
+    """Return the face nearest to the centre of a region, of those whose centre lies in it.
+
+    Args:
+        faces: of a photo.
+        region: (4,) left, top, right, bottom in pixels.
+    """
+
+    def distance(face: Detection) -> float:
+        return float(np.hypot(*(_centre(face) - (region[:2] + region[2:]) / 2)))
+
+    inside = [face for face in faces if (region[:2] <= _centre(face)).all() and (_centre(face) <= region[2:]).all()]
+    return min(inside, key=distance, default=None)
+
+
+def relocated(path: str, root: Path, folder: Path) -> str:
+    """Return a path that starts from ``root`` as one that starts from ``folder``; absolute ones stay."""
+    if Path(path).is_absolute():
+        return path
+    return Path(os.path.relpath(root.resolve() / path, folder.resolve())).as_posix()
+
+
+def _centre(face: Detection) -> np.ndarray:
+    return ((face.first_eye + face.second_eye) / 2 + face.mouth) / 2
+
+
+def _region(row: dict[Any, Any], image: np.ndarray, where: str) -> np.ndarray:
+    """Return the box of a row, else the whole photo."""
+    cells = [row.get(name, "") for name in BOX]
+    if any(cell == "" or is_empty(cell) for cell in cells):
+        return np.array([0, 0, *image.shape[1::-1]], np.float64)
+    try:
+        return np.array([float(cell) for cell in cells])
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where}: {', '.join(BOX)} must be numbers (pixels)") from error
+
+
+def _tell(why: str, files: list[str]) -> None:
+    if files:
+        print(f"{len(files)} {why}, left out:", file=sys.stderr)
+        for name in [*map(printable, files[:NAMED]), *(["..."] if len(files) > NAMED else [])]:
+            print(f"  {name}", file=sys.stderr)
