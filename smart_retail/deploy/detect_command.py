@@ -128,7 +128,7 @@ def relocated(path: str, root: Path, folder: Path) -> str:
 
 
 def _centre(face: Detection) -> np.ndarray:
-    return ((face.first_eye + face.second_eye) / 2 + face.mouth) / 2
+    return np.asarray(((face.first_eye + face.second_eye) / 2 + face.mouth) / 2)
 
 
 def _region(row: dict[Any, Any], image: np.ndarray, where: str) -> np.ndarray:

@@ -53,11 +53,8 @@ class FaceTable(Source):
     terms: str = "not stated"
 
     def __post_init__(self) -> None:
-        """Check the name, which becomes part of metric names."""
-        if not self.name.isidentifier():
-            raise ConfigError(f"data set name {self.name!r}: use letters, digits and underscores")
-        if self.name == OVERALL or keyword.iskeyword(self.name):
-            raise ConfigError(f"data set name {self.name!r} is taken; set the source's `name` to another")
+        """Check the name."""
+        check_name(self.name)
 
     def load(self) -> Listing:
         """List the faces. See ``Source.load``."""
@@ -91,6 +88,18 @@ class FaceTable(Source):
                 f"source's `root` (now {root}) to the folder that the column `{column}` starts from"
             )
         return make_listing(self.name, rows, skipped, f"{self.name}: {self.terms}")
+
+
+def check_name(name: str) -> None:
+    """Check the name that a user gives to a data set; it becomes part of metric names.
+
+    Raises:
+        ConfigError: it cannot be one, or is taken.
+    """
+    if not name.isidentifier():
+        raise ConfigError(f"data set name {name!r}: use letters, digits and underscores")
+    if name == OVERALL or keyword.iskeyword(name):
+        raise ConfigError(f"data set name {name!r} is taken; set the source's `name` to another")
 
 
 def read_table(file: Path, **options: Any) -> pd.DataFrame:
@@ -145,8 +154,8 @@ def _labels(values: dict[str, Any], where: str) -> dict[str, Any]:
         raise DataError(f"{where}: split {_shown(split)} is none of {', '.join(SPLITS)}")
     race = values.get("race")
     return {
-        "gender": _class(values.get("gender"), GENDERS, f"{where}: gender"),
-        "emotion": _class(values.get("emotion"), EMOTIONS, f"{where}: emotion"),
+        "gender": class_index(values.get("gender"), GENDERS, f"{where}: gender"),
+        "emotion": class_index(values.get("emotion"), EMOTIONS, f"{where}: emotion"),
         "age": age,
         "age_low": low,
         "age_high": high,
@@ -162,7 +171,9 @@ def _age(values: dict[str, Any]) -> Age:
     ends = [values.get("age_low"), values.get("age_high")]
     if all(is_empty(end) for end in ends):
         return None, None, None
-    low, high = (limit if is_empty(end) else float(end) for end, limit in zip(ends, (AGE_MIN, AGE_MAX), strict=True))
+    low, high = (
+        limit if is_empty(end) else float(str(end)) for end, limit in zip(ends, (AGE_MIN, AGE_MAX), strict=True)
+    )
     return age_range(low, high)
 
 
@@ -175,8 +186,12 @@ def _shown(value: object) -> str:
     return repr(value)[:80]
 
 
-def _class(value: object, names: tuple[str, ...], where: str) -> int | None:
-    """Return the index of a class given by name or number, None for an empty cell."""
+def class_index(value: object, names: tuple[str, ...], where: str) -> int | None:
+    """Return the index of a class given by name or number, None for an empty cell.
+
+    Raises:
+        DataError: it is none of the names; ``where`` begins the message.
+    """
     if is_empty(value):
         return None
     text = str(value).strip().lower().removesuffix(".0")
