@@ -29,7 +29,7 @@ commands:
   export     write a bundle      smart-retail export --checkpoint .../best.ckpt --output bundle
   weights    write a trained network as one small file to hand on or to start from
   predict    judge face crops    smart-retail predict faces/*.jpg
-  detect     find the faces of a table of photos   smart-retail detect photos.csv --detector FILE --output faces.csv
+  detect     find the faces in photos: adds landmarks to a table of your own
   verify     recheck a bundle
   benchmark  images a second of the training step and of the loader; benchmark bundle: of a bundle
 

@@ -31,7 +31,8 @@ def print_summary(index: FaceIndex, console: Console | None = None) -> None:
     """Print the tables of an index: faces and labels, classes, duplicates, what was left out."""
     console = console or Console()
     faces = index.faces
-    console.print(_counts(index), _classes(faces), *_crowds(faces), _duplicates(index), sep="\n\n", end="\n\n")
+    for part in (_counts(index), _classes(faces), *_crowds(faces), _duplicates(index)):
+        console.print(part, end="\n\n")
     left_out = _table("Left out or altered", "data set", "reason", "files", text=2)
     for name, reasons in index.skipped.items():
         set_aside = faces.loc[(faces["dataset"] == name) & (faces["excluded"] != ""), "excluded"].value_counts()
