@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from smart_retail.data.cache import write_aside
@@ -20,6 +19,7 @@ from smart_retail.data.sources.table import BOX, is_empty, path_column, read_tab
 from smart_retail.deploy.detector import Detection, FaceDetector
 from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
 
+Finder = Callable[[np.ndarray], list[Detection]]
 SCORE = "detector_score"
 NAMED = 5
 """Files that are named, of those left out."""
@@ -44,65 +44,59 @@ def detect(args: list[str]) -> None:
     parser.add_argument("--root", type=Path, help="folder that relative paths start from (default: the table's)")
     parser.add_argument("--min-score", type=float, default=0.8, help="from 0 to 1, how sure (default: 0.8)")
     options = parser.parse_args(args)
-    if options.output.suffix not in (".csv", ".parquet"):
-        raise ConfigError(f"--output {options.output} must end in .csv or .parquet")
-    if options.output.resolve() == options.table.resolve():
-        raise ConfigError(f"--output {options.output} is the table itself, which would lose rows; give another name")
     if not 0 <= options.min_score <= 1:
         raise ConfigError(f"--min-score {options.min_score} is outside 0 to 1")
-    root = options.root or options.table.parent
-    # Cells go out as they came in: numbers with leading zeros, ranges, and words that pandas takes for empty.
-    table = read_table(options.table, dtype=str, keep_default_na=False)
     detector = FaceDetector(options.detector, score=options.min_score)
-    found, left_out = find_faces(table, options.table, root, detector)
-    for why, files in left_out.items():
-        _tell(why, files)
-    if found.empty:
-        raise DataError(f"{options.table}: none of its {len(table)} photos gave a face")
-    column = path_column(found, options.table)
-    found[column] = [relocated(str(path), root, options.output.parent) for path in found[column]]
-    with write_aside(options.output) as aside:
-        found.to_parquet(aside) if options.output.suffix == ".parquet" else found.to_csv(aside, index=False)
-    print(f"{len(found)} of {len(table)} photos with a face, written to {options.output}")
-    print(
-        f"next: `table: {options.output}` in a copy of configs/data/own.yaml, and smart-retail data --sheet sheet.png"
-    )
+    add_landmarks(options.table, options.output, options.root or options.table.parent, detector.detect)
 
 
-def find_faces(
-    table: pd.DataFrame, file: Path, root: Path, detector: FaceDetector
-) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """Return the rows with a face, with ``LANDMARKS`` and the detector's score; and what was left out.
+def add_landmarks(source: Path, output: Path, root: Path, find: Finder) -> None:
+    """Write the rows of a table whose photos have a face, with ``LANDMARKS`` and a score; tell what is left out.
 
     Args:
-        table: rows with a column of paths.
-        file: name of the table, for messages.
-        root: folder that relative paths start from.
-        detector: finds the faces.
+        source: CSV or Parquet file with a column of paths.
+        output: CSV or Parquet file to write; its relative paths start from its own folder.
+        root: folder that relative paths of ``source`` start from.
+        find: returns the faces of an (H, W, 3) uint8 RGB photo.
 
-    Returns:
-        The rows, and files by the reason for which their rows are not among them.
+    Raises:
+        ConfigError: the output has another ending, or is the table itself.
+        DataError: the table cannot be read, or no face was found.
     """
-    column = path_column(table, file)
+    if output.suffix not in (".csv", ".parquet"):
+        raise ConfigError(f"--output {output} must end in .csv or .parquet")
+    if output.resolve() == source.resolve():
+        raise ConfigError(f"--output {output} is the table itself, which would lose rows; give another name")
+    # Cells go out as they came in: numbers with leading zeros, ranges, and words that pandas takes for empty.
+    table = read_table(source, dtype=str, keep_default_na=False)
+    column = path_column(table, source)
     rows, places = [], []
     left_out: dict[str, list[str]] = {"without a face": [], "unreadable": []}
-    records = table.to_dict("records")
-    for number, row in enumerate(tqdm(records, unit="photo", disable=not sys.stderr.isatty(), file=sys.stderr)):
+    bar = tqdm(table.to_dict("records"), unit="photo", disable=not sys.stderr.isatty(), file=sys.stderr)
+    for number, row in enumerate(bar):
         path = root / str(row[column])
         try:
             image = read_image(path)
         except BrokenImageError as error:
             left_out["unreadable"].append(str(error))
             continue
-        face = nearest(detector.detect(image), _region(row, image, f"{file}, row {number + 2}"))
+        face = nearest(find(image), _region(row, image, f"{source}, row {number + 2}"))
         if face is None:
             left_out["without a face"].append(str(path))
             continue
         rows.append(number)
         places.append([*face.first_eye, *face.second_eye, *face.mouth, face.score])
+    for why, files in left_out.items():
+        _tell(why, files)
+    if not rows:
+        raise DataError(f"{source}: none of its {len(table)} photos gave a face")
     found = table.iloc[rows].reset_index(drop=True)
-    found[[*LANDMARKS, SCORE]] = np.round(np.array(places).reshape(len(rows), -1 if rows else 7), 3)
-    return found, left_out
+    found[[*LANDMARKS, SCORE]] = np.round(places, 3)
+    found[column] = [relocated(str(path), root, output.parent) for path in found[column]]
+    with write_aside(output) as aside:
+        found.to_parquet(aside) if output.suffix == ".parquet" else found.to_csv(aside, index=False)
+    print(f"{len(found)} of {len(table)} photos with a face, written to {output}")
+    print(f"next: `table: {output}` in a copy of configs/data/own.yaml, and smart-retail data --sheet sheet.png")
 
 
 def nearest(faces: Iterable[Detection], region: np.ndarray) -> Detection | None:

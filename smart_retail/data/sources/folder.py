@@ -12,7 +12,7 @@ from smart_retail.data.images import ENDINGS
 from smart_retail.data.sources.ages import parse_age
 from smart_retail.data.sources.base import Listing, Source, make_listing
 from smart_retail.data.sources.table import check_name
-from smart_retail.errors import ConfigError, DataError
+from smart_retail.errors import ConfigError, DataError, printable
 from smart_retail.labels import EMOTIONS, GENDERS
 
 PARTS = {
@@ -79,13 +79,17 @@ class FaceFolder(Source):
         parts = [(PARTS[part.name.lower()], part) for part in top if part.name.lower() in PARTS]
         skipped = Counter[str]()
         if parts:
-            skipped.update({f"folder {f.name}": _count(f) for f in top if f.name.lower() not in PARTS})
+            skipped.update({f"folder {printable(f.name)}": _count(f) for f in top if f.name.lower() not in PARTS})
         folders = [(split, folder) for split, part in parts or [("", root)] for folder in _folders(part)]
         labels = {folder.name: self._label_of(folder.name) for _, folder in folders}
         lost = {str(name) for name in self.classes or {}} - set(labels)
         if lost or not any(labels.values()):
-            found = ", ".join(sorted(labels))[:300] or "none"
-            what = f"no folder {', '.join(sorted(lost))} of `classes`" if lost else "no folder is one of our classes"
+            found = printable(", ".join(sorted(labels)))[:300] or "none"
+            what = (
+                f"no folder {printable(', '.join(sorted(lost)))} of `classes`"
+                if lost
+                else "no folder is one of our classes"
+            )
             raise DataError(
                 f"{root}: {what}; folders there: {found}; our classes: {self._choice()}. Name them in the "
                 "source's `classes`: {folder: class}, and in `root` the folder that holds them"
@@ -94,7 +98,7 @@ class FaceFolder(Source):
         for split, folder in folders:
             label = labels[folder.name]
             if label is None:
-                skipped[f"class {folder.name} is none of ours"] += _count(folder)
+                skipped[f"class {printable(folder.name)} is none of ours"] += _count(folder)
                 continue
             for path in sorted(folder.iterdir()):
                 if path.suffix.lower() not in ENDINGS or path.is_dir():
