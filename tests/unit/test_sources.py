@@ -323,6 +323,14 @@ class TestFairFace:
     def test_files_that_are_missing_are_counted(self, fairface):
         assert fairface.skipped == {"file not found": 1}
 
+    def test_a_file_that_is_listed_twice_counts_once(self, tmp_path):
+        root = write_fairface(tmp_path, 2, 1)
+        with (root / "fairface_label_val.csv").open("a") as file:
+            file.write("train/1.jpg,20-29,Male,White,False\n")
+        listing = FairFace(str(root)).load()
+        assert listing.skipped["listed twice"] == 1
+        assert listing.faces["official"].tolist() == ["train", "train", "val"]
+
     def test_the_close_crop_is_nearly_the_square_of_the_contract(self, fairface):
         x, y, side = fairface.faces.loc[0, list(CROP)]
         assert (x, y) == pytest.approx((112, 112), abs=4)

@@ -67,9 +67,9 @@ class FairFace(Source):
             raise DataError(f"{root} is not FairFace: folders `train` and `val` are missing; get them from {PAGE}")
         known = _read_landmarks(self.landmarks or [])
         rows: list[dict[str, Any]] = []
-        skipped = Counter[str]()
+        skipped, seen = Counter[str](), set[str]()
         for split in ("train", "val"):
-            part = _read_part(root / f"fairface_label_{split}.csv", images, split, skipped)
+            part = _read_part(root / f"fairface_label_{split}.csv", images, split, skipped, seen)
             square = _usual_square([row["path"] for row in part], self.padding)
             for row in part:
                 place = known.get(Path(row["path"]).resolve()) if known else None
@@ -78,8 +78,8 @@ class FairFace(Source):
         return make_listing(self.name, rows, +skipped, TERMS)
 
 
-def _read_part(file: Path, images: Path, split: str, skipped: Counter[str]) -> list[dict[str, Any]]:
-    """Return the rows of one list whose files are there; counts the others.
+def _read_part(file: Path, images: Path, split: str, skipped: Counter[str], seen: set[str]) -> list[dict[str, Any]]:
+    """Return the rows of one list whose files are there; counts the others, and files that were seen before.
 
     Raises:
         DataError: the list is missing or has other columns, a label is unknown, or none of the files is there.
@@ -94,6 +94,10 @@ def _read_part(file: Path, images: Path, split: str, skipped: Counter[str]) -> l
         if not (images / str(name)).is_file():
             skipped["file not found"] += 1
             continue
+        if str(name) in seen:
+            skipped["listed twice"] += 1
+            continue
+        seen.add(str(name))
         try:
             exact, low, high = parse_age(str(age))
         except ValueError as error:
