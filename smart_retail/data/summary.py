@@ -32,7 +32,7 @@ def print_summary(index: FaceIndex, console: Console | None = None) -> None:
     console = console or Console()
     faces = index.faces
     for part in (_counts(index), _classes(faces), *_crowds(faces), _duplicates(index)):
-        console.print(part, end="\n\n")
+        console.print(part, "")
     left_out = _table("Left out or altered", "data set", "reason", "files", text=2)
     for name, reasons in index.skipped.items():
         set_aside = faces.loc[(faces["dataset"] == name) & (faces["excluded"] != ""), "excluded"].value_counts()
