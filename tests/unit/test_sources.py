@@ -161,10 +161,10 @@ class TestFER2013Labels:
         assert skipped == {"most people see no face": 1}
 
     @pytest.mark.parametrize("what", ["too few votes", "nobody asked"])
-    def test_a_face_with_too_few_votes_keeps_its_original_label(self, voted, what):
+    def test_a_face_with_too_few_votes_trains_on_its_original_label(self, voted, what):
         rows, _, _ = self.listed(voted, labels="crowd")
-        assert rows[what]["emotion"] == self.happy
-        assert rows[what][list(VOTES)].isna().all()
+        assert rows[what][list(VOTES)].tolist() == np.eye(6)[self.happy].tolist()
+        assert pd.isna(rows[what]["emotion"])
 
     @pytest.mark.parametrize("labels", ["original", "crowd", "mixed"])
     def test_both_labels_are_there_to_measure_against_whatever_is_trained_on(self, voted, labels):
@@ -358,6 +358,18 @@ class TestFairFace:
         assert listing.faces[list(LANDMARKS)].notna().all(axis=1).sum() == 1
         assert listing.faces["crop_side"].notna().all()
         assert listing.skipped["cut at dlib's place, no landmarks"] == 12
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (f"path,{','.join(LANDMARKS)}\n1.jpg,a,2,3,4,5,6\n", "row 2: left_eye_x.* must be numbers"),
+            ("path,age\n1.jpg,3\n", "no column left_eye_x.*`smart-retail detect` writes them"),
+        ],
+    )
+    def test_a_table_without_landmarks_is_refused(self, fairface_root, tmp_path, text, message):
+        (tmp_path / "faces.csv").write_text(text)
+        with pytest.raises(DataError, match=message):
+            FairFace(str(fairface_root), landmarks=[str(tmp_path / "faces.csv")]).load()
 
     @pytest.mark.parametrize(
         ("text", "message"),

@@ -14,7 +14,7 @@ from smart_retail.data.image_header import image_size
 from smart_retail.data.images import read_image_bytes
 from smart_retail.data.sources.ages import parse_age
 from smart_retail.data.sources.base import FRAMING, Listing, Source, find_root, make_listing
-from smart_retail.data.sources.table import class_index, path_column, read_table
+from smart_retail.data.sources.table import class_index, face_place, path_column, read_table
 from smart_retail.errors import BrokenImageError, ConfigError, DataError
 from smart_retail.labels import GENDERS
 
@@ -149,6 +149,7 @@ def _read_landmarks(files: list[str]) -> dict[Path, dict[str, float]]:
         column = path_column(frame, file)
         if missing := set(LANDMARKS) - set(frame.columns):
             raise DataError(f"{file}: no column {', '.join(sorted(missing))}; `smart-retail detect` writes them")
-        for path, points in zip(frame[column], frame[list(LANDMARKS)].to_numpy(), strict=True):
-            places[(file.parent / str(path)).resolve()] = dict(zip(LANDMARKS, points, strict=True))
+        for number, row in enumerate(frame[[column, *LANDMARKS]].to_dict("records"), start=2):
+            if place := face_place({str(k): v for k, v in row.items()}, f"{file}, row {number}"):
+                places[(file.parent / str(row[column])).resolve()] = place
     return places

@@ -69,7 +69,7 @@ class FaceTable(Source):
         first = None
         for number, values in enumerate(frame.to_dict("records"), start=2):
             cells, where = {str(k): v for k, v in values.items()}, f"{file}, row {number}"
-            row = _labels(cells, where) | _place(cells, where)
+            row = _labels(cells, where) | face_place(cells, where)
             path, key = root / str(values[column]), f"{self.name}/{values[column]}"
             met[key] += 1  # of skipped rows, too: a face keeps its key when another is labelled
             if met[key] > 1:
@@ -202,8 +202,12 @@ def class_index(value: object, names: tuple[str, ...], where: str) -> int | None
     raise DataError(f"{where} {_shown(value)} is none of {', '.join(names)} (or 0 to {len(names) - 1})")
 
 
-def _place(values: dict[str, Any], where: str) -> dict[str, float]:
-    """Return the landmarks, or the square of a box, or nothing for a file that is a crop."""
+def face_place(values: dict[str, Any], where: str) -> dict[str, float]:
+    """Return the landmarks of a row, or the square of its box, or nothing for a file that is a crop.
+
+    Raises:
+        DataError: they are no numbers or no face's; ``where`` begins the message.
+    """
     for columns in (LANDMARKS, BOX):
         if not set(columns) <= set(values):
             continue
