@@ -11,7 +11,9 @@ from smart_retail.labels import EMOTIONS, GENDERS
 if TYPE_CHECKING:  # for editors, type checkers and the API reference
     from smart_retail.data.datamodule import FaceDataModule
     from smart_retail.data.sources.all_age_faces import AllAgeFaces
+    from smart_retail.data.sources.fairface import FairFace
     from smart_retail.data.sources.fer2013 import FER2013
+    from smart_retail.data.sources.folder import FaceFolder
     from smart_retail.data.sources.synthetic import SyntheticFaces
     from smart_retail.data.sources.table import FaceTable
     from smart_retail.data.sources.utkface import UTKFace
@@ -28,7 +30,9 @@ __all__ = [
     "AllAgeFaces",
     "FaceAttributeModule",
     "FaceDataModule",
+    "FaceFolder",
     "FaceTable",
+    "FairFace",
     "Predictor",
     "SyntheticFaces",
     "UTKFace",
@@ -41,7 +45,9 @@ _HOMES = {
     "FER2013": "smart_retail.data.sources.fer2013",
     "FaceAttributeModule": "smart_retail.training.module",
     "FaceDataModule": "smart_retail.data.datamodule",
+    "FaceFolder": "smart_retail.data.sources.folder",
     "FaceTable": "smart_retail.data.sources.table",
+    "FairFace": "smart_retail.data.sources.fairface",
     "Predictor": "smart_retail.deploy.predictor",
     "SyntheticFaces": "smart_retail.data.sources.synthetic",
     "UTKFace": "smart_retail.data.sources.utkface",

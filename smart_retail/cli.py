@@ -29,6 +29,7 @@ commands:
   export     write a bundle      smart-retail export --checkpoint .../best.ckpt --output bundle
   weights    write a trained network as one small file to hand on or to start from
   predict    judge face crops    smart-retail predict faces/*.jpg
+  detect     find the faces in photos: adds landmarks to a table of your own
   verify     recheck a bundle
   benchmark  images a second of the training step and of the loader; benchmark bundle: of a bundle
 
@@ -189,6 +190,10 @@ def _run(command: str, args: list[str]) -> int:
         from smart_retail.deploy.weights_command import weights
 
         weights(args)
+    elif command == "detect":
+        from smart_retail.deploy.detect_command import detect
+
+        detect(args)
     elif command in ("predict", "verify"):
         from smart_retail.deploy import predict_command
 

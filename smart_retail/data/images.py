@@ -13,6 +13,8 @@ from smart_retail.errors import BrokenImageError
 # One decoder thread per process: parallelism comes from DataLoader workers, and OpenCV's own pool
 # does not survive a fork.
 cv2.setNumThreads(0)
+ENDINGS = {".bmp", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+"""Of the files that are taken from a folder."""
 MAX_PIXELS = 1 << 27
 """Larger images are refused by their header, before they are decoded: a PNG of 100 kB can unfold to
 gigabytes. An image of this size takes up to about 0.8 GB for a moment."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from rich.box import MINIMAL
 from rich.console import Console
 from rich.table import Table
 
@@ -14,10 +15,13 @@ from smart_retail.data.cache import write_aside
 from smart_retail.data.dataset import FaceDataset
 from smart_retail.data.index import FaceIndex
 from smart_retail.data.sampler import Draw
+from smart_retail.data.sources.base import VOTES, labelled
 from smart_retail.data.splits import contradictions
 from smart_retail.errors import ConfigError, DataError
 from smart_retail.labels import EMOTIONS, GENDERS, SPLITS, TASKS
 
+MOST_RANGES = 20
+"""Ranges of ages that are told one by one."""
 GROUPS = (("same pixels", "exact"), ("near", "cluster"))
 SHOWN = 11
 """Augmented pictures of a face on the contact sheet."""
@@ -27,10 +31,9 @@ def print_summary(index: FaceIndex, console: Console | None = None) -> None:
     """Print the tables of an index: faces and labels, classes, duplicates, what was left out."""
     console = console or Console()
     faces = index.faces
-    console.print(_counts(index), _classes(faces), _duplicates(index), sep="\n")
-    left_out = Table(title="Left out or altered", title_justify="left")
-    for column in ("data set", "reason", "files"):
-        left_out.add_column(column, justify="right" if column == "files" else "left")
+    for part in (_counts(index), _classes(faces), *_crowds(faces), _duplicates(index)):
+        console.print(part, "")
+    left_out = _table("Left out or altered", "data set", "reason", "files", text=2)
     for name, reasons in index.skipped.items():
         set_aside = faces.loc[(faces["dataset"] == name) & (faces["excluded"] != ""), "excluded"].value_counts()
         for reason, count in [*reasons.items(), *((f"training face: {r}", n) for r, n in set_aside.items())]:
@@ -44,41 +47,72 @@ def print_summary(index: FaceIndex, console: Console | None = None) -> None:
     console.print(f"\nfingerprint of the data: {index.fingerprint()}")
 
 
+def _table(title: str, *columns: str, text: int = 1) -> Table:
+    """Return a table that fits 80 columns; the first ``text`` columns hold words, the others numbers."""
+    table = Table(title=title, title_justify="left", box=MINIMAL, padding=(0, 0, 0, 1), show_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number < text else "right", no_wrap=number >= text)
+    return table
+
+
 def _counts(index: FaceIndex) -> Table:
-    table = Table(title="Faces", title_justify="left")
-    for column in ("data set", "faces", *TASKS, *SPLITS, "set aside"):
-        table.add_column(column, justify="left" if column == "data set" else "right", no_wrap=True)
+    table = _table("Faces", "data set", "faces", *TASKS, *SPLITS, "aside")
     for name, part in [*index.faces.groupby("dataset", sort=False), ("all", index.faces)]:
         if name == "all":
             table.add_section()
-        counts = [len(part), *(part[task].notna().sum() for task in TASKS)]
+        counts = [len(part), *(labelled(part, task).sum() for task in TASKS)]
         counts += [(part["split"] == split).sum() for split in (*SPLITS, "")]
         table.add_row(str(name), *(f"{n:,}" for n in counts))
+    table.caption, table.caption_justify = "aside: training faces that are left out, see below", "left"
     return table
 
 
 def _classes(faces: pd.DataFrame) -> Table:
-    table = Table(title="Training labels", title_justify="left")
-    table.add_column("label")
-    table.add_column("share of the training faces that have it")
+    table = _table("Training labels", "label", "share of the training faces that have it", text=2)
     train = faces[faces["split"] == "train"]
     for task, names in (("gender", GENDERS), ("emotion", EMOTIONS)):
-        share = train[task].value_counts(normalize=True)
-        if len(share):
-            table.add_row(task, ", ".join(f"{name} {share.get(i, 0):.0%}" for i, name in enumerate(names)))
+        shares = _class_shares(train, task, len(names))
+        if len(shares):
+            table.add_row(task, ", ".join(f"{n} {s:.0%}" for n, s in zip(names, shares.mean(0), strict=True)))
     if train["age"].notna().any():
         low, first, middle, third, high = train["age"].quantile([0, 0.25, 0.5, 0.75, 1])
         table.add_row(
             "age", f"{low:.0f} to {high:.0f} years, median {middle:.0f}, half of them {first:.0f}-{third:.0f}"
         )
+    ages = train[["age_low", "age_high"]].dropna().astype(int).itertuples(index=False)
+    ranges = pd.Series([f"{low}-{high}" for low, high in sorted(ages)]).value_counts(normalize=True, sort=False)
+    if len(ranges):
+        told = [f"{years} {share:.0%}" for years, share in ranges[:MOST_RANGES].items()]
+        table.add_row("age range", ", ".join([*told, "..."] if len(ranges) > MOST_RANGES else told))
     return table
 
 
+def _class_shares(faces: pd.DataFrame, task: str, classes: int) -> np.ndarray:
+    """Return (N, classes) shares of the faces with a label: one of them, or people's votes."""
+    faces = faces[labelled(faces, task)]
+    shares = np.eye(classes)[faces[task].fillna(0).to_numpy(int)]
+    if task == "emotion":
+        votes = faces[list(VOTES)].to_numpy(np.float64)
+        shares = np.where(np.isnan(votes), shares, votes)
+    return np.asarray(shares)
+
+
+def _crowds(faces: pd.DataFrame) -> list[str]:
+    """Return a line for each data set whose pictures people voted on, beside its own labels."""
+    lines = []
+    for name, part in faces.groupby("dataset", sort=False):
+        crowd, original = part["emotion_crowd"], part["emotion_original"]
+        if crowd.notna().any():
+            differ = int((crowd != original).sum())
+            lines.append(
+                f"{name}: of {len(part):,} faces most people name another emotion than the data set for {differ:,}; "
+                f"for {crowd.isna().sum():,} no emotion has a majority"
+            )
+    return lines
+
+
 def _duplicates(index: FaceIndex) -> Table:
-    table = Table(title="Duplicates", title_justify="left")
-    columns = ("data set", "twins", "groups", "files", *TASKS, "leaks")
-    for column in columns:
-        table.add_column(column, justify="left" if column in ("data set", "twins") else "right", no_wrap=True)
+    table = _table("Duplicates", "data set", "twins", "groups", "files", *TASKS, "leaks", text=2)
     for name, part in index.faces.groupby("dataset", sort=False):
         for kind, column in GROUPS:
             sizes = part.groupby(column)["key"].transform("size")

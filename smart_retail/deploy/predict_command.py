@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from smart_retail.data.cache import free_name, write_aside
 from smart_retail.data.crops import Square, whole_image
-from smart_retail.data.images import read_image
+from smart_retail.data.images import ENDINGS, read_image
 from smart_retail.deploy.annotate import annotate
 from smart_retail.deploy.bundle import verify
 from smart_retail.deploy.detector import FaceDetector
@@ -25,7 +25,6 @@ from smart_retail.deploy.predictor import Prediction, Predictor
 from smart_retail.deploy.pretrained import find_bundle, names_bundle
 from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
 
-IMAGES = {".bmp", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 COLUMNS = ("file", "x", "y", "side", "gender", "age", "age_from", "age_to", "emotion", "gender_p", "emotion_p", "error")
 
 
@@ -67,7 +66,7 @@ def predict(args: list[str]) -> None:
     parser.add_argument("--batch-size", type=int, default=32, help="crops judged at once (default: 32)")
     options = parser.parse_args(args)
     first, *others = options.images
-    named = names_bundle(first, IMAGES)
+    named = names_bundle(first, ENDINGS)
     bundle = find_bundle(first if named else None)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names that are no text come out as they went in
@@ -100,7 +99,7 @@ def find_images(names: Sequence[str]) -> list[str]:
     for name in names:
         path = Path(name)
         if path.is_dir():
-            files += sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in IMAGES and not p.is_dir())
+            files += sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in ENDINGS and not p.is_dir())
         else:
             files.append(name)
     if not files:

@@ -37,11 +37,7 @@ from smart_retail.training.module import FaceAttributeModule
 from smart_retail.training.quiet import quiet
 
 # Short names in YAML: importing the sources lets `class_path: UTKFace` do.
-from smart_retail.data.sources.all_age_faces import AllAgeFaces  # noqa: F401, isort: skip
-from smart_retail.data.sources.fer2013 import FER2013  # noqa: F401, isort: skip
-from smart_retail.data.sources.synthetic import SyntheticFaces  # noqa: F401, isort: skip
-from smart_retail.data.sources.table import FaceTable  # noqa: F401, isort: skip
-from smart_retail.data.sources.utkface import UTKFace  # noqa: F401, isort: skip
+import smart_retail.data.sources  # noqa: F401, isort: skip
 
 
 TERMINATED = 128 + 15

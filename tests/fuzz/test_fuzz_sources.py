@@ -11,17 +11,21 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smart_retail.data.duplicates import _read_cache
+from smart_retail.data.sources.ages import parse_age
 from smart_retail.data.sources.all_age_faces import NAME as ALL_AGE_NAME
 from smart_retail.data.sources.all_age_faces import AllAgeFaces, read_halves, read_landmarks
 from smart_retail.data.sources.base import COLUMNS
+from smart_retail.data.sources.fairface import FairFace
 from smart_retail.data.sources.fer2013 import FER2013
 from smart_retail.data.sources.fer2013 import NAME as FER_NAME
+from smart_retail.data.sources.folder import FaceFolder
 from smart_retail.data.sources.table import FaceTable
 from smart_retail.data.sources.utkface import NAME as UTK_NAME
 from smart_retail.data.sources.utkface import UTKFace
 from smart_retail.errors import DataError
 from smart_retail.labels import AGE_MAX, EMOTIONS
 from tests.helpers.fuzz import damaged, fuzz, only_clear_errors, tree
+from tests.helpers.pictures import write_face
 from tests.helpers.trees import face_points, write_points
 
 LETTERS = st.sampled_from("0123456789_A. jpgchiTraining٣²\n\t\x1b\\'\"%$é\u202e")
@@ -234,3 +238,51 @@ def test_a_folder_with_a_name_in_no_encoding_is_named(tmp_path):
     write_names(folder / "UTKFace", [b"30_1_0_1.jpg"])
     with pytest.raises(DataError, match=r"udcff.*rename the folder"):
         UTKFace(str(folder)).load()
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faces")
+    for name in ("1.jpg", "2.jpg"):
+        write_face(folder / name, 1)
+    return folder
+
+
+LISTED = (
+    b"file,age,gender,race,service_test\ntrain/1.jpg,20-29,Male,White,True\ntrain/2.jpg,more than 70,Female,Black,\n"
+)
+
+
+@fuzz(80)
+@given(st.one_of(damaged(LISTED), csv(), st.binary(max_size=200)))
+@example(LISTED)
+def test_fairface_lists(faces, content):
+    with tempfile.TemporaryDirectory() as folder, only_clear_errors():
+        root = Path(folder)
+        for split in ("train", "val"):
+            (root / split).symlink_to(faces)
+        (root / "fairface_label_train.csv").write_bytes(content)
+        (root / "fairface_label_val.csv").write_bytes(LISTED.replace(b"train", b"val"))
+        check_listing(FairFace(folder).load().faces)
+
+
+@fuzz(60)
+@given(st.lists(names("happy|1|Anger|train"), min_size=1, max_size=6, unique=True), st.sampled_from(["emotion", "age"]))
+def test_class_folders(found, task):
+    with tempfile.TemporaryDirectory() as folder, only_clear_errors():
+        for name in found:
+            write_names(Path(os.fsdecode(os.path.join(os.fsencode(folder), name))), [b"a.jpg", b"b.txt"])  # noqa: PTH118
+        check_listing(FaceFolder(folder, task).load().faces)
+
+
+@fuzz(200)
+@given(
+    st.one_of(st.text(max_size=20), st.from_regex(r"[(<]?\d{0,4}[-+, ]{0,3}(to|and over)?\d{0,4}\)?", fullmatch=True))
+)
+def test_ages(text):
+    try:
+        age, low, high = parse_age(text)
+    except ValueError:
+        return
+    assert (age is None) != (low is None)
+    assert 0 <= (low if age is None else age) <= (high if age is None else age) <= 130

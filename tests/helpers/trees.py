@@ -1,7 +1,7 @@
 """The real data sets' on-disk formats with their quirks, in small."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +123,35 @@ def write_all_age_faces(root: Path, count: int = 8) -> Path:
     for split, lines in lists.items():
         (base / "image sets" / f"{split}.txt").write_text("\n".join(lines) + "\n")
     (base / "aglined faces").mkdir()
+    return root
+
+
+FAIRFACE_AGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")
+FAIRFACE_RACES = ("White", "East Asian", "Latino_Hispanic", "Black", "Indian", "Middle Eastern", "Southeast Asian")
+
+
+def write_fairface(root: Path, train: int = 9, val: int = 4, *, folder: str = "", side: int = 224) -> Path:
+    """Write the authors' FairFace: two lists, images below ``train`` and ``val``, a training file that is missing.
+
+    Men and women take turns. The images lie in ``folder`` below ``root`` and have ``side`` pixels.
+    """
+    for split, count in (("train", train), ("val", val)):
+        lines = ["file,age,gender,race,service_test"]
+        for i in range(count):
+            age, race = FAIRFACE_AGES[i % len(FAIRFACE_AGES)], FAIRFACE_RACES[i % len(FAIRFACE_RACES)]
+            write_face(root / folder / split / f"{i + 1}.jpg", 7000 + 100 * (split == "val") + i, side, gender=i % 2)
+            lines.append(f"{split}/{i + 1}.jpg,{age},{'Female' if i % 2 else 'Male'},{race},{i % 3 == 0}")
+        if split == "train":
+            lines.append(f"train/{train + 1}.jpg,20-29,Male,White,False")
+        (root / f"fairface_label_{split}.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def write_class_folders(root: Path, counts: Mapping[str, int]) -> Path:
+    """Write a folder for each class with so many drawn faces."""
+    for number, (name, count) in enumerate(counts.items()):
+        for i in range(count):
+            write_face(root / name / f"{i}.jpg", 8000 + 50 * number + i)
     return root
 
 

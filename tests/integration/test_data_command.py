@@ -1,8 +1,12 @@
+import re
+
 import cv2
 import pytest
 
+from smart_retail.data.sources.fer2013 import crowd_votes
+from tests.helpers.pictures import write_face
 from tests.helpers.runs import run, write_config
-from tests.helpers.trees import write_fer2013, write_utkface
+from tests.helpers.trees import write_fairface, write_fer2013, write_utkface
 
 
 @pytest.fixture
@@ -52,6 +56,33 @@ def test_it_counts_duplicates_contradictions_and_leaks(here, capsys):
     # groups, files, gender, age, emotion, leaks
     assert duplicates["fer2013", "same pixels"][2:] == ["2", "4", "0", "0", "0", "2"]
     assert duplicates["utkface", "same pixels"][2:] == ["3", "6", "0", "3", "0", "0"]
+
+
+def test_ranges_of_ages_count_as_labels_and_are_told_one_by_one(here, capsys):
+    fairface = {"class_path": "FairFace", "init_args": {"root": str(write_fairface(here / "fairface", 18))}}
+    assert run("data", "--config", write_config(here, data={"sources": [fairface]})) == 0
+    said = capsys.readouterr().out
+    assert rows(said, "Faces")["fairface"][1:5] == ["22", "22", "22", "0"]
+    assert re.search(r"age range.*\b0-2 \d+%.*\b70-100 \d+%", said)
+
+
+def test_it_tells_how_often_the_crowd_disagrees_with_the_data_set(here, capsys):
+    fer = write_fer2013(here / "fer", 3)
+    asked = [n for n, (ours, everyone, _) in crowd_votes().items() if n.startswith("Train") and 2 * ours[1] > everyone]
+    for number, name in enumerate(asked[:4]):
+        write_face(fer / "train" / ("fear" if number == 0 else "happy") / name, 60 + number, grey=True)
+    sources = [{"class_path": "FER2013", "init_args": {"root": str(fer), "labels": "crowd"}}]
+    assert run("data", "--config", write_config(here, data={"sources": sources})) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "of 59 faces most people name another emotion than the data set for 3; for 55 no emotion" in said
+
+
+def test_its_tables_fit_a_terminal_of_80_columns(here, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run("data", "--config", write_config(here, data=sources(here))) == 0
+    said = capsys.readouterr().out
+    assert "…" not in said
+    assert list(rows(said, "Faces")) == ["data set", "fer2013", "utkface", "all"]
 
 
 def test_it_names_broken_files_terms_and_the_fingerprint(here, capsys):

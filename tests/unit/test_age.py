@@ -17,6 +17,10 @@ class TestRegression:
         head = AgeRegression(4)
         assert head.loss(torch.tensor([[3.0], [4.5]]), torch.tensor([35.0, 40.0])).tolist() == [0.5, 0.5]
 
+    def test_an_answer_inside_a_range_costs_nothing_and_one_outside_its_distance(self):
+        raw, ranges = torch.tensor([[2.5], [2.94], [1.45], [3.95]]), torch.tensor([[20.0, 29.0]] * 4)
+        assert AgeRegression(4).range_loss(raw, ranges).tolist() == pytest.approx([0, 0, 0.5, 1.0])
+
     def test_years_are_ten_times_the_output(self):
         assert AgeRegression(4).years(torch.tensor([[3.2]])).tolist() == [[32.0]]
 
@@ -85,6 +89,43 @@ class TestDistribution:
             head.loss(logits, torch.tensor([7.0])).sum().backward()
             optimizer.step()
         assert head.years(logits).item() == pytest.approx(7, abs=0.3)
+
+    def test_the_loss_of_a_range_is_minus_the_log_of_its_probability(self):
+        torch.manual_seed(0)
+        head, logits = AgeDistribution(4), torch.randn(3, 101)
+        ranges = torch.tensor([[20.0, 29.0], [0.0, 2.0], [70.0, 100.0]])
+        shares = logits.softmax(1)
+        expected = [-shares[0, 20:30].sum().log(), -shares[1, :3].sum().log(), -shares[2, 70:].sum().log()]
+        assert head.range_loss(logits, ranges).tolist() == pytest.approx([e.item() for e in expected], rel=1e-5)
+
+    def test_a_range_of_all_ages_costs_nothing(self):
+        assert AgeDistribution(4).range_loss(torch.randn(1, 101), torch.tensor([[0.0, 100.0]])).item() == 0
+
+    @pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
+    def test_loss_and_gradient_of_a_range_are_finite_however_sure_the_network_is(self, scale):
+        logits = (scale * torch.randn(2, 101)).requires_grad_()
+        loss = AgeDistribution(4).range_loss(logits, torch.tensor([[20.0, 29.0], [100.0, 100.0]]))
+        loss.sum().backward()
+        assert torch.isfinite(loss).all()
+        assert torch.isfinite(logits.grad).all()
+
+    def test_a_row_without_a_range_has_a_finite_gradient(self):
+        logits = torch.randn(2, 101, requires_grad=True)
+        loss = AgeDistribution(4).range_loss(logits, torch.tensor([[20.0, 29.0], [-1.0, -1.0]]))
+        torch.where(torch.tensor([True, False]), loss, 0).sum().backward()
+        assert torch.isfinite(logits.grad).all()
+        assert logits.grad[0].abs().max() > 0
+        assert logits.grad[1].abs().max() == 0
+
+    def test_gradient_descent_finds_a_range(self):
+        head = AgeDistribution(4)
+        logits = torch.zeros(1, 101, requires_grad=True)
+        optimizer = torch.optim.Adam([logits], lr=0.3)
+        for _ in range(50):
+            optimizer.zero_grad()
+            head.range_loss(logits, torch.tensor([[20.0, 29.0]])).sum().backward()
+            optimizer.step()
+        assert 20 <= head.years(logits).item() <= 29
 
     def test_the_bins_are_no_weights(self):
         assert set(AgeDistribution(4).state_dict()) == {"weight", "bias"}

@@ -84,6 +84,62 @@ def test_age_labels_are_not_smoothed():
     assert a["gender"] != b["gender"]
 
 
+@pytest.mark.parametrize("age", ["distribution", "regression"])
+def test_a_batch_of_ranges_alone_trains_age(age):
+    network = tiny_network(age=age)
+    batch = face_batch(age="....")._replace(
+        age_range=torch.tensor([[0.0, 2.0], [3.0, 9.0], [60.0, 69.0], [90.0, 99.0]])
+    )
+    found, losses = gradients(network, batch)
+    assert losses["age"] > 0
+    assert all(torch.isfinite(g).all() for g in found)
+    assert network.age.weight.grad.abs().max() > 0
+
+
+def test_exact_ages_and_ranges_of_a_batch_are_one_mean():
+    network = tiny_network().eval()
+    ranges = torch.tensor([[-1.0, -1.0], [-1.0, -1.0], [20.0, 29.0], [-1.0, -1.0]])
+    batch = face_batch(age="x.x.")._replace(age_mask=mask("x..."), age_range=ranges)
+    raw = network.raw(batch.image)
+    exact = network.age.loss(raw.age[:1], batch.age[:1]).item()
+    within = network.age.range_loss(raw.age[2:3], ranges[2:3]).item()
+    assert task_losses(network, raw, batch, 0.0)["age"].item() == pytest.approx((exact + within) / 2, rel=1e-5)
+
+
+def test_faces_without_a_range_have_finite_gradients():
+    found, losses = gradients(tiny_network(), face_batch(age="...."))
+    assert losses["age"] == 0
+    assert all(torch.isfinite(g).all() for g in found)
+
+
+def test_votes_train_by_the_cross_entropy_with_their_shares():
+    network = tiny_network().eval()
+    votes = torch.tensor([[0.5, 0.5, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]], dtype=torch.float32)
+    batch = face_batch("..", "..", "xx")._replace(votes=votes)
+    raw = network.raw(batch.image)
+    likely = raw.emotion.log_softmax(1)
+    expected = (-(likely[0, :2].sum() / 2) - likely[1, batch.emotion[1]]) / 2
+    assert task_losses(network, raw, batch, 0.0)["emotion"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_votes_for_one_class_alone_are_its_label():
+    network = tiny_network().eval()
+    batch = face_batch()
+    voted = batch._replace(votes=F.one_hot(batch.emotion, 6).float())
+    raw = network.raw(batch.image)
+    a, b = (task_losses(network, raw, labels, 0.1)["emotion"].item() for labels in (batch, voted))
+    assert a == pytest.approx(b, rel=1e-6)
+
+
+def test_a_face_without_a_majority_trains_on_its_votes():
+    network = tiny_network()
+    votes = torch.full((4, 6), 1 / 6)
+    found, losses = gradients(network, face_batch(emotion="....")._replace(votes=votes))
+    assert losses["emotion"] > 0
+    assert network.emotion.weight.grad.abs().max() > 0
+    assert all(torch.isfinite(g).all() for g in found)
+
+
 class TestTaskWeights:
     losses = {"gender": torch.tensor(1.0), "age": torch.tensor(2.0), "emotion": torch.tensor(4.0)}  # noqa: RUF012
 

@@ -132,3 +132,11 @@ class TestScore:
     @pytest.mark.parametrize(("name", "better", "worse"), [("gender_acc", 0.9, 0.8), ("age_mae", 4.0, 6.0)])
     def test_better_is_higher(self, name, better, worse):
         assert score({name: torch.tensor(better)}) > score({name: torch.tensor(worse)})
+
+
+def test_a_face_without_a_majority_counts_in_no_accuracy(data):
+    out, batch = data
+    votes = torch.where(batch.emotion_mask.unsqueeze(1), 0.0, 1 / 6).expand(-1, 6)
+    names = ("emotion_acc", "emotion_f1")
+    plain, voted = (measured(out, labels) for labels in (batch, batch._replace(votes=votes)))
+    assert [voted[name] for name in names] == [plain[name] for name in names]

@@ -1,14 +1,20 @@
+import os
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from smart_retail.contract import Contract
+from smart_retail.data.crops import CROP, LANDMARKS
 from smart_retail.data.sources.all_age_faces import AllAgeFaces, read_landmarks
-from smart_retail.data.sources.base import COLUMNS, find_root, make_listing
-from smart_retail.data.sources.fer2013 import FER2013
+from smart_retail.data.sources.base import COLUMNS, VOTES, find_root, labelled, make_listing
+from smart_retail.data.sources.fairface import FairFace
+from smart_retail.data.sources.fer2013 import FER2013, crowd_votes
+from smart_retail.data.sources.folder import FaceFolder
 from smart_retail.data.sources.utkface import UTKFace
-from smart_retail.errors import DataError
+from smart_retail.data.splits import assign_splits
+from smart_retail.errors import ConfigError, DataError
 from smart_retail.labels import EMOTIONS
 from tests.helpers.pictures import write_face
 from tests.helpers.trees import (
@@ -16,6 +22,8 @@ from tests.helpers.trees import (
     ODD_UTKFACE,
     face_points,
     write_all_age_faces,
+    write_class_folders,
+    write_fairface,
     write_fer2013,
     write_points,
     write_utkface,
@@ -90,6 +98,90 @@ class TestFER2013:
         (tmp_path / "train" / "happy").mkdir(parents=True)
         with pytest.raises(DataError, match="no usable face"):
             FER2013(str(tmp_path)).load()
+
+
+VOTED = {
+    "no face": lambda ours, everyone, no_face: 2 * no_face > everyone,
+    "too few votes": lambda ours, everyone, no_face: ours.sum() < 5 and 2 * no_face <= everyone,
+    "no majority": lambda ours, everyone, no_face: ours.sum() >= 5 and 2 * ours.max() <= everyone,
+    "fear": lambda ours, everyone, no_face: 2 * ours[1] > everyone and ours[1] < ours.sum(),
+}
+
+
+@pytest.fixture(scope="module")
+def voted(tmp_path_factory):
+    """Four happy training faces by the names of pictures that people were asked about, and one unknown to them."""
+    root = tmp_path_factory.mktemp("voted")
+    names = {"nobody asked": "Training_0.jpg"}
+    for what, found in VOTED.items():
+        names[what] = next(n for n, votes in crowd_votes().items() if n.startswith("Training") and found(*votes))
+    for number, name in enumerate(names.values()):
+        write_face(root / "train" / "happy" / name, number, grey=True)
+    return str(root), names
+
+
+class TestFER2013Labels:
+    happy, fear = EMOTIONS.index("happy"), EMOTIONS.index("fear")
+
+    def listed(self, voted, **settings):
+        root, names = voted
+        listing = FER2013(root, **settings).load()
+        what = {name: what for what, name in names.items()}
+        rows = {what[key.rsplit("/")[-1]]: row for key, row in listing.faces.set_index("key").iterrows()}
+        return rows, listing.skipped, {w: crowd_votes().get(name) for w, name in names.items()}
+
+    def test_the_original_labels_are_the_folders_and_have_no_votes(self, voted):
+        rows, skipped, _ = self.listed(voted)
+        assert {row["emotion"] for row in rows.values()} == {self.happy}
+        assert all(row[list(VOTES)].isna().all() for row in rows.values())
+        assert len(rows) == 5
+        assert not skipped
+
+    def test_the_crowds_labels_are_the_shares_of_the_votes_for_our_classes(self, voted):
+        rows, _, votes = self.listed(voted, labels="crowd")
+        ours = votes["fear"][0]
+        assert rows["fear"][list(VOTES)].tolist() == pytest.approx((ours / ours.sum()).tolist())
+        assert rows["fear"]["emotion"] == self.fear
+
+    def test_a_face_without_a_majority_has_votes_and_no_class(self, voted):
+        rows, _, _ = self.listed(voted, labels="crowd")
+        assert rows["no majority"][list(VOTES)].sum() == pytest.approx(1)
+        assert pd.isna(rows["no majority"]["emotion"])
+
+    def test_mixed_labels_share_between_crowd_and_folder(self, voted):
+        rows, _, votes = self.listed(voted, labels="mixed", crowd_share=0.7)
+        ours = votes["fear"][0]
+        expected = 0.7 * ours / ours.sum() + 0.3 * np.eye(6)[self.happy]
+        assert rows["fear"][list(VOTES)].tolist() == pytest.approx(expected.tolist())
+
+    @pytest.mark.parametrize("labels", ["crowd", "mixed"])
+    def test_what_most_people_call_no_face_is_dropped_and_counted(self, voted, labels):
+        rows, skipped, _ = self.listed(voted, labels=labels)
+        assert "no face" not in rows
+        assert skipped == {"most people see no face": 1}
+
+    @pytest.mark.parametrize("what", ["too few votes", "nobody asked"])
+    def test_a_face_with_too_few_votes_trains_on_its_original_label(self, voted, what):
+        rows, _, _ = self.listed(voted, labels="crowd")
+        assert rows[what][list(VOTES)].tolist() == np.eye(6)[self.happy].tolist()
+        assert pd.isna(rows[what]["emotion"])
+
+    @pytest.mark.parametrize("labels", ["original", "crowd", "mixed"])
+    def test_both_labels_are_there_to_measure_against_whatever_is_trained_on(self, voted, labels):
+        rows, _, _ = self.listed(voted, labels=labels)
+        assert {row["emotion_original"] for row in rows.values()} == {self.happy}
+        assert rows["fear"]["emotion_crowd"] == self.fear
+        assert all(pd.isna(rows[what]["emotion_crowd"]) for what in ("no majority", "nobody asked"))
+
+    def test_votes_count_as_labels(self, voted):
+        faces = FER2013(voted[0], labels="crowd").load().faces
+        assert labelled(faces, "emotion").all()
+        assert faces["emotion"].isna().any()
+
+    @pytest.mark.parametrize("settings", [{"labels": "people"}, {"labels": "mixed", "crowd_share": 1.5}])
+    def test_settings_that_cannot_be_are_refused(self, settings):
+        with pytest.raises(ConfigError, match="FER2013"):
+            FER2013(**settings)
 
 
 class TestUTKFace:
@@ -197,9 +289,185 @@ class TestAllAgeFaces:
         assert read_landmarks(write_points(tmp_path / "points.txt", points)) is None
 
 
+@pytest.fixture(scope="module")
+def fairface_root(tmp_path_factory):
+    return write_fairface(tmp_path_factory.mktemp("fairface"))
+
+
+@pytest.fixture(scope="module")
+def fairface(fairface_root):
+    return FairFace(str(fairface_root)).load()
+
+
+class TestFairFace:
+    def test_the_lists_are_the_official_split(self, fairface):
+        assert fairface.faces["official"].value_counts().to_dict() == {"train": 9, "val": 4}
+
+    def test_the_validation_part_becomes_the_test(self, fairface):
+        faces = fairface.faces.assign(cluster=range(13))
+        split = assign_splits(faces, val_share=0.2, test_share=0.2, seed=0, drop_leaks=True)["split"]
+        assert set(split[faces["official"] == "val"]) == {"test"}
+        assert "test" not in set(split[faces["official"] == "train"])
+
+    def test_ages_are_ranges(self, fairface):
+        row = fairface.faces.set_index("key")
+        assert row.loc["fairface/train/1.jpg", ["age_low", "age_high"]].tolist() == [0, 2]
+        assert row.loc["fairface/train/9.jpg", ["age_low", "age_high"]].tolist() == [70, 100]
+        assert fairface.faces["age"].isna().all()
+        assert labelled(fairface.faces, "age").all()
+
+    def test_gender_is_a_class_and_race_a_text(self, fairface):
+        row = fairface.faces.set_index("key").loc["fairface/train/2.jpg"]
+        assert (row["gender"], row["race"]) == (1, "East Asian")
+
+    def test_files_that_are_missing_are_counted(self, fairface):
+        assert fairface.skipped == {"file not found": 1}
+
+    def test_a_file_that_is_listed_twice_counts_once(self, tmp_path):
+        root = write_fairface(tmp_path, 2, 1)
+        with (root / "fairface_label_val.csv").open("a") as file:
+            file.write("train/1.jpg,20-29,Male,White,False\n")
+        listing = FairFace(str(root)).load()
+        assert listing.skipped["listed twice"] == 1
+        assert listing.faces["official"].tolist() == ["train", "train", "val"]
+
+    def test_the_close_crop_is_nearly_the_square_of_the_contract(self, fairface):
+        x, y, side = fairface.faces.loc[0, list(CROP)]
+        assert (x, y) == pytest.approx((112, 112), abs=4)
+        assert side == pytest.approx(224, rel=0.04)
+
+    @pytest.mark.parametrize("folder", ["", "fairface-img-margin125-trainval"])
+    def test_of_the_wider_images_it_is_the_middle(self, tmp_path, folder):
+        root = write_fairface(tmp_path, folder=folder, side=448)
+        x, y, side = FairFace(str(root), padding=1.25).load().faces.loc[0, list(CROP)]
+        assert (x, y) == pytest.approx((224, 224), abs=6)
+        assert side == pytest.approx(0.44 * 448, rel=0.02)
+
+    @pytest.mark.parametrize(("padding", "side"), [(0.25, 448), (1.25, 224)])
+    def test_images_of_the_other_padding_are_refused(self, tmp_path, padding, side):
+        root = write_fairface(tmp_path, side=side)
+        with pytest.raises(DataError, match=rf"{side} px is not of padding {padding}.*set the source's `padding`"):
+            FairFace(str(root), padding=padding).load()
+
+    def test_landmarks_of_a_table_replace_the_usual_square(self, fairface_root, tmp_path):
+        path = os.path.relpath(fairface_root / "train" / "3.jpg", tmp_path)
+        (tmp_path / "faces.csv").write_text(f"file,age,{','.join(LANDMARKS)}\n{path},3-9,60,90,120,95,88,150\n")
+        listing = FairFace(str(fairface_root), landmarks=[str(tmp_path / "faces.csv")]).load()
+        row = listing.faces.set_index("key").loc["fairface/train/3.jpg"]
+        assert row[list(LANDMARKS)].tolist() == [60, 90, 120, 95, 88, 150]
+        assert listing.faces[list(LANDMARKS)].notna().all(axis=1).sum() == 1
+        assert listing.faces["crop_side"].notna().all()
+        assert listing.skipped["cut at dlib's place, no landmarks"] == 12
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (f"path,{','.join(LANDMARKS)}\n1.jpg,a,2,3,4,5,6\n", "row 2: left_eye_x.* must be numbers"),
+            ("path,age\n1.jpg,3\n", "no column left_eye_x.*`smart-retail detect` writes them"),
+        ],
+    )
+    def test_a_table_without_landmarks_is_refused(self, fairface_root, tmp_path, text, message):
+        (tmp_path / "faces.csv").write_text(text)
+        with pytest.raises(DataError, match=message):
+            FairFace(str(fairface_root), landmarks=[str(tmp_path / "faces.csv")]).load()
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("file,age,gender\ntrain/1.jpg,0-2,Male\n", "no column race"),
+            ("file,age,gender,race\ntrain/1.jpg,2-0,Male,White\n", "row 2: age 2 to 0 is no range"),
+            ("file,age,gender,race\ntrain/1.jpg,0-2,boy,White\n", "row 2: gender 'boy' is none of male, female"),
+            ("file,age,gender,race\n1.jpg,0-2,Male,White\n", "none of its 1 files is there"),
+        ],
+    )
+    def test_a_list_that_is_not_the_authors_is_refused(self, tmp_path, text, message):
+        root = write_fairface(tmp_path)
+        (root / "fairface_label_train.csv").write_text(text)
+        with pytest.raises(DataError, match=message):
+            FairFace(str(root)).load()
+
+    def test_a_missing_list_or_folder_is_named(self, tmp_path):
+        root = write_fairface(tmp_path)
+        (root / "fairface_label_val.csv").unlink()
+        with pytest.raises(DataError, match=r"fairface_label_val\.csv: no such file"):
+            FairFace(str(root)).load()
+        shutil.rmtree(root / "val")
+        with pytest.raises(DataError, match="folders `train` and `val` are missing"):
+            FairFace(str(root)).load()
+
+    def test_without_a_folder_it_tells_where_to_get_it(self, monkeypatch):
+        with pytest.raises(DataError, match=r"get it from https://github\.com/joojs/fairface"):
+            FairFace().load()
+
+    def test_another_padding_is_refused(self):
+        with pytest.raises(ConfigError, match=r"padding 0\.5"):
+            FairFace(padding=0.5)
+
+
+class TestFaceFolder:
+    def test_folders_called_as_our_classes_or_by_other_words_are_taken(self, tmp_path):
+        root = write_class_folders(tmp_path, {"Happy": 1, "anger": 2, "Sadness": 1, "Disgust": 3, "contempt": 1})
+        listing = FaceFolder(str(root), "emotion").load()
+        assert sorted(EMOTIONS[e] for e in listing.faces["emotion"]) == ["angry", "angry", "happy", "sad"]
+        assert listing.skipped == {"class Disgust is none of ours": 3, "class contempt is none of ours": 1}
+
+    def test_folders_above_the_classes_are_the_official_split(self, tmp_path):
+        for part in ("Train", "valid", "test"):
+            write_class_folders(tmp_path / part, {"happy": 2})
+        write_class_folders(tmp_path, {"rest": 3})
+        listing = FaceFolder(str(tmp_path), "emotion").load()
+        assert listing.faces["official"].value_counts().to_dict() == {"train": 2, "val": 2, "test": 2}
+        assert listing.skipped == {"folder rest": 3}
+
+    def test_numbers_are_classes_by_the_mapping_alone(self, tmp_path):
+        root = write_class_folders(tmp_path / "train", {"1": 1, "3": 2, "4": 1}).parent
+        listing = FaceFolder(str(root), "emotion", classes={1: "surprise", "4": "Happiness"}).load()
+        assert [EMOTIONS[e] for e in listing.faces["emotion"]] == ["surprise", "happy"]
+        assert listing.skipped == {"class 3 is none of ours": 2}
+
+    def test_gender_and_age_are_tasks_too(self, tmp_path):
+        gender = FaceFolder(str(write_class_folders(tmp_path / "g", {"man": 1, "Woman": 1})), "gender").load().faces
+        assert sorted(gender["gender"]) == [0, 1]
+        age = FaceFolder(str(write_class_folders(tmp_path / "a", {"007": 1, "20-29": 1})), "age").load().faces
+        assert age["age"].tolist()[0] == 7
+        assert age[["age_low", "age_high"]].iloc[1].tolist() == [20, 29]
+
+    def test_files_that_are_no_images_are_counted(self, tmp_path):
+        root = write_class_folders(tmp_path, {"happy": 1})
+        (root / "happy" / "Thumbs.db").write_bytes(b"")
+        (root / "happy" / "more.jpg").mkdir()
+        assert FaceFolder(str(root), "emotion").load().skipped == {"no image file": 2}
+
+    def test_without_a_class_of_ours_it_lists_what_is_there(self, tmp_path):
+        root = write_class_folders(tmp_path, {"0": 1, "1": 1})
+        with pytest.raises(DataError, match=r"folders there: 0, 1; our classes: angry, fear.*`classes`"):
+            FaceFolder(str(root), "emotion").load()
+
+    def test_a_folder_of_the_mapping_that_is_not_there_is_named(self, tmp_path):
+        root = write_class_folders(tmp_path, {"1": 1})
+        with pytest.raises(DataError, match="no folder 2 of `classes`; folders there: 1"):
+            FaceFolder(str(root), "emotion", classes={"1": "happy", "2": "sad"}).load()
+
+    def test_a_missing_root_is_named(self, tmp_path):
+        with pytest.raises(DataError, match="nowhere is not a folder"):
+            FaceFolder(str(tmp_path / "nowhere"), "emotion").load()
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"task": "mood"}, "task 'mood'"),
+            ({"classes": {"1": "disgust"}}, "1 is 'disgust', which is none of angry"),
+            ({"name": "two words"}, "data set name"),
+        ],
+    )
+    def test_settings_that_cannot_be_are_refused(self, settings, message):
+        with pytest.raises(ConfigError, match=message):
+            FaceFolder(**({"root": "x", "task": "emotion"} | settings))
+
+
 class TestListings:
-    def test_every_source_yields_the_same_columns(self, fer2013, utkface, all_age_faces):
-        for listing in (fer2013, utkface, all_age_faces):
+    def test_every_source_yields_the_same_columns(self, fer2013, utkface, all_age_faces, fairface):
+        for listing in (fer2013, utkface, all_age_faces, fairface):
             assert list(listing.faces.columns) == list(COLUMNS)
             assert listing.faces["key"].is_unique
 

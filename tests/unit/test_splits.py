@@ -144,3 +144,13 @@ def test_only_training_faces_are_excluded():
     exclude_training(faces, faces["cluster"] >= 0, "why")
     assert faces["split"].tolist() == ["", "val", "test"]
     assert faces["excluded"].tolist() == ["why", "", ""]
+
+
+def test_ranges_of_ages_contradict_where_no_age_lies_in_all_of_them():
+    faces = face_table(
+        [1, 1, 2, 2, 3, 3, 4, 4],
+        age=[None, None, None, None, 25, None, 31, None],
+        age_low=[20, 25, 20, 30, None, 20, None, 20],
+        age_high=[29, 34, 29, 39, None, 29, None, 29],
+    )
+    assert contradictions(faces)["age"].tolist() == [False] * 2 + [True] * 2 + [False] * 2 + [True] * 2

@@ -28,6 +28,47 @@ def test_a_label_column_may_be_absent(tmp_path):
     assert faces["age"].tolist() == [3, 4.5]
 
 
+def test_an_age_may_be_a_range(tmp_path):
+    faces = listed(tmp_path, 'path,age\na.jpg,20-29\nb.jpg,"(4, 6)"\n').faces
+    assert faces[["age_low", "age_high"]].to_numpy().tolist() == [[20, 29], [4, 6]]
+    assert faces["age"].isna().all()
+
+
+def test_exact_ages_and_ranges_stand_in_one_column(tmp_path):
+    faces = listed(tmp_path, "path,age\na.jpg,70+\nb.jpg,31.5\n").faces
+    assert faces[["age_low", "age_high"]].iloc[0].tolist() == [70, 100]
+    assert faces["age"].iloc[1] == 31.5
+    assert pd.isna(faces["age_low"].iloc[1])
+
+
+def test_a_range_may_stand_in_two_columns(tmp_path):
+    faces = listed(tmp_path, "path,age,age_low,age_high\na.jpg,,20,29\nb.jpg,25,20,29\n").faces
+    assert faces[["age_low", "age_high"]].iloc[0].tolist() == [20, 29]
+    assert faces["age"].iloc[1] == 25
+    assert pd.isna(faces["age_low"].iloc[1])
+
+
+def test_an_end_that_is_not_given_is_open(tmp_path):
+    faces = listed(tmp_path, "path,age_low,age_high\na.jpg,60,\nb.jpg,,12\n").faces
+    assert faces[["age_low", "age_high"]].to_numpy().tolist() == [[60, 100], [0, 12]]
+
+
+@pytest.mark.parametrize("ends", ["29,20", "20.5,29", "-4,3", "1,400", "x,3", "1,inf"])
+def test_two_columns_that_are_no_range_stop_with_their_row(tmp_path, ends):
+    with pytest.raises(DataError, match="row 2: age"):
+        listed(tmp_path, f"path,age_low,age_high\na.jpg,{ends}\n")
+
+
+@pytest.mark.parametrize("column", ["file", "image", "filename"])
+def test_the_column_of_paths_may_have_another_name(tmp_path, column):
+    assert len(listed(tmp_path, f"{column},age\na.jpg,3\n").faces) == 1
+
+
+def test_a_column_called_path_is_taken_whatever_else_is_there(tmp_path):
+    faces = listed(tmp_path, "path,file,image,age\na.jpg,x,y,3\n").faces
+    assert faces["key"].tolist() == ["own/a.jpg"]
+
+
 def test_rows_without_a_label_or_a_file_are_skipped_and_counted(tmp_path):
     listing = listed(tmp_path, "path,age\na.jpg,3\nb.jpg,\nc.jpg,4\n")
     assert listing.skipped == {"no label at all": 1, "file not found": 1}
@@ -83,8 +124,10 @@ def test_relative_paths_start_at_the_root_if_one_is_given(tmp_path):
         ("a.jpg,woman,3,happy,train", "row 2: gender 'woman' is none of male, female"),
         ("a.jpg,2,3,happy,train", "row 2: gender .* is none of male, female"),
         ("a.jpg,male,young,happy,train", "row 2: age 'young' is not a number"),
-        ("a.jpg,male,-3,happy,train", "row 2: age -3.0 is outside"),
-        ("a.jpg,male,300,happy,train", "row 2: age 300.0 is outside"),
+        ("a.jpg,male,-3,happy,train", "row 2: age -3 is outside"),
+        ("a.jpg,male,300,happy,train", "row 2: age 300 is outside"),
+        ("a.jpg,male,30-20,happy,train", "row 2: age 30 to 20 is no range"),
+        ("a.jpg,male,200-300,happy,train", "row 2: age 200 to 300 is outside 0 to 130"),
         ("a.jpg,male,3,glad,train", "row 2: emotion 'glad' is none of angry"),
         ("a.jpg,male,3,happy,holdout", "row 2: split 'holdout' is none of train"),
     ],
@@ -103,7 +146,8 @@ def test_a_box_that_is_no_box_stops_with_its_row(tmp_path, box):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,age\na.jpg,3\n", "no column `path`"),
+        ("photo,age\na.jpg,3\n", "no column `path`"),
+        ("file,image,age\na.jpg,a.jpg,3\n", "file and image could each be"),
         ("path;age\na.jpg;3\n", "commas must part"),
         ("path,years\na.jpg,3\n", "none of the label columns"),
         ("", "not r"),

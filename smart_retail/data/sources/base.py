@@ -124,7 +124,8 @@ def find_root(root: str | None, handle: str, folder: str) -> Path:
     Args:
         root: local folder, or None.
         handle: Kaggle handle with a pinned version, ``owner/name/versions/N``: without the version
-            kagglehub asks the network even when the files are cached.
+            kagglehub asks the network even when the files are cached. Or the address of a page, of a data set
+            that people have to get there.
         folder: name of the data set's folder below ``$SMART_RETAIL_DATA``.
 
     Raises:
@@ -133,14 +134,17 @@ def find_root(root: str | None, handle: str, folder: str) -> Path:
     if root is not None:
         path = Path(root).expanduser()
         if not path.is_dir():
-            raise DataError(
-                f"root {path} is not a folder; set the source's `root` to where {handle.split('/')[1]} lies"
-            )
+            raise DataError(f"root {path} is not a folder; set the source's `root` to where {folder} lies")
         return path
     if shared := os.environ.get("SMART_RETAIL_DATA"):
         path = Path(shared).expanduser() / folder
         if path.is_dir():
             return path
+    if "://" in handle:
+        raise DataError(
+            f"no {folder} here: get it from {handle}, then set the source's `root` to its folder, or SMART_RETAIL_DATA "
+            f"to the folder that holds `{folder}`"
+        )
     import kagglehub
 
     try:

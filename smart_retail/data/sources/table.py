@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 
 from smart_retail.data.crops import CROP, LANDMARKS, square_from_box, square_from_landmarks
+from smart_retail.data.sources.ages import Age, age_range, parse_age
 from smart_retail.data.sources.base import FRAMING, Listing, Source, make_listing
 from smart_retail.errors import ConfigError, DataError, one_line
-from smart_retail.labels import EMOTIONS, GENDERS, SPLITS
+from smart_retail.labels import AGE_MAX, AGE_MIN, EMOTIONS, GENDERS, SPLITS
 
 BOX = ("left", "top", "right", "bottom")
-LABELS = ("gender", "age", "emotion")
+PATHS = ("file", "image", "filename")
+"""What the column of paths may be called besides ``path``."""
+LABELS = ("gender", "age", "age_low", "age_high", "emotion")
 FARTHEST = 1e6
 """Coordinates beyond this are no pixels of any image."""
 OVERALL = "overall"
@@ -28,10 +31,12 @@ OVERALL = "overall"
 class FaceTable(Source):
     """A table with a column ``path`` and any of: gender, age, emotion, split, race.
 
+    The column may be called ``file``, ``image`` or ``filename`` where there is no ``path`` and only one of those.
     Where a face lies in its image is told by six landmark columns (left_eye_x, left_eye_y,
     right_eye_x, right_eye_y, mouth_x, mouth_y), by a box (left, top, right, bottom), both in pixels,
     or by nothing if the files are face crops. Empty cells are missing labels. Gender is male or
-    female (or 0, 1), emotion one of the six names (or 0 to 5), age in years; a value that is none of
+    female (or 0, 1), emotion one of the six names (or 0 to 5), age in years or as a range ("20-29", "70+", see
+    ``ages.parse_age``), which ``age_low`` and ``age_high`` tell too; a value that is none of
     these stops with its row. Neither case nor spaces around column names matter. Several faces of one
     picture are several rows; the key of the second ends in ``#2``.
 
@@ -48,19 +53,14 @@ class FaceTable(Source):
     terms: str = "not stated"
 
     def __post_init__(self) -> None:
-        """Check the name, which becomes part of metric names."""
-        if not self.name.isidentifier():
-            raise ConfigError(f"data set name {self.name!r}: use letters, digits and underscores")
-        if self.name == OVERALL or keyword.iskeyword(self.name):
-            raise ConfigError(f"data set name {self.name!r} is taken; set the source's `name` to another")
+        """Check the name."""
+        check_name(self.name)
 
     def load(self) -> Listing:
         """List the faces. See ``Source.load``."""
         file = Path(self.table).expanduser()
-        frame = _read(file)
-        if "path" not in frame:
-            one = " (commas must part the columns)" if len(frame.columns) == 1 else ""
-            raise DataError(f"{file}: no column `path`; it has {', '.join(frame.columns[:20])[:200]}{one}")
+        frame = read_table(file)
+        column = path_column(frame, file)
         if not set(LABELS) & set(frame.columns):
             raise DataError(f"{file}: none of the label columns {', '.join(LABELS)} is there")
         root = Path(self.root).expanduser() if self.root else file.parent
@@ -69,8 +69,8 @@ class FaceTable(Source):
         first = None
         for number, values in enumerate(frame.to_dict("records"), start=2):
             cells, where = {str(k): v for k, v in values.items()}, f"{file}, row {number}"
-            row = _labels(cells, where) | _place(cells, where)
-            path, key = root / str(values["path"]), f"{self.name}/{values['path']}"
+            row = _labels(cells, where) | face_place(cells, where)
+            path, key = root / str(values[column]), f"{self.name}/{values[column]}"
             met[key] += 1  # of skipped rows, too: a face keeps its key when another is labelled
             if met[key] > 1:
                 key = f"{key}#{met[key]}"
@@ -78,23 +78,46 @@ class FaceTable(Source):
                 skipped["file not found"] += 1
                 first = first or path
                 continue
-            if row["gender"] is None and row["age"] is None and row["emotion"] is None:
+            if all(row[label] is None for label in ("gender", "age", "age_low", "emotion")):
                 skipped["no label at all"] += 1
                 continue
             rows.append(row | {"path": str(path), "key": key})
         if first and skipped["file not found"] == len(frame):
             raise DataError(
                 f"{file}: none of its {len(frame)} files is there; the first was looked for at {first}. Set the "
-                f"source's `root` (now {root}) to the folder that the column `path` starts from"
+                f"source's `root` (now {root}) to the folder that the column `{column}` starts from"
             )
         return make_listing(self.name, rows, skipped, f"{self.name}: {self.terms}")
 
 
-def _read(file: Path) -> pd.DataFrame:
+def check_name(name: str) -> None:
+    """Check the name that a user gives to a data set; it becomes part of metric names.
+
+    Raises:
+        ConfigError: it cannot be one, or is taken.
+    """
+    if not name.isidentifier():
+        raise ConfigError(f"data set name {name!r}: use letters, digits and underscores")
+    if name == OVERALL or keyword.iskeyword(name):
+        raise ConfigError(f"data set name {name!r} is taken; set the source's `name` to another")
+
+
+def read_table(file: Path, **options: Any) -> pd.DataFrame:
+    """Read a CSV or Parquet file; names of columns come out in lower case, without spaces around them.
+
+    Args:
+        file: to be read; all but ``.parquet`` is CSV.
+        options: for ``pandas.read_csv``.
+
+    Raises:
+        DataError: it is missing, damaged, or has two columns of one name.
+    """
     if not file.is_file():
         raise DataError(f"{file}: no such file; set the source's `table` to a CSV or Parquet file")
     try:
-        frame = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, skipinitialspace=True)
+        frame = (
+            pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, skipinitialspace=True, **options)
+        )
     except Exception as error:  # pandas and pyarrow raise nearly anything on damaged files
         raise DataError(f"{file}: not readable as {file.suffix or 'CSV'} ({one_line(error)})") from error
     frame.columns = pd.Index([str(name).strip().lower() for name in frame.columns])
@@ -103,29 +126,59 @@ def _read(file: Path) -> pd.DataFrame:
     return frame
 
 
+def path_column(frame: pd.DataFrame, file: Path) -> str:
+    """Return the name of the column that names the image files.
+
+    Raises:
+        DataError: there is none, or there are several without one called ``path``.
+    """
+    found = ["path"] if "path" in frame else [name for name in PATHS if name in frame]
+    if len(found) > 1:
+        raise DataError(f"{file}: {' and '.join(found)} could each be the column of paths; call one of them `path`")
+    if not found:
+        one = " (commas must part the columns)" if len(frame.columns) == 1 else ""
+        raise DataError(
+            f"{file}: no column `path` (or {', '.join(PATHS)}); it has {', '.join(frame.columns[:20])[:200]}{one}"
+        )
+    return found[0]
+
+
 def _labels(values: dict[str, Any], where: str) -> dict[str, Any]:
-    age = values.get("age")
     try:
-        age = None if _is_empty(age) else float(age)  # type: ignore[arg-type]
+        age, low, high = _age(values)
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{where}: age {_shown(age)} is not a number of years") from error
-    if age is not None and not 0 <= age <= 130:
-        raise DataError(f"{where}: age {age} is outside 0 to 130 years")
+        raise DataError(f"{where}: age {error}") from error
     split = values.get("split")
-    split = "" if _is_empty(split) else str(split).strip()
+    split = "" if is_empty(split) else str(split).strip()
     if split not in ("", *SPLITS):
         raise DataError(f"{where}: split {_shown(split)} is none of {', '.join(SPLITS)}")
     race = values.get("race")
     return {
-        "gender": _class(values.get("gender"), GENDERS, f"{where}: gender"),
-        "emotion": _class(values.get("emotion"), EMOTIONS, f"{where}: emotion"),
+        "gender": class_index(values.get("gender"), GENDERS, f"{where}: gender"),
+        "emotion": class_index(values.get("emotion"), EMOTIONS, f"{where}: emotion"),
         "age": age,
+        "age_low": low,
+        "age_high": high,
         "official": split,
-        "race": "" if _is_empty(race) else str(race),
+        "race": "" if is_empty(race) else str(race),
     }
 
 
-def _is_empty(value: object) -> bool:
+def _age(values: dict[str, Any]) -> Age:
+    """Return the age of a row: by the column ``age``, and where that is empty by ``age_low`` and ``age_high``."""
+    if not is_empty(age := values.get("age")):
+        return parse_age(str(age))
+    ends = [values.get("age_low"), values.get("age_high")]
+    if all(is_empty(end) for end in ends):
+        return None, None, None
+    low, high = (
+        limit if is_empty(end) else float(str(end)) for end, limit in zip(ends, (AGE_MIN, AGE_MAX), strict=True)
+    )
+    return age_range(low, high)
+
+
+def is_empty(value: object) -> bool:
+    """Whether a cell has no value."""
     return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))  # type: ignore[call-overload]
 
 
@@ -133,9 +186,13 @@ def _shown(value: object) -> str:
     return repr(value)[:80]
 
 
-def _class(value: object, names: tuple[str, ...], where: str) -> int | None:
-    """Return the index of a class given by name or number, None for an empty cell."""
-    if _is_empty(value):
+def class_index(value: object, names: tuple[str, ...], where: str) -> int | None:
+    """Return the index of a class given by name or number, None for an empty cell.
+
+    Raises:
+        DataError: it is none of the names; ``where`` begins the message.
+    """
+    if is_empty(value):
         return None
     text = str(value).strip().lower().removesuffix(".0")
     if text in names:
@@ -145,8 +202,12 @@ def _class(value: object, names: tuple[str, ...], where: str) -> int | None:
     raise DataError(f"{where} {_shown(value)} is none of {', '.join(names)} (or 0 to {len(names) - 1})")
 
 
-def _place(values: dict[str, Any], where: str) -> dict[str, float]:
-    """Return the landmarks, or the square of a box, or nothing for a file that is a crop."""
+def face_place(values: dict[str, Any], where: str) -> dict[str, float]:
+    """Return the landmarks of a row, or the square of its box, or nothing for a file that is a crop.
+
+    Raises:
+        DataError: they are no numbers or no face's; ``where`` begins the message.
+    """
     for columns in (LANDMARKS, BOX):
         if not set(columns) <= set(values):
             continue

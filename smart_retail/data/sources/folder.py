@@ -1,0 +1,138 @@
+"""A folder a class: the layout in which RAF-DB, AffectNet and many others lie on Kaggle."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from smart_retail.data.images import ENDINGS
+from smart_retail.data.sources.ages import parse_age
+from smart_retail.data.sources.base import Listing, Source, make_listing
+from smart_retail.data.sources.table import check_name
+from smart_retail.errors import ConfigError, DataError, printable
+from smart_retail.labels import EMOTIONS, GENDERS
+
+PARTS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""Folders above the classes, and the split that each is."""
+CLASSES = {"emotion": EMOTIONS, "gender": GENDERS}
+SYNONYMS = {
+    "angry": ("anger",),
+    "fear": ("fearful", "scared", "afraid"),
+    "happy": ("happiness", "joy"),
+    "sad": ("sadness",),
+    "surprise": ("surprised", "suprise"),
+    "male": ("man", "men", "males"),
+    "female": ("woman", "women", "females"),
+}
+MEANING = {other: name for name, others in SYNONYMS.items() for other in (name, *others)} | {"neutral": "neutral"}
+"""What folders are called, in lower case, and the class that each is."""
+
+
+@dataclass
+class FaceFolder(Source):
+    """Face crops in a folder for each class, maybe below ``train``, ``val`` and ``test``, which become the split.
+
+    Without ``classes`` the folders that are called as our classes are taken, whatever their case, and common other
+    words (happiness, anger, woman); for ages the folders that are a number of years or a range ("20-29"). All
+    others, as disgust and contempt, are counted out by name, and so are files that are no images.
+
+    Args:
+        root: folder of the classes, or of train and test.
+        task: what the folders tell: emotion, gender or age.
+        classes: name of a folder to the name of its class, for folders that are numbers; others are counted out.
+        name: name of the data set in tables and metrics.
+        terms: under what terms the images may be used; goes into the model card.
+    """
+
+    root: str
+    task: Literal["emotion", "gender", "age"]
+    classes: Mapping[str | int, str | int] | None = None
+    name: str = "folder"
+    terms: str = "not stated"
+
+    def __post_init__(self) -> None:
+        """Check names and classes."""
+        check_name(self.name)
+        if self.task not in (*CLASSES, "age"):
+            raise ConfigError(f"FaceFolder task {self.task!r} is none of {', '.join(CLASSES)}, age")
+        for folder, name in (self.classes or {}).items():
+            if self._label(str(name)) is None:
+                raise ConfigError(f"FaceFolder classes: {folder} is {name!r}, which is none of {self._choice()}")
+
+    def load(self) -> Listing:
+        """List the faces. See ``Source.load``."""
+        root = Path(self.root).expanduser()
+        if not root.is_dir():
+            raise DataError(f"root {root} is not a folder; set the source's `root` to the one of the class folders")
+        top = _folders(root)
+        parts = [(PARTS[part.name.lower()], part) for part in top if part.name.lower() in PARTS]
+        skipped = Counter[str]()
+        if parts:
+            skipped.update({f"folder {printable(f.name)}": _count(f) for f in top if f.name.lower() not in PARTS})
+        folders = [(split, folder) for split, part in parts or [("", root)] for folder in _folders(part)]
+        labels = {folder.name: self._label_of(folder.name) for _, folder in folders}
+        lost = {str(name) for name in self.classes or {}} - set(labels)
+        if lost or not any(labels.values()):
+            found = printable(", ".join(sorted(labels)))[:300] or "none"
+            what = (
+                f"no folder {printable(', '.join(sorted(lost)))} of `classes`"
+                if lost
+                else "no folder is one of our classes"
+            )
+            raise DataError(
+                f"{root}: {what}; folders there: {found}; our classes: {self._choice()}. Name them in the "
+                "source's `classes`: {folder: class}, and in `root` the folder that holds them"
+            )
+        rows: list[dict[str, Any]] = []
+        for split, folder in folders:
+            label = labels[folder.name]
+            if label is None:
+                skipped[f"class {printable(folder.name)} is none of ours"] += _count(folder)
+                continue
+            for path in sorted(folder.iterdir()):
+                if path.suffix.lower() not in ENDINGS or path.is_dir():
+                    skipped["no image file"] += 1
+                    continue
+                key = f"{self.name}/{path.relative_to(root).as_posix()}"
+                rows.append({"path": str(path), "key": key, "official": split} | label)
+        return make_listing(self.name, rows, +skipped, f"{self.name}: {self.terms}")
+
+    def _label_of(self, folder: str) -> dict[str, Any] | None:
+        """Return the columns that a folder's name stands for, None for a class that is none of ours."""
+        if self.classes is None:
+            return self._label(folder)
+        given = {str(name): str(of) for name, of in self.classes.items()}
+        return self._label(given[folder]) if folder in given else None
+
+    def _label(self, name: str) -> dict[str, Any] | None:
+        """Return the columns that the name of a class stands for."""
+        if self.task == "age":
+            try:
+                return dict(zip(("age", "age_low", "age_high"), parse_age(name), strict=True))
+            except ValueError:
+                return None
+        meaning = MEANING.get(name.strip().lower(), "")
+        names = CLASSES[self.task]
+        return {self.task: names.index(meaning)} if meaning in names else None
+
+    def _choice(self) -> str:
+        return "ages as 25, 20-29, 70+" if self.task == "age" else ", ".join(CLASSES[self.task])
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _count(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.rglob("*"))
