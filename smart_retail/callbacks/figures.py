@@ -114,7 +114,7 @@ class Figures(pl.Callback):
             return False
         if not any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
             return False
-        last = trainer.current_epoch + 1 == trainer.max_epochs
+        last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
         return last or trainer.current_epoch - self.drawn >= self.every_n_epochs
 
 

@@ -72,6 +72,8 @@ class LastCheckpoint(Checkpoint):
         # Every rank must come to the same decision: saving is collective.
         save, stop, asked = _largest(trainer, due, trainer.should_stop, self.signals.asked)
         self.stopped = bool(stop)
+        if stop and trainer.check_val_every_n_epoch is not None:
+            trainer.check_val_every_n_epoch = 1  # Lightning then validates at once what is the end of the run
         if (batch_idx + 1) % trainer.accumulate_grad_batches and not last and not self.stopped:
             return  # gradients gathered so far are in no checkpoint
         if save or stop or asked:
@@ -110,8 +112,12 @@ class LastCheckpoint(Checkpoint):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Forget the time that earlier calls took: ``trainer.max_time`` is a budget for each call."""
-        checkpoint.get("callbacks", {}).pop("Timer", None)
+        """Forget the time that earlier calls took, unless the learning rate follows it.
+
+        So ``trainer.max_time`` is a budget for each call, and with ``model.schedule_by: time`` one for the whole run.
+        """
+        if pl_module.hparams.get("schedule_by") != "time":
+            checkpoint.get("callbacks", {}).pop("Timer", None)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Give the signals back."""

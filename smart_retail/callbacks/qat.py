@@ -15,6 +15,7 @@ from smart_retail.deploy.quantize import Int8Settings
 from smart_retail.errors import ConfigError
 from smart_retail.models.fake_quantise import convolutions, fake_quantise, fuse
 from smart_retail.models.load import load_model, read_checkpoint
+from smart_retail.training.clock import time_share
 from smart_retail.training.module import FaceAttributeModule
 
 SAME = ("backbone", "age_head", "age_sigma")
@@ -84,7 +85,8 @@ class QuantisationAware(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Enter the phase of this step; a resumed run finds its phase by the same count."""
-        done = trainer.global_step / max(1, int(trainer.estimated_stepping_batches))
+        by_time = pl_module.hparams.get("schedule_by") == "time"
+        done = time_share(trainer) if by_time else trainer.global_step / max(1, int(trainer.estimated_stepping_batches))
         for conv in convolutions(pl_module).values():
             conv.enabled = done >= self.start
             conv.observing = done < self.freeze

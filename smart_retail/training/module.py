@@ -20,6 +20,7 @@ from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.labels import TASKS
 from smart_retail.models.load import check_weights, network_from
 from smart_retail.models.network import FaceOutputs, RawOutputs
+from smart_retail.training.clock import time_share
 from smart_retail.training.distillation import (
     Distillation,
     FeatureMatching,
@@ -32,6 +33,9 @@ from smart_retail.training.losses import TaskWeights, ranks, task_losses
 from smart_retail.training.metrics import FaceMetrics, score
 from smart_retail.training.mixup import mixup as mix_faces
 from smart_retail.training.optimisation import learning_rate_factor, make_optimizer
+
+TICKS = 100_000
+"""Into which a run's time is divided, where it takes the place of the steps: each far shorter than a step."""
 
 
 class FaceAttributeModule(pl.LightningModule):
@@ -55,6 +59,7 @@ class FaceAttributeModule(pl.LightningModule):
         learning_rate: float = 2e-3,
         weight_decay: float = 0.05,
         schedule: str = "cosine",
+        schedule_by: str = "steps",
         warmup: float = 0.05,
         final_factor: float = 0.01,
         teachers: list[str] | dict[str, str | list[str]] | None = None,
@@ -84,8 +89,12 @@ class FaceAttributeModule(pl.LightningModule):
             optimizer: any of timm's (``adam``, ``adamw``, ``sgd``, ``lamb``, ...).
             learning_rate: at the height of the schedule.
             weight_decay: on everything but norms and biases.
-            schedule: ``cosine``, ``linear`` or ``constant``, by step.
-            warmup: share of all steps in which the rate rises.
+            schedule: ``cosine``, ``linear`` or ``constant``.
+            schedule_by: ``steps``, as many as ``trainer.max_epochs`` are, or ``time``: the clock of
+                ``trainer.max_time``, so that the schedule ends where the time ends, whatever the machine's
+                speed. A resumed run goes on with the time that is left. Validations are inside the time; the last
+                one, and what is written after it, come on top.
+            warmup: share of the steps or of the time in which the rate rises.
             final_factor: of the learning rate at the end of the schedule.
             teachers: checkpoints of frozen networks that judge every training image in each step
                 (``data.soft_labels`` is the cheaper way), or some for each task:
@@ -101,6 +110,8 @@ class FaceAttributeModule(pl.LightningModule):
                 f"learning_rate {learning_rate} must be above 0, label_smoothing {label_smoothing} in 0 to 1, "
                 f"mixup {mixup} not below 0"
             )
+        if schedule_by not in ("steps", "time"):
+            raise ConfigError(f"schedule_by {schedule_by!r} is none of steps, time")
         task_weights = {"gender": 1.0, "age": 1.0, "emotion": 1.0} | (task_weights or {})
         self.save_hyperparameters()
         self.distillation = distillation_of(distillation)
@@ -261,10 +272,18 @@ class FaceAttributeModule(pl.LightningModule):
         """Create optimiser and schedule from the settings."""
         h: dict[str, Any] = dict(self.hparams)
         optimizer = make_optimizer(self, h["optimizer"], h["learning_rate"], h["weight_decay"])
+        shape = h["schedule"], h["warmup"], h["final_factor"]
+        if h["schedule_by"] == "time":
+            factor = learning_rate_factor(*shape, TICKS)
+            by_time = LambdaLR(optimizer, lambda _: factor(time_share(self.trainer) * TICKS))
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": by_time, "interval": "step"}}
         steps = self.trainer.estimated_stepping_batches
         if math.isinf(steps):
-            raise ConfigError("a schedule needs an end: set trainer.max_epochs (max_time may stop it sooner)")
-        factor = learning_rate_factor(h["schedule"], h["warmup"], h["final_factor"], int(steps))
+            raise ConfigError(
+                "a schedule needs an end: set trainer.max_epochs (max_time may stop it sooner), or "
+                "model.schedule_by time, whose end is trainer.max_time"
+            )
+        factor = learning_rate_factor(*shape, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ def make_optimizer(model: nn.Module, name: str, learning_rate: float, weight_dec
     return optimizer
 
 
-def learning_rate_factor(schedule: str, warmup: float, final: float, steps: int) -> Callable[[int], float]:
+def learning_rate_factor(schedule: str, warmup: float, final: float, steps: int) -> Callable[[float], float]:
     """Return the factor on the learning rate by the number of steps taken.
 
     Args:
@@ -46,7 +46,7 @@ def learning_rate_factor(schedule: str, warmup: float, final: float, steps: int)
         raise ConfigError(f"warmup {warmup} is a share of the run: 0 or more and below 1")
     rising = max(1, round(warmup * steps))
 
-    def factor(step: int) -> float:
+    def factor(step: float) -> float:
         if step < rising:
             return (step + 1) / rising if warmup > 0 else 1.0
         done = min(1.0, (step - rising) / max(1, steps - rising))
