@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import f1_score
 
 from smart_retail.deploy.faces import FaceCrops
 from smart_retail.deploy.session import Feed
@@ -18,6 +19,9 @@ from smart_retail.labels import CUMULATIVE_YEARS, EMOTIONS, GENDERS, TASKS
 WIDTHS = {"gender": len(GENDERS), "age": 1, "emotion": len(EMOTIONS)}
 METRICS = {"gender": "gender_acc", "age": "age_mae", "emotion": "emotion_acc"}
 RESAMPLES = 1000
+OTHER_LABELS = ("age_low", "age_high", "emotion_crowd", "emotion_original")
+HALF_YEAR = 0.5
+"""A whole year is from half a year before to half a year after."""
 COVERAGE = 0.8
 AGE_BANDS = (0, 10, 20, 30, 40, 55, 70)
 FEW = 30
@@ -34,7 +38,7 @@ class Judged:
         emotion: (N,) 1 where right, 0 where wrong.
         years: (N,) predicted years.
         said: by task (N, C) outputs of gender and emotion, in the form that the network gives them.
-        labels: by task (N,) class numbers or years.
+        labels: by task (N,) class numbers or years; also the ends of ranges, and other opinions on emotions.
     """
 
     gender: np.ndarray
@@ -52,7 +56,13 @@ class Judged:
         return np.asarray(100 * (1 - right))
 
     def summary(self, rows: np.ndarray | slice = slice(None)) -> dict[str, float]:
-        """Return ``gender_acc``, ``age_mae``, ``age_cs5`` and ``emotion_acc`` and the labels behind each."""
+        """Return what was measured of some faces, and the labels behind each.
+
+        Returns:
+            ``gender_acc``, ``age_mae``, ``age_cs5``, ``emotion_acc``, ``age_inside`` (share inside a known range), and
+            ``emotion_crowd_acc``, ``emotion_crowd_f1``, ``emotion_original_acc``, ``emotion_original_f1`` against what
+            most people say and what the data set says; ``gender_faces``, ``emotion_crowd_faces``, ...
+        """
         values: dict[str, float] = {}
         for task, name in METRICS.items():
             losses = self.loss(task)[rows]
@@ -63,6 +73,17 @@ class Judged:
                 values[name] = mean if task == "age" else 1 - mean / 100
             if len(known) and task == "age":
                 values["age_cs5"] = float((known <= CUMULATIVE_YEARS).mean())
+        low, high, years = self.labels["age_low"][rows], self.labels["age_high"][rows], self.years[rows]
+        if (ranged := ~np.isnan(low) & ~np.isnan(years)).any():
+            inside = (low - HALF_YEAR <= years) & (years <= high + HALF_YEAR)
+            values |= {"age_inside": float(inside[ranged].mean()), "age_range_faces": int(ranged.sum())}
+        for opinion in ("emotion_crowd", "emotion_original"):
+            labels, said = self.labels[opinion][rows], self.said["emotion"][rows]
+            if (known := ~np.isnan(labels) & ~np.isnan(said).any(axis=1)).any():
+                truth, answers = labels[known], said[known].argmax(1)
+                values[f"{opinion}_acc"] = float((truth == answers).mean())
+                values[f"{opinion}_f1"] = float(f1_score(truth, answers, average="macro"))
+                values[f"{opinion}_faces"] = int(known.sum())
         return values
 
 
@@ -79,7 +100,10 @@ def judge(networks: Mapping[str, Feed], faces: FaceCrops, *, batch_size: int = 6
         DataError: no face could be read.
     """
     table = faces.table
-    labels = {task: pd.to_numeric(table[task], errors="coerce").to_numpy(np.float64, na_value=np.nan) for task in TASKS}
+    labels = {
+        name: pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        for name in (*TASKS, *OTHER_LABELS)
+    }
     said = {
         name: {task: np.full((len(table), width), np.nan, np.float32) for task, width in WIDTHS.items()}
         for name in networks

@@ -41,7 +41,7 @@ def summary(manifest: Manifest) -> str:
 
 def _loss(drops: dict[str, dict[str, float]], metric: str) -> str:
     drop = drops.get(metric.split("_")[0])
-    if drop is None or metric == "age_cs5":
+    if drop is None or metric not in ("gender_acc", "age_mae", "emotion_acc"):
         return ""
     return f"{drop['drop']:+.2f} ({drop['low']:+.2f} to {drop['high']:+.2f})"
 
@@ -50,7 +50,12 @@ METRICS = {
     "gender_acc": "gender accuracy, %",
     "age_mae": "age, mean error in years",
     "age_cs5": "age within 5 years, %",
+    "age_inside": "age inside the known range, %",
     "emotion_acc": "emotion accuracy, %",
+    "emotion_crowd_acc": "emotion accuracy, crowd's majority, %",
+    "emotion_crowd_f1": "emotion macro F1, crowd's majority, %",
+    "emotion_original_acc": "emotion accuracy, FER2013's labels, %",
+    "emotion_original_f1": "emotion macro F1, FER2013's labels, %",
 }
 
 
@@ -143,12 +148,13 @@ def _calibration(calibration: dict[str, dict[str, float]]) -> str:
 def _groups(groups: dict[str, dict[str, float]]) -> str:
     if not groups:
         return "No group had enough labelled faces."
+    shown = [metric for metric in METRICS if any(metric in values for values in groups.values())]
     lines = [
-        "| group | faces | " + " | ".join(METRICS.values()) + " |",
-        "| --- | ---: " + "| ---: " * len(METRICS) + "|",
+        "| group | faces | " + " | ".join(METRICS[metric] for metric in shown) + " |",
+        "| --- | ---: " + "| ---: " * len(shown) + "|",
     ]
     for name, values in groups.items():
         faces = max(values[f"{task}_faces"] for task in ("gender", "age", "emotion"))
-        cells = " | ".join(_value(metric, values.get(metric)) for metric in METRICS)
+        cells = " | ".join(_value(metric, values.get(metric)) for metric in shown)
         lines.append(f"| {name} | {faces:.0f} | {cells} |")
     return "\n".join(lines)
