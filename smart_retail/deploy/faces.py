@@ -100,7 +100,7 @@ def read_index(config: Mapping[str, Any]) -> FaceIndex:
     from jsonargparse import ArgumentError, ArgumentParser
 
     # Short names of the sources in YAML: importing them lets `class_path: UTKFace` do.
-    from smart_retail.data.sources import all_age_faces, fer2013, synthetic, table, utkface  # noqa: F401
+    from smart_retail.data.sources import all_age_faces, fer2013, packed, synthetic, table, utkface  # noqa: F401
 
     config_files.guard_parsers()
     parser = ArgumentParser(exit_on_error=False)
