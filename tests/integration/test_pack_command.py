@@ -48,10 +48,21 @@ def test_a_pack_trains_and_is_judged_in_place_of_its_files(here, files, capsys):
     assert run("fit", "--config", files, "--config", packed_config()) == 0
     assert load(checkpoint("best"))["made_by"]["data_fingerprint"] == fingerprint(said)
     # A config with other places, as of a network that was trained on the files, gives way to the pack's.
-    judge = ("evaluate", checkpoint("best"), "--output", "report", "--robustness", "5", "--thumbnails")
+    judge = (
+        "evaluate",
+        checkpoint("best"),
+        "--output",
+        "report",
+        "--robustness",
+        "2",
+        "--kinds",
+        "grey",
+        "--thumbnails",
+    )
     assert run(*judge, "--config", files, "--config", packed_config()) == 0
     assert fingerprint(said) in Path("report/report.md").read_text()
-    assert run("export", "--checkpoint", checkpoint("best"), "--output", "bundle", "--data", packed_config()) == 0
+    to = ("--output", "bundle", "--precision", "fp32")
+    assert run("export", "--checkpoint", checkpoint("best"), *to, "--data", packed_config()) == 0
 
 
 def test_a_taken_folder_is_refused_before_anything_is_read(here, files, capsys):
