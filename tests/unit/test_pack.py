@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 import os
@@ -340,6 +341,21 @@ class TestBadPacks:
     def test_a_path_to_no_image_is_broken(self, small, path):
         with pytest.raises(BrokenImageError, match=path):
             read_image(small / path)
+
+    def test_random_damage_with_sums_that_fit_is_read_or_refused(self, small):
+        path, random = small / "faces-000.parquet", np.random.default_rng(0)
+        good = path.read_bytes()
+        for _ in range(60):
+            data = np.frombuffer(good, np.uint8).copy()
+            # Near the end stands what tells how to read the rest.
+            at = (1 - random.uniform(size=random.integers(1, 9)) ** 2) * (len(data) - 1)
+            data[at.astype(int)] = random.integers(256, size=len(at))
+            path.write_bytes(data)
+            sums = {"sha256": hashlib.sha256(data.tobytes()).hexdigest()}
+            change_about(small, lambda about, sums=sums: about["files"][0].update(sums))
+            with contextlib.suppress(DataError, ConfigError):
+                for image in read(small).faces["path"]:
+                    read_image(image)
 
     def test_two_packs_of_the_same_faces_are_refused(self, small, tmp_path):
         again = pack_of(tmp_path / "again", PackedFaces(str(small)))

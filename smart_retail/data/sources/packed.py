@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from smart_retail.data.crops import CROP
+from smart_retail.data.crops import CROP, LANDMARKS
 from smart_retail.data.duplicates import HASHES
 from smart_retail.data.packed_images import hold_images, read_table
 from smart_retail.data.sources.base import COLUMNS, Listing, Source
@@ -27,6 +27,8 @@ STORED = [name for name in COLUMNS if name != "path"] + list(HASHES)
 """Columns of a pack beside the image."""
 LARGEST = 1 << 24
 """Bytes of a pack.json."""
+FARTHEST = 1e6
+"""Coordinates beyond this are no pixels of any image."""
 
 
 @dataclass
@@ -151,7 +153,8 @@ def _check_values(faces: pd.DataFrame, folder: Path) -> None:
     bad: dict[Any, Any] = {name: ~faces[name].fillna(0).between(0, len(words) - 1) for name, words in classes.items()}
     bad |= {name: ~ages[name].fillna(AGE_MIN).between(AGE_MIN, AGE_MAX) for name in ages}
     bad |= {"official": ~faces["official"].isin(["", *SPLITS]), "key": faces["key"].duplicated()}
-    bad |= {CROP[2]: faces[CROP[2]] <= 0}
+    bad |= {name: ~faces[name].fillna(0).between(-FARTHEST, FARTHEST) for name in (*CROP, *LANDMARKS)}
+    bad[CROP[2]] |= faces[CROP[2]] <= 0
     bad |= {name: faces[name].map(lambda h, n=n: not isinstance(h, bytes) or len(h) != n) for name, n in HASHES.items()}
     for name, rows in bad.items():
         if rows.any():
