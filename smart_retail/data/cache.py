@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
 
+from smart_retail.errors import ConfigError
+
 
 def cache_folder() -> Path:
     """Return ``$SMART_RETAIL_CACHE``, else ``~/.cache/smart_retail``; made if missing."""
@@ -46,6 +48,60 @@ def write_aside(path: Path) -> Iterator[Path]:
     finally:
         os.close(handle)
         aside.unlink(missing_ok=True)
+
+
+def check_place(folder: Path, mark: str, option: str, what: str) -> None:
+    """Refuse to write where something else lies.
+
+    Args:
+        folder: where to write.
+        mark: name of the file by which a folder tells that it is one of ours, and may be replaced.
+        option: of the command line, for the error.
+        what: the folder is to be, for the error.
+
+    Raises:
+        ConfigError: the place is taken by something else, or cannot be replaced.
+    """
+    folder = folder.resolve()
+    if folder.exists() and not (folder / mark).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{option} {folder} exists and is no {what}; name another folder")
+    if folder == Path.cwd() or folder.is_mount():
+        raise ConfigError(
+            f"{option} {folder} is the working folder or a mount point and cannot be replaced; name a folder inside it"
+        )
+
+
+@contextmanager
+def write_folder_aside(folder: Path, mark: str, option: str, what: str) -> Iterator[Path]:
+    """Yield a folder aside that takes the place of ``folder`` when the block ends well; see ``check_place``."""
+    check_place(folder, mark, option, what)
+    folder = folder.resolve()  # a link is followed: what it names is replaced
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    former = folder.with_name(f".{folder.name}-former")  # no name of what is aside, and abandoned after a kill
+    if not (folder / mark).is_file() and (former / mark).is_file():  # killed between the last two renames
+        former.replace(folder)
+    remove_abandoned(folder)
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=aside_prefix(folder)))
+    handle = os.open(aside, os.O_RDONLY)
+    claim(handle)
+    try:
+        with full_disk_named(folder):
+            yield aside
+            aside.chmod(0o777 & ~umask())
+            if folder.exists():
+                shutil.rmtree(former, ignore_errors=True)
+                folder.replace(former)
+                try:
+                    aside.rename(folder)
+                except OSError:
+                    former.replace(folder)
+                    raise
+                shutil.rmtree(former)
+            else:
+                aside.rename(folder)
+    finally:
+        os.close(handle)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager

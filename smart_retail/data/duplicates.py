@@ -10,10 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import imagehash
@@ -22,15 +19,17 @@ import pandas as pd
 from PIL import Image, ImageOps
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from tqdm import tqdm
 
 from smart_retail.data.cache import cache_folder, write_aside
 from smart_retail.data.images import read_image, read_image_bytes
-from smart_retail.errors import BrokenImageError, DataError, one_line
+from smart_retail.data.processes import in_processes
+from smart_retail.errors import BrokenImageError, one_line
 
 log = logging.getLogger(__name__)
 MAX_BITS = 10
 HASH_BYTES = 32
+HASHES = {"digest": 16, "dhash": HASH_BYTES, "ahash": HASH_BYTES}
+"""What a scan finds of each face, and its length in bytes."""
 BANDS = MAX_BITS + 1
 """Hashes within MAX_BITS of each other agree on at least one of MAX_BITS + 1 bands (pigeonhole), so
 only faces that share a band need comparing: near linear in the number of faces, and exact."""
@@ -38,8 +37,6 @@ CROWD = 32
 """Faces with one band in common from which the other hash's bands part them further."""
 MANY = 1 << 18
 """Pairs found after which groups are joined, so that memory stays bounded."""
-PARALLEL_FROM = 2000
-CHUNK = 256
 CACHE_KEY = ("path", "size", "mtime", "crop_x", "crop_y", "crop_side")
 Task = tuple[str, float, float, float]
 Scan = tuple[bytes, bytes, bytes, str]
@@ -109,13 +106,14 @@ def scan_faces(faces: pd.DataFrame, workers: int) -> pd.DataFrame:
     if missing.any():
         columns = (faces.loc[missing, c] for c in ("path", "crop_x", "crop_y", "crop_side"))
         tasks: list[Task] = list(zip(*columns, strict=True))
-        scans = _scan_all(tasks, workers, f"reading {faces['dataset'].iloc[0]}")
+        what, folder = f"reading {faces['dataset'].iloc[0]}", Path(tasks[0][0]).parent
+        scans = list(in_processes(scan_image, tasks, workers, what, folder))
         for i, column in enumerate(("digest", "dhash", "ahash", "error")):
             values = found[column].astype(object).to_numpy(copy=True)
             values[missing] = np.array([scan[i] for scan in scans] + [None], dtype=object)[:-1]
             found[column] = values
         _write_cache(cache, known, found[missing])
-    return found[["digest", "dhash", "ahash", "error"]]
+    return found[[*HASHES, "error"]]
 
 
 def cache_path(faces: pd.DataFrame) -> Path:
@@ -163,23 +161,6 @@ def _write_cache(cache: Path, known: pd.DataFrame, scanned: pd.DataFrame) -> Non
             rows.to_parquet(aside, index=False)
     except OSError as error:  # a full disk costs the next start some minutes, not this one its work
         log.warning("the hashes of %d images are not kept: %s", len(scanned), error)
-
-
-def _scan_all(tasks: list[Task], workers: int, what: str) -> list[Scan]:
-    if workers < 2 or len(tasks) < PARALLEL_FROM:
-        return [scan_image(task) for task in tqdm(tasks, desc=what, unit="image", mininterval=1.0)]
-    # Not multiprocessing's Pool: that one waits forever for a worker that was killed.
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"))
-    try:
-        scans = pool.map(scan_image, tasks, chunksize=CHUNK)
-        return list(tqdm(scans, total=len(tasks), desc=what, unit="image", mininterval=1.0))
-    except BrokenProcessPool as error:
-        raise DataError(
-            f"{what}: one of {workers} processes was killed, most likely for want of memory, in the folder "
-            f"{Path(tasks[0][0]).parent}; free memory, or use fewer cores (taskset -c 0 reads in one process)"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)  # else Ctrl-C waits until every file is read
 
 
 def cluster(scans: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,8 @@ MAX_BYTES = 1 << 29
 MAX_CHUNKS = 100_000
 MAX_SCANS = 100
 """A progressive JPEG has about ten scans; a hostile one thousands, each as long to decode as an image."""
+PACKED = re.compile(r"\.parquet#\d{1,9}$")
+"""How a path into a pack ends, see ``data.packed_images``."""
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -31,7 +34,7 @@ def read_image(path: str | Path) -> np.ndarray:
     EXIF rotation is applied. The content decides, not the ending of the name.
 
     Args:
-        path: a JPEG, PNG, WebP, BMP, TIFF, GIF, JPEG 2000 or PPM file.
+        path: a JPEG, PNG, WebP, BMP, TIFF, GIF, JPEG 2000 or PPM file, or an image in a pack.
 
     Returns:
         (H, W, 3) uint8, RGB.
@@ -58,17 +61,7 @@ def read_image_bytes(path: str | Path) -> tuple[bytes, str]:
     Raises:
         BrokenImageError: as for ``read_image``, as far as the header tells.
     """
-    file = Path(path)
-    try:
-        # A pipe would wait for its writer, a device never end.
-        if not file.is_file():
-            what = "is a folder" if file.is_dir() else "is no ordinary file" if file.exists() else "no such file"
-            raise BrokenImageError(f"{path}: {what}")
-        if (size := file.stat().st_size) > MAX_BYTES:
-            raise BrokenImageError(f"{path}: {size:,} bytes are too many (the most is {MAX_BYTES:,})")
-        data = file.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise BrokenImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    data = _packed(str(path)) if PACKED.search(str(path)) else _file(path)
     name = image_format(data)
     extent = image_size(data, name) if name else None
     if name is None or extent is None:
@@ -81,6 +74,28 @@ def read_image_bytes(path: str | Path) -> tuple[bytes, str]:
     elif name == "PNG":
         _check_png(data, path)
     return data, name
+
+
+def _packed(path: str) -> bytes:
+    try:
+        from smart_retail.data.packed_images import packed_image  # a device has no pyarrow
+    except ImportError as error:
+        raise BrokenImageError(f"{path}: packs are read with pyarrow, which is not installed") from error
+    return packed_image(path)
+
+
+def _file(path: str | Path) -> bytes:
+    file = Path(path)
+    try:
+        # A pipe would wait for its writer, a device never end.
+        if not file.is_file():
+            what = "is a folder" if file.is_dir() else "is no ordinary file" if file.exists() else "no such file"
+            raise BrokenImageError(f"{path}: {what}")
+        if (size := file.stat().st_size) > MAX_BYTES:
+            raise BrokenImageError(f"{path}: {size:,} bytes are too many (the most is {MAX_BYTES:,})")
+        return file.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise BrokenImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
 def _check_jpeg(data: bytes, path: str | Path) -> None:

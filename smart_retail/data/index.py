@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from smart_retail.data.duplicates import cluster, scan_faces
-from smart_retail.data.sources.base import VOTES, Source, labelled
+from smart_retail.data.sources.base import VOTES, Listing, Source, labelled
 from smart_retail.data.splits import (
     CONTRADICTORY,
     REPEATED,
@@ -50,8 +50,8 @@ class FaceIndex:
     """All faces.
 
     Attributes:
-        faces: the sources' columns and ``digest``, ``exact`` and ``cluster`` (numbers of groups),
-            ``split``, ``leaks`` and ``excluded``.
+        faces: the sources' columns and the scan's ``digest``, ``dhash`` and ``ahash``, ``exact`` and ``cluster``
+            (numbers of groups), ``split``, ``leaks`` and ``excluded``.
         skipped: data set to (reason to number of files).
         terms: the terms of use of each data set.
         broken: path of each unreadable file, and what is wrong with it.
@@ -105,32 +105,45 @@ def build_index(
     """
     if not sources:
         raise ConfigError("no source of faces: set data.sources (configs/data has examples)")
-    names = [source.name for source in sources]
-    if len(set(names)) < len(names):
-        raise ConfigError(f"two sources have one name ({', '.join(names)}); give each its own")
     parts, skipped, terms, broken = [], {}, [], []
-    for source in sources:
-        listing = source.load()
-        scans = scan_faces(listing.faces, workers or len(os.sched_getaffinity(0)))
+    for listing in _listings(sources):
+        scans = listing.scans
+        if scans is None:
+            scans = scan_faces(listing.faces, workers or len(os.sched_getaffinity(0)))
         bad = (scans["error"] != "").to_numpy()
         paths = listing.faces.loc[bad, "path"]
         broken += list(zip(paths, scans.loc[bad, "error"], strict=True))
         if bad.mean() > max_broken:
             path, why = broken[-1]
             raise DataError(
-                f"data set {source.name}: {bad.sum()} of {len(bad)} images are unreadable, more than the allowed "
+                f"data set {listing.name}: {bad.sum()} of {len(bad)} images are unreadable, more than the allowed "
                 f"share {max_broken} (data.max_broken); for example {path}: {why}"
             )
         if bad.any():
             listing.skipped["unreadable image"] = int(bad.sum())
         parts.append(pd.concat([listing.faces, scans], axis=1)[~bad])
-        skipped[source.name] = listing.skipped
+        skipped[listing.name] = listing.skipped
         terms.append(listing.terms)
     faces = pd.concat(parts, ignore_index=True)
     faces["exact"], faces["cluster"] = cluster(faces)
     faces = pd.concat([faces, _split(faces, settings)], axis=1)
     _leave_out(faces, settings)
-    return FaceIndex(faces.drop(columns=["dhash", "ahash", "error"]), skipped, terms, broken)
+    return FaceIndex(faces.drop(columns="error"), skipped, terms, broken)
+
+
+def _listings(sources: Sequence[Source]) -> list[Listing]:
+    owners: dict[str, Source] = {}
+    found = []
+    for source in sources:
+        for listing in source.listings():
+            if (other := owners.get(listing.name)) is not None:
+                raise ConfigError(
+                    f"two sources have one name, {listing.name}: {str(other)[:200]} and {str(source)[:200]}; leave one "
+                    "out, or give each its own"
+                )
+            owners[listing.name] = source
+            found.append(listing)
+    return found
 
 
 def _split(faces: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from smart_retail.contract import Contract
-from smart_retail.data.cache import aside_prefix, claim, full_disk_named, remove_abandoned, umask
+from smart_retail.data.cache import write_folder_aside
 from smart_retail.data.npz import read_npz
 from smart_retail.deploy.manifest import GOLDEN, NAME, PRECISIONS, Manifest, check_files, read_manifest, sha256
 from smart_retail.deploy.session import check_session, feed, open_session
-from smart_retail.errors import BundleError, CheckpointError, ConfigError, DataError
+from smart_retail.errors import BundleError, CheckpointError, DataError
 
 TOLERANCE = {"fp32": 1e-3, "int8": 0.05}
 """Largest deviation from the stored outputs: share of a probability or of 100 years. Integer kernels
@@ -28,46 +25,13 @@ differ between processors in the last bit of each layer."""
 MOST_GOLDEN_BYTES = 1 << 28
 
 
-@contextmanager
-def write_bundle(folder: Path) -> Iterator[Path]:
+def write_bundle(folder: Path) -> AbstractContextManager[Path]:
     """Yield a folder aside that takes the place of ``folder`` when the block ends well.
 
     Raises:
         ConfigError: the place is taken by something that is no bundle, or cannot be replaced.
     """
-    folder = folder.resolve()  # a link is followed: what it names is replaced
-    if folder.exists() and not (folder / NAME).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"--output {folder} exists and is no bundle; name another folder")
-    if folder == Path.cwd() or folder.is_mount():
-        raise ConfigError(
-            f"--output {folder} is the working folder or a mount point and cannot be replaced; name a folder inside it"
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    former = folder.with_name(f".{folder.name}-former")  # no name of what is aside, and abandoned after a kill
-    if not (folder / NAME).is_file() and (former / NAME).is_file():  # killed between the last two renames
-        former.replace(folder)
-    remove_abandoned(folder)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=aside_prefix(folder)))
-    handle = os.open(aside, os.O_RDONLY)
-    claim(handle)
-    try:
-        with full_disk_named(folder):
-            yield aside
-            aside.chmod(0o777 & ~umask())
-            if folder.exists():
-                shutil.rmtree(former, ignore_errors=True)
-                folder.replace(former)
-                try:
-                    aside.rename(folder)
-                except OSError:
-                    former.replace(folder)
-                    raise
-                shutil.rmtree(former)
-            else:
-                aside.rename(folder)
-    finally:
-        os.close(handle)
-        shutil.rmtree(aside, ignore_errors=True)
+    return write_folder_aside(folder, NAME, "--output", "bundle")
 
 
 def seal(folder: Path, manifest: Manifest) -> None:

@@ -27,6 +27,7 @@ from smart_retail.callbacks.throughput import Throughput
 from smart_retail.callbacks.unreadable import Unreadable
 from smart_retail.config_files import guard_parsers
 from smart_retail.data.datamodule import FaceDataModule
+from smart_retail.data.pack import PackSettings, check_pack_place, write_pack
 from smart_retail.data.summary import print_summary, write_contact_sheet
 from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.load import read_checkpoint
@@ -177,9 +178,14 @@ class DataCLI(FaceCLI):
     """
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Declare the contact sheet."""
+        """Declare the contact sheet and the pack."""
         super().add_arguments_to_parser(parser)
         parser.add_argument("--sheet", type=str | None, help="write a picture of augmented crops to this .png or .jpg")
+        parser.add_argument("--pack", type=str | None, help="write all faces into this folder, for another machine")
+        usual = PackSettings()
+        parser.add_argument("--pack_size", type=int, default=usual.size, help="side of a packed face in pixels")
+        parser.add_argument("--pack_quality", type=int, default=usual.quality, help="of WebP, to 100; 101: no loss")
+        parser.add_argument("--pack_mb", type=int, default=usual.megabytes, help="largest size of a file in MB")
 
     def instantiate_classes(self) -> None:
         """Make the data module."""
@@ -189,14 +195,26 @@ class DataCLI(FaceCLI):
 
 
 def show_data(args: list[str]) -> None:
-    """Print what a config's data hold, and write a contact sheet if asked."""
+    """Print what a config's data hold; write a contact sheet and a pack if asked."""
     cli = _data_cli(args, "data", "List the faces of a config: labels, duplicates, splits, what was left out.")
-    data = cli.datamodule
+    data, config = cli.datamodule, cli.config
+    settings = PackSettings(config.pack_size, config.pack_quality, config.pack_mb)
+    if config.pack:
+        check_pack_place(Path(config.pack))  # before an hour of hashing
     console = Console()
     print_summary(data.index, console)
-    if sheet := cli.config.sheet:
+    if sheet := config.sheet:
         write_contact_sheet(data.dataset("train"), data.index.datasets, Path(sheet), size=max(96, data.image_size))
         console.print(f"contact sheet: {sheet}")
+    if config.pack:
+        done = write_pack(data.index, Path(config.pack), settings)
+        console.print(
+            f"pack: {config.pack}, {done.faces:,} faces, {done.size / 1e6:,.1f} MB, written in {done.seconds:,.0f} s "
+            f"({done.faces / done.seconds:,.0f} images a second)\n"
+            f"use it with --config configs/data/packed.yaml --data.sources.init_args.root {config.pack}",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def read_data(args: list[str], command: str, description: str) -> FaceDataModule:

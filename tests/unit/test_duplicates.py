@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy.sparse.csgraph import connected_components
 
-from smart_retail.data import duplicates
+from smart_retail.data import duplicates, processes
 from smart_retail.data.duplicates import HASH_BYTES, MAX_BITS, cluster, scan_faces, scan_image
 from smart_retail.data.images import read_image
 from smart_retail.errors import DataError
@@ -251,7 +251,7 @@ def killed(task):
 
 
 def test_a_killed_process_is_an_error_not_a_wait(tmp_path, monkeypatch):
-    monkeypatch.setattr(duplicates, "PARALLEL_FROM", 2)
+    monkeypatch.setattr(processes, "PARALLEL_FROM", 2)
     monkeypatch.setattr(duplicates, "scan_image", killed)
     paths = [write_face(tmp_path / f"{i}.jpg", i) for i in range(4)]
     with pytest.raises(DataError, match=r"reading test: one of 2 processes was killed.*free memory"):
@@ -263,5 +263,5 @@ def test_processes_find_what_one_finds(tmp_path, monkeypatch):
     paths = [write_face(tmp_path / f"{i}.jpg", i) for i in range(4)]
     one = scan_faces(listing(*paths), 1)
     shutil.rmtree(tmp_path / "cache")
-    monkeypatch.setattr(duplicates, "PARALLEL_FROM", 2)
+    monkeypatch.setattr(processes, "PARALLEL_FROM", 2)
     assert scan_faces(listing(*paths), 2).equals(one)

@@ -59,11 +59,18 @@ class Listing:
         faces: one row a face, with ``COLUMNS``.
         skipped: what was left out or altered, reason to number of files.
         terms: under what terms the images may be used, for the model card.
+        scans: what ``duplicates.scan_faces`` says of them, where the source knows.
     """
 
     faces: pd.DataFrame
     skipped: Counter[str] = field(default_factory=Counter)
     terms: str = ""
+    scans: pd.DataFrame | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the data set."""
+        return str(self.faces["dataset"].iloc[0])
 
 
 class Source(ABC):
@@ -79,6 +86,10 @@ class Source(ABC):
         Raises:
             DataError: the root is missing, empty or not this data set.
         """
+
+    def listings(self) -> list[Listing]:
+        """List the faces by data set, where a source may hold several. See ``load``."""
+        return [self.load()]
 
 
 def make_listing(name: str, rows: list[dict[str, Any]], skipped: Counter[str], terms: str) -> Listing:

@@ -1,0 +1,161 @@
+"""Faces of a pack, which ``smart-retail data --pack`` wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from smart_retail.data.crops import CROP, LANDMARKS
+from smart_retail.data.duplicates import HASHES
+from smart_retail.data.packed_images import hold_images, read_table
+from smart_retail.data.sources.base import COLUMNS, Listing, Source
+from smart_retail.errors import DataError, one_line
+from smart_retail.labels import AGE_MAX, AGE_MIN, EMOTIONS, GENDERS, SPLITS
+
+NAME = "pack.json"
+FORMAT = 1
+"""Of packs; no other one is read."""
+STORED = [name for name in COLUMNS if name != "path"] + list(HASHES)
+"""Columns of a pack beside the image."""
+LARGEST = 1 << 24
+"""Bytes of a pack.json."""
+FARTHEST = 1e6
+"""Coordinates beyond this are no pixels of any image."""
+
+
+@dataclass
+class PackedFaces(Source):
+    """All data sets of a pack, with the labels, duplicates and splits that their files had.
+
+    No file is decoded to list them. The images are read into memory at once: loaders share them.
+
+    Args:
+        root: folder of the pack.
+    """
+
+    root: str
+    name = "packed"
+
+    def load(self) -> Listing:
+        """List the faces of a pack that holds one data set. See ``Source.load``."""
+        first, *others = self.listings()
+        if others:
+            raise DataError(f"{self.root} holds {1 + len(others)} data sets: {first.name}, {others[0].name}, ...")
+        return first
+
+    def listings(self) -> list[Listing]:
+        """List the faces by data set, in the order in which they were packed. See ``Source.listings``."""
+        folder = Path(self.root).expanduser()
+        about = read_about(folder)
+        faces = pd.concat([_read_file(folder, file) for file in about["files"]], ignore_index=True)
+        names = [dataset["name"] for dataset in about["datasets"]]
+        if len(faces) != about["faces"] or list(faces["dataset"].unique()) != names:
+            raise DataError(f"{folder}: its files do not hold the faces that {NAME} tells of; write the pack anew")
+        _check_values(faces, folder)
+        found = []
+        for dataset in about["datasets"]:
+            part = faces[faces["dataset"] == dataset["name"]].reset_index(drop=True)
+            scans = part[list(HASHES)].assign(error="")
+            found.append(Listing(part[list(COLUMNS)], Counter(dataset["skipped"]), dataset["terms"], scans))
+        return found
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """Return what a pack tells of itself.
+
+    Raises:
+        DataError: there is no pack, or one of another version, or its description is damaged.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        raise DataError(
+            f"{folder} is no pack: it has no {NAME}; `smart-retail data --config ... --pack FOLDER` writes one"
+        )
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError("it is too large")
+        about = json.loads(path.read_text(encoding="utf-8"))
+        form = about["format"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DataError(f"{path} is damaged ({one_line(error)}); copy or write the pack anew") from error
+    if form != FORMAT:
+        raise DataError(
+            f"{path}: a pack of format {str(form)[:20]}, and this version reads {FORMAT}; write it anew with this "
+            "version, or read it with the one that wrote it"
+        )
+    if wrong := _wrong(about):
+        raise DataError(f"{path} is damaged (its {wrong} cannot be); copy or write the pack anew")
+    return dict(about)
+
+
+def _wrong(about: dict[str, Any]) -> str:
+    """Return which part of a pack's description cannot be."""
+
+    def are(parts: Any, **kinds: type) -> bool:
+        each = parts if isinstance(parts, list) and parts else [None]
+        return all(isinstance(p, dict) and all(type(p.get(k)) is kind for k, kind in kinds.items()) for p in each)
+
+    datasets: Any = about.get("datasets")
+    files: Any = about.get("files")
+    if not are(datasets, name=str, terms=str, skipped=dict):
+        return "list of data sets"
+    if not all(type(n) is int and n > 0 for d in datasets for n in d["skipped"].values()):
+        return "numbers of skipped files"
+    if not all(d["name"].isidentifier() for d in datasets):
+        return "names of data sets"
+    if not are(files, name=str, bytes=int, sha256=str) or any(Path(f["name"]).name != f["name"] for f in files):
+        return "list of files"
+    return ""
+
+
+def _read_file(folder: Path, about: dict[str, Any]) -> pd.DataFrame:
+    """Read the rows of one file, with the paths of their images, and keep the images at hand."""
+    path = folder / about["name"]
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; copy or write the pack anew")
+    if (size := path.stat().st_size) != about["bytes"]:
+        raise DataError(f"{path}: {size:,} bytes, not {about['bytes']:,} as it was written; copy the pack anew")
+    if sha256(path) != about["sha256"]:
+        raise DataError(f"{path} is not as it was written (another SHA-256); copy the pack anew")
+    table = read_table(path)
+    try:
+        images = hold_images(str(path), table)
+        if not pa.types.is_binary(images.type):
+            raise TypeError(f"images are {images.type}")
+        faces: pd.DataFrame = table.select(STORED).to_pandas()
+        faces["path"] = [f"{path}#{row}" for row in range(len(faces))]
+        faces = faces.astype(COLUMNS)
+    except Exception as error:  # of columns that are missing or of another kind, in many ways
+        raise DataError(f"{path}: no rows of faces ({one_line(error)}); write the pack anew") from error
+    empty = pc.fill_null(pc.equal(pc.binary_length(images), 0), True).to_numpy(zero_copy_only=False)
+    if empty.any():
+        raise DataError(f"{path}: row {empty.argmax()} ({faces['key'].iloc[empty.argmax()]}) has no image")
+    return faces
+
+
+def sha256(path: Path) -> str:
+    """Return a file's SHA-256, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_values(faces: pd.DataFrame, folder: Path) -> None:
+    ages = faces[["age", "age_low", "age_high"]]
+    classes = {"gender": GENDERS, **dict.fromkeys(("emotion", "emotion_crowd", "emotion_original"), EMOTIONS)}
+    bad: dict[Any, Any] = {name: ~faces[name].fillna(0).between(0, len(words) - 1) for name, words in classes.items()}
+    bad |= {name: ~ages[name].fillna(AGE_MIN).between(AGE_MIN, AGE_MAX) for name in ages}
+    bad |= {"official": ~faces["official"].isin(["", *SPLITS]), "key": faces["key"].duplicated()}
+    bad |= {name: ~faces[name].fillna(0).between(-FARTHEST, FARTHEST) for name in (*CROP, *LANDMARKS)}
+    bad[CROP[2]] |= faces[CROP[2]] <= 0
+    bad |= {name: faces[name].map(lambda h, n=n: not isinstance(h, bytes) or len(h) != n) for name, n in HASHES.items()}
+    for name, rows in bad.items():
+        if rows.any():
+            raise DataError(f"{folder}: the {name} of face {rows.to_numpy().argmax()} cannot be; write the pack anew")
