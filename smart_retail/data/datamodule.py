@@ -63,7 +63,8 @@ class FaceDataModule(pl.LightningDataModule):
                 from which it holds, for example ``{0: 48, 10: 64}``: small images first are cheap epochs.
             batch_size: faces a training step, per process.
             eval_batch_size: faces a validation or test step, per process.
-            workers: loader processes; None leaves one core to training, 0 loads in the main process.
+            workers: loader processes; None leaves one core to training, 0 loads in the main process, and a
+                negative number is counted from the cores: -2 for two fewer than there are.
             balance: 0 shows data sets in proportion to their size, 1 equally often.
             age_balance: 0 leaves ages as they are, 1 shows age groups equally often.
             epoch_size: faces an epoch; None for as many as there are.
@@ -79,7 +80,8 @@ class FaceDataModule(pl.LightningDataModule):
         self.sources, self.image_size = sources, image_size
         self.sizes = {0: image_size} | (progressive or {})
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.workers = max(1, len(os.sched_getaffinity(0)) - 1) if workers is None else workers
+        workers = -1 if workers is None else workers
+        self.workers = max(1, len(os.sched_getaffinity(0)) + workers) if workers < 0 else workers
         self.balance, self.age_balance, self.epoch_size = balance, age_balance, epoch_size
         self.limit_train, self.limit_eval = limit_train, limit_eval
         self.splits, self.augmentation = splits, augmentation
@@ -92,8 +94,8 @@ class FaceDataModule(pl.LightningDataModule):
         for name, value in (positive | {"limit_train": limit_train, "limit_eval": limit_eval}).items():
             if value is not None and value < 1:
                 raise ConfigError(f"data.{name} {value} must be 1 or more")
-        if self.workers < 0 or seed < 0:
-            raise ConfigError(f"data.workers {self.workers} and data.seed {seed} must not be negative")
+        if seed < 0:
+            raise ConfigError(f"data.seed {seed} must not be negative")
         if not 0 <= balance <= 1 or not 0 <= age_balance <= 1:
             raise ConfigError(f"data.balance {balance} and data.age_balance {age_balance} must be in 0 to 1")
         if self.sizes[max(self.sizes)] != image_size:

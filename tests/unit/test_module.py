@@ -1,8 +1,14 @@
+from functools import partial
+
+import lightning.pytorch as pl
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
+from smart_retail.callbacks.ema import EMA
 from smart_retail.contract import Contract
 from smart_retail.errors import CheckpointError, ConfigError
+from smart_retail.labels import TASKS
 from smart_retail.models.network import FaceOutputs
 from smart_retail.training.distillation import Distillation
 from smart_retail.training.module import FaceAttributeModule
@@ -76,6 +82,37 @@ def test_hyper_parameters_are_plain():
 
 def test_metrics_are_no_part_of_a_checkpoint():
     assert not any(name.startswith("metrics") for name in module().state_dict())
+
+
+def test_a_compiled_network_learns_the_same_under_the_same_names(monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # the other takes minutes on a CPU
+    ours, plain = (module(compile=on, channels_last=False) for on in (True, False))
+    losses = [one.judge(face_batch(), "train")[0] for one in (ours, plain)]
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-5)
+    losses[0].backward()
+    assert ours.net.backbone.conv1[0].weight.grad.abs().max() > 0
+    assert ours.state_dict().keys() == plain.state_dict().keys()
+    assert ours._raw("val") == ours.net.raw
+
+
+def test_compiling_what_crashes_is_refused():
+    with pytest.raises(ConfigError, match=r"model\.compile with model\.channels_last crashes on a CPU"):
+        module(compile=True).judge(face_batch(), "train")
+
+
+def test_a_frozen_backbone_stays_to_the_bit_and_the_heads_learn(tmp_path):
+    torch.save(module().net.state_dict(), tmp_path / "start.pth")
+    ours = module(freeze_backbone=True, weights=str(tmp_path / "start.pth"), learning_rate=0.1)
+    before = {name: value.clone() for name, value in ours.state_dict().items()}
+    trainer = pl.Trainer(
+        accelerator="cpu", logger=False, default_root_dir=tmp_path, max_steps=4, callbacks=[EMA()],
+        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
+    )  # fmt: skip
+    trainer.fit(ours, DataLoader([face_batch(seed=i) for i in range(4)], batch_size=None))
+    after = ours.state_dict()
+    backbone = [name for name in after if name.startswith("net.backbone.")]
+    assert all(torch.equal(before[name], after[name]) for name in backbone)
+    assert not any(torch.equal(before[f"net.{task}.weight"], after[f"net.{task}.weight"]) for task in TASKS)
 
 
 @pytest.mark.parametrize("settings", [{"backbone": "nonsense"}, {"task_weights": {"race": 1.0}}])

