@@ -223,6 +223,12 @@ def read_data(args: list[str], command: str, description: str) -> FaceDataModule
     return data
 
 
+def read_settings(args: list[str], command: str, description: str) -> tuple[FaceDataModule, dict[str, Any]]:
+    """Return the data module that a config describes, and the whole config as plain values."""
+    cli = _data_cli(args, command, description)
+    return cli.datamodule, cli.config.as_dict()
+
+
 def _data_cli(args: list[str], command: str, description: str) -> DataCLI:
     quiet()
     guard_parsers()

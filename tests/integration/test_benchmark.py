@@ -24,10 +24,20 @@ def test_the_table_shows_both(capsys):
 
 def test_the_loader_is_timed_beside_the_bare_decode(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("smart_retail.training.benchmark.LOADER_FACES", 5)
+    monkeypatch.setattr("smart_retail.training.benchmark_loader.LOADER_FACES", 5)
     assert run("benchmark", "loader", "--config", write_config(tmp_path), "--json") == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["images_per_second"]["bare decode"]["median"] > 0
+
+
+def test_loader_and_step_are_compared_and_the_device_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("smart_retail.training.benchmark_loader.LOADER_FACES", 5)
+    config = write_config(tmp_path, model={"backbone": "test_resnet"})
+    assert run("benchmark", "loader", "--config", config, "--workers", "0") == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "is the bottleneck: the loader brings" in last
+    assert "device: cpu" in last or "device: NVIDIA" in last
 
 
 @pytest.mark.parametrize(
@@ -35,7 +45,7 @@ def test_the_loader_is_timed_beside_the_bare_decode(tmp_path, monkeypatch, capsy
     [
         (["step", "--image-size", "0"], "--image-size 0 is too small"),
         (["bundle", "--image-size", "64", "0"], "--image-size 0 is too small"),
-        (["step", "--teacher", "nowhere.pth", "--bf16"], "--teacher and --bf16"),
+        (["step", "--teacher", "nowhere.pth", "--bf16"], "--teacher and --bf16, --compile"),
     ],
 )
 def test_what_cannot_be_timed_is_refused(words, said, capsys):
