@@ -34,7 +34,7 @@ test-versions:   ## the unit tests with the lowest versions that pyproject.toml 
 	for pair in lowest-direct:$(firstword $(PYTHONS)) highest:$(lastword $(PYTHONS)); do \
 		environment=build/$${pair%:*}; \
 		uv venv --quiet --clear --python $$(command -v $${pair#*:}) $$environment && \
-		uv pip install --quiet --python $$environment --resolution $${pair%:*} -e '.[dev]' && \
+		uv pip install --quiet --python $$environment --compile-bytecode --resolution $${pair%:*} -e '.[dev]' && \
 		$$environment/bin/python -m pytest $(QUICK) tests/unit || status=1; \
 	done; exit $$status
 
