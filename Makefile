@@ -1,10 +1,14 @@
-# From a bare machine with Python 3.11: `make install`, `make demo`, `make test`.
-PYTHON ?= python3.11
+# From a bare machine with Python 3.11, 3.12 or 3.13: `make install`, `make demo`, `make test`.
+# The Pythons that run (a pyenv shim is there for those that do not, too); 3.11 comes first: the locks were made with it.
+PYTHONS = $(foreach version,3.11 3.12 3.13,$(shell python$(version) -c 'print("python$(version)")' 2>/dev/null))
+PYTHON ?= $(or $(firstword $(PYTHONS)),$(error found no Python 3.11, 3.12 or 3.13: name one with PYTHON=/path/to/python))
 BIN := .venv/bin
+# What `make test` takes of tests/unit; both halves of it would write pytest's cache, so neither does.
+QUICK := -p no:cacheprovider -m "not real and not slow"
 
-.PHONY: help install demo test check docs clean lock locked
+.PHONY: help install demo test test-versions check docs clean lock locked
 help:            ## this list
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
 .venv/ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
@@ -18,11 +22,21 @@ demo: .venv/ready  ## train on synthetic faces, then test: under three minutes o
 	$(BIN)/smart-retail test --config configs/experiment/demo.yaml --ckpt_path best
 
 test: .venv/ready  ## the quick tests that need no real data
-	@# The unit tests run beside the rest, on the second core; both would write pytest's cache, so neither does.
+	@# The unit tests run beside the rest, on the second core.
 	@export OMP_NUM_THREADS=1; \
-	$(BIN)/pytest -p no:cacheprovider -m "not real and not slow" tests/unit & unit=$$!; \
-	$(BIN)/pytest -p no:cacheprovider -m "not real and not slow" --ignore tests/unit tests; rest=$$?; \
+	$(BIN)/pytest $(QUICK) tests/unit & unit=$$!; \
+	$(BIN)/pytest $(QUICK) --ignore tests/unit tests; rest=$$?; \
 	wait $$unit && exit $$rest
+
+test-versions:   ## the unit tests with the lowest versions that pyproject.toml allows, and with the highest (needs uv)
+	@# The lowest with the oldest Python that runs, the highest with the newest: build/lowest-direct, build/highest.
+	export OMP_NUM_THREADS=1; status=0; \
+	for pair in lowest-direct:$(firstword $(PYTHONS)) highest:$(lastword $(PYTHONS)); do \
+		environment=build/$${pair%:*}; \
+		uv venv --quiet --clear --python $$(command -v $${pair#*:}) $$environment && \
+		uv pip install --quiet --python $$environment --compile-bytecode --resolution $${pair%:*} -e '.[dev]' && \
+		$$environment/bin/python -m pytest $(QUICK) tests/unit || status=1; \
+	done; exit $$status
 
 check: .venv/ready ## formatting, lint, types
 	$(BIN)/ruff format --check .
@@ -34,7 +48,7 @@ docs: .venv/ready  ## the API reference from the docstrings, in build/docs
 
 lock: .venv/ready  ## write the versions that are installed now, and the sums of their files (needs uv)
 	$(BIN)/pip freeze --exclude-editable > requirements.lock
-	printf '%s\n' '# Versions and sums of all files, for Linux on x86-64 with Python 3.11 (`make lock` writes this file);' \
+	printf '%s\n' '# Versions and sums of all files, for Linux on x86-64 with Python 3.11 to 3.13 (`make lock` writes this file);' \
 		'# `make locked` installs it: pip install --require-hashes -r requirements-hashed.lock' > requirements-hashed.lock
 	uv pip compile pyproject.toml --extra dev --python-version 3.11 --constraints requirements.lock \
 		--generate-hashes --no-header --no-annotate --quiet >> requirements-hashed.lock
