@@ -140,3 +140,26 @@ def test_a_face_without_a_majority_counts_in_no_accuracy(data):
     names = ("emotion_acc", "emotion_f1")
     plain, voted = (measured(out, labels) for labels in (batch, batch._replace(votes=votes)))
     assert [voted[name] for name in names] == [plain[name] for name in names]
+
+
+def test_ranges_and_other_opinions_on_emotions_have_figures_of_their_own():
+    batch = face_batch("....", "x...", "x...")
+    low, high = torch.tensor([-1.0, 20, 20, 70]), torch.tensor([-1.0, 29, 29, 100])
+    out = outputs(4)._replace(age=torch.tensor([[30.0], [29.4], [31.5], [50.5]]))
+    said = out.emotion.argmax(1)
+    batch = batch._replace(
+        age_range=torch.stack([low, high], 1),
+        emotion_crowd=torch.where(torch.arange(4) < 3, said, -1),
+        emotion_original=(said + (torch.arange(4) > 1)) % 6,
+    )
+    values = measured(out, batch)
+    assert values["age_inside"] == pytest.approx(1 / 3)
+    assert values["age_outside"] == pytest.approx((0 + 2 + 19) / 3)
+    assert values["emotion_crowd_acc"] == 1
+    assert values["emotion_original_acc"] == pytest.approx(0.5)
+    assert values["age_mae"] == pytest.approx(abs(30 - batch.age[0].item()), rel=1e-5)
+
+
+def test_where_ages_are_ranges_alone_the_share_inside_counts_in_the_score():
+    values = {"gender_acc": torch.tensor(0.8), "age_inside": torch.tensor(0.4)}
+    assert score(values) == pytest.approx(0.6)
