@@ -3,6 +3,7 @@ import pytest
 
 from smart_retail.data.sources.table import FaceTable
 from smart_retail.errors import ConfigError, DataError
+from tests.helpers.pictures import write_face
 from tests.helpers.trees import write_table
 
 
@@ -193,3 +194,16 @@ def test_a_name_must_fit_into_metric_names():
 def test_a_name_that_means_something_else_is_refused(name):
     with pytest.raises(ConfigError, match=f"'{name}' is taken"):
         FaceTable("faces.csv", name=name)
+
+
+def test_a_table_can_be_for_measuring_alone(tmp_path):
+    for name in ("a.png", "b.png"):
+        write_face(tmp_path / name, 1, 40)
+    (tmp_path / "faces.csv").write_text("path,age,split\na.png,20-29,\nb.png,30,train\n")
+    faces = FaceTable(str(tmp_path / "faces.csv"), split="test").load().faces
+    assert faces["official"].tolist() == ["test", "train"]
+
+
+def test_a_split_that_is_none_is_refused():
+    with pytest.raises(ConfigError, match="split 'all' of data set own is none of train, val, test"):
+        FaceTable("faces.csv", split="all")

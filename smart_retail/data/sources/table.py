@@ -45,16 +45,21 @@ class FaceTable(Source):
         root: folder that relative paths start from; None for the folder of the table.
         name: name of the data set in tables and metrics.
         terms: under what terms the images may be used; goes into the model card.
+        split: train, val or test for the rows that name none; None parts them by the shares of the config. With ``test``
+            a table is there to measure on alone.
     """
 
     table: str
     root: str | None = None
     name: str = "own"
     terms: str = "not stated"
+    split: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the name."""
+        """Check name and split."""
         check_name(self.name)
+        if self.split not in (None, *SPLITS):
+            raise ConfigError(f"split {self.split!r} of data set {self.name} is none of {', '.join(SPLITS)}")
 
     def load(self) -> Listing:
         """List the faces. See ``Source.load``."""
@@ -81,6 +86,7 @@ class FaceTable(Source):
             if all(row[label] is None for label in ("gender", "age", "age_low", "emotion")):
                 skipped["no label at all"] += 1
                 continue
+            row["official"] = row["official"] or self.split or ""
             rows.append(row | {"path": str(path), "key": key})
         if first and skipped["file not found"] == len(frame):
             raise DataError(
