@@ -45,8 +45,8 @@ class FaceTable(Source):
         root: folder that relative paths start from; None for the folder of the table.
         name: name of the data set in tables and metrics.
         terms: under what terms the images may be used; goes into the model card.
-        split: train, val or test for the rows that name none; None parts them by the shares of the config. With ``test``
-            a table is there to measure on alone.
+        split: train, val or test for the rows that name none; None parts them by the shares of the config.
+            With ``test`` a table is there to measure on alone.
     """
 
     table: str
