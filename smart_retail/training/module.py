@@ -198,11 +198,17 @@ class FaceAttributeModule(pl.LightningModule):
 
     def validation_step(self, batch: FaceBatch, batch_idx: int) -> dict[str, Tensor]:
         """Measure one batch; return what the network says of it, for callbacks that draw."""
-        return self.judge(batch, "val")[2]._asdict()
+        return self._measure(batch, "val")._asdict()
 
     def test_step(self, batch: FaceBatch, batch_idx: int) -> None:
         """Measure one batch."""
-        self.judge(batch, "test")
+        self._measure(batch, "test")
+
+    def _measure(self, batch: FaceBatch, stage: str) -> FaceOutputs:
+        # In float32 whatever the training computes in, since that is what is exported: ages of a network that was
+        # trained in bf16-mixed can differ by a third of a year between the two.
+        with torch.autocast(self.device.type, enabled=False):
+            return self.judge(batch, stage)[2]
 
     def judge(self, batch: FaceBatch, stage: str) -> tuple[Tensor, dict[str, Tensor], FaceOutputs]:
         """Run the network on a batch and add it to the metrics of a stage.

@@ -119,3 +119,11 @@ def test_a_frozen_backbone_stays_to_the_bit_and_the_heads_learn(tmp_path):
 def test_settings_that_cannot_work_are_refused(settings):
     with pytest.raises(ConfigError):
         module(**settings)
+
+
+def test_a_network_is_measured_in_float32_as_it_is_exported():
+    ours, batch = module().eval(), face_batch()
+    expected = ours(batch.image).age
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(ours.validation_step(batch, 0)["age"], expected)
+        assert not torch.equal(ours(batch.image).age, expected)
