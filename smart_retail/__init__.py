@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # for editors, type checkers and the API reference
     from smart_retail.data.sources.fairface import FairFace
     from smart_retail.data.sources.fer2013 import FER2013
     from smart_retail.data.sources.folder import FaceFolder
+    from smart_retail.data.sources.packed import PackedFaces
     from smart_retail.data.sources.synthetic import SyntheticFaces
     from smart_retail.data.sources.table import FaceTable
     from smart_retail.data.sources.utkface import UTKFace
@@ -33,6 +34,7 @@ __all__ = [
     "FaceFolder",
     "FaceTable",
     "FairFace",
+    "PackedFaces",
     "Predictor",
     "SyntheticFaces",
     "UTKFace",
@@ -48,6 +50,7 @@ _HOMES = {
     "FaceFolder": "smart_retail.data.sources.folder",
     "FaceTable": "smart_retail.data.sources.table",
     "FairFace": "smart_retail.data.sources.fairface",
+    "PackedFaces": "smart_retail.data.sources.packed",
     "Predictor": "smart_retail.deploy.predictor",
     "SyntheticFaces": "smart_retail.data.sources.synthetic",
     "UTKFace": "smart_retail.data.sources.utkface",

@@ -14,4 +14,8 @@ AGE_BINS = 101
 """Classes of the age distribution: one a year, 0 to 100."""
 CUMULATIVE_YEARS = 5.0
 """Error in years up to which an age counts as near: the cumulative score CS(5)."""
+HALF_YEAR = 0.5
+"""A whole year, as in a range of ages, is from half a year before to half a year after."""
+OTHER_LABELS = ("age_low", "age_high", "emotion_crowd", "emotion_original")
+"""Ends of an age that is a range; what most people say of an emotion, and what its data set says."""
 SPLITS = ("train", "val", "test")

@@ -69,6 +69,11 @@ class QuantisationAware(pl.Callback):
         theirs, ours = content["hyper_parameters"], dict(pl_module.hparams)
         if odd := [f"{k} {ours.get(k)!r} (trained: {theirs.get(k)!r})" for k in SAME if ours.get(k) != theirs.get(k)]:
             raise ConfigError(f"QAT: the config describes another network than {self.checkpoint}: {', '.join(odd)}")
+        if (theirs_crop := network.contract.crop) != pl_module.contract.crop:
+            raise ConfigError(
+                f"QAT: {self.checkpoint} was trained on faces that were cut by data.crop {theirs_crop}, and the config "
+                f"says {pl_module.contract.crop}: add --data.crop {theirs_crop}"
+            )
         network.contract = pl_module.contract
         self.reference = {
             "model_state_dict": network.state_dict(),

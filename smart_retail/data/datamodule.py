@@ -151,7 +151,7 @@ class FaceDataModule(pl.LightningDataModule):
             if faces.empty:
                 raise DataError(
                     f"no face in the {split} part of {', '.join(self.index.datasets)}; "
-                    "change data.splits.val_share and test_share, or add a source"
+                    "change data.splits.val_share and test_share, the split of a table, or add a source"
                 )
             self._parts[split] = FaceDataset(
                 faces.reset_index(drop=True),

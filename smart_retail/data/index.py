@@ -72,7 +72,7 @@ class FaceIndex:
         return self.faces[self.faces["split"] == split]
 
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that change with any pixel, label or split."""
+        """Return 16 hexadecimal digits that change with any pixel, any label that is trained on, and any split."""
         names = ["key", "split", "gender", "age", "emotion"]
         names += [name for name in ("age_low", "age_high", *VOTES) if self.faces[name].notna().any()]
         columns = self.faces[names].sort_values("key")

@@ -14,14 +14,11 @@ from sklearn.metrics import f1_score
 from smart_retail.deploy.faces import FaceCrops
 from smart_retail.deploy.session import Feed
 from smart_retail.errors import DataError
-from smart_retail.labels import CUMULATIVE_YEARS, EMOTIONS, GENDERS, TASKS
+from smart_retail.labels import CUMULATIVE_YEARS, EMOTIONS, GENDERS, HALF_YEAR, OTHER_LABELS, TASKS
 
 WIDTHS = {"gender": len(GENDERS), "age": 1, "emotion": len(EMOTIONS)}
 METRICS = {"gender": "gender_acc", "age": "age_mae", "emotion": "emotion_acc"}
 RESAMPLES = 1000
-OTHER_LABELS = ("age_low", "age_high", "emotion_crowd", "emotion_original")
-HALF_YEAR = 0.5
-"""A whole year is from half a year before to half a year after."""
 COVERAGE = 0.8
 AGE_BANDS = (0, 10, 20, 30, 40, 55, 70)
 FEW = 30
@@ -35,6 +32,7 @@ class Judged:
     Attributes:
         gender: (N,) 1 where right, 0 where wrong.
         age: (N,) predicted minus true years.
+        outside: (N,) years by which predictions lie outside a known range of ages.
         emotion: (N,) 1 where right, 0 where wrong.
         years: (N,) predicted years.
         said: by task (N, C) outputs of gender and emotion, in the form that the network gives them.
@@ -43,15 +41,22 @@ class Judged:
 
     gender: np.ndarray
     age: np.ndarray
+    outside: np.ndarray
     emotion: np.ndarray
     years: np.ndarray
     said: dict[str, np.ndarray]
     labels: dict[str, np.ndarray]
 
-    def loss(self, task: str) -> np.ndarray:
-        """Return (N,) what counts against the network: points for classes, years for the age."""
+    def loss(self, task: str, *, ranges: bool = False) -> np.ndarray:
+        """Return (N,) what counts against the network: points for classes, years for the age.
+
+        Args:
+            task: gender, age or emotion.
+            ranges: count the years outside a range where the age is known no better.
+        """
         if task == "age":
-            return np.asarray(np.abs(self.age))
+            exact = np.abs(self.age)
+            return np.where(np.isnan(exact), self.outside, exact) if ranges else exact
         right = self.gender if task == "gender" else self.emotion
         return np.asarray(100 * (1 - right))
 
@@ -73,10 +78,9 @@ class Judged:
                 values[name] = mean if task == "age" else 1 - mean / 100
             if len(known) and task == "age":
                 values["age_cs5"] = float((known <= CUMULATIVE_YEARS).mean())
-        low, high, years = self.labels["age_low"][rows], self.labels["age_high"][rows], self.years[rows]
-        if (ranged := ~np.isnan(low) & ~np.isnan(years)).any():
-            inside = (low - HALF_YEAR <= years) & (years <= high + HALF_YEAR)
-            values |= {"age_inside": float(inside[ranged].mean()), "age_range_faces": int(ranged.sum())}
+        outside = self.outside[rows]
+        if (ranged := ~np.isnan(outside)).any():
+            values |= {"age_inside": float((outside[ranged] == 0).mean()), "age_range_faces": int(ranged.sum())}
         for opinion in ("emotion_crowd", "emotion_original"):
             labels, said = self.labels[opinion][rows], self.said["emotion"][rows]
             if (known := ~np.isnan(labels) & ~np.isnan(said).any(axis=1)).any():
@@ -126,7 +130,8 @@ def _judged(said: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> Judge
         known = ~np.isnan(labels[task]) & ~np.isnan(said[task]).any(axis=1)
         right[task] = np.where(known, (said[task].argmax(1) == labels[task]).astype(float), np.nan)
     years = said["age"][:, 0].astype(np.float64)
-    return Judged(right["gender"], years - labels["age"], right["emotion"], years, said, labels)
+    outside = np.maximum(0, np.maximum(labels["age_low"] - HALF_YEAR - years, years - labels["age_high"] - HALF_YEAR))
+    return Judged(right["gender"], years - labels["age"], outside, right["emotion"], years, said, labels)
 
 
 def drops(reference: Judged, other: Judged, seed: int = 0) -> dict[str, dict[str, float]]:
@@ -139,7 +144,7 @@ def drops(reference: Judged, other: Judged, seed: int = 0) -> dict[str, dict[str
     rng = np.random.default_rng(seed)
     found = {}
     for task in TASKS:
-        difference = other.loss(task) - reference.loss(task)
+        difference = other.loss(task, ranges=True) - reference.loss(task, ranges=True)
         difference = difference[~np.isnan(difference)]
         if len(difference):
             n = len(difference)
@@ -178,7 +183,8 @@ def groups(judged: Judged, table: pd.DataFrame) -> dict[str, dict[str, float]]:
     names["gender"] = table["gender"].map(dict(enumerate(GENDERS)))
     edges = [*AGE_BANDS, 101]
     bands = [f"{a} to {b - 1}" for a, b in pairwise(edges)]
-    names["age"] = pd.cut(table["age"].astype(float), edges, right=False, labels=bands).astype(object)
+    age = table["age"].astype(float).fillna((table["age_low"] + table["age_high"]) / 2)
+    names["age"] = pd.cut(age, edges, right=False, labels=bands).astype(object)
     found = {}
     for kind, values in names.items():
         for value in sorted(values.dropna().unique()):

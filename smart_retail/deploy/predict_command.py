@@ -25,7 +25,7 @@ from smart_retail.deploy.predictor import Prediction, Predictor
 from smart_retail.deploy.pretrained import find_bundle, names_bundle
 from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
 
-COLUMNS = ("file", "x", "y", "side", "gender", "age", "age_from", "age_to", "emotion", "gender_p", "emotion_p", "error")
+COLUMNS = ("file", *Square._fields, "gender", "age", "age_from", "age_to", "emotion", "gender_p", "emotion_p", "error")
 
 
 class Answer(NamedTuple):

@@ -11,8 +11,9 @@ from scipy.stats import binomtest
 from smart_retail.errors import DataError
 from smart_retail.evaluation.intervals import bootstrap, difference
 from smart_retail.evaluation.metrics import FEW, QUESTIONS, answered, statistics
-from smart_retail.evaluation.predictions import CLASSES, LABELS, OTHER_LABELS
+from smart_retail.evaluation.predictions import CLASSES, LABELS
 from smart_retail.evaluation.wording import NAMES
+from smart_retail.labels import OTHER_LABELS
 
 COLUMNS = ["group", "metric", "first", "second", "difference", "low", "high", "p", "faces"]
 SMALLER_IS_BETTER = ("age_mae", "age_outside")

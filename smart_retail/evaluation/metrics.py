@@ -9,7 +9,7 @@ import pandas as pd
 
 from smart_retail.evaluation.intervals import Interval, Statistic, balanced_accuracy, bootstrap, macro_f1, mean_of
 from smart_retail.evaluation.predictions import CLASSES
-from smart_retail.labels import CUMULATIVE_YEARS, GENDERS
+from smart_retail.labels import CUMULATIVE_YEARS, GENDERS, HALF_YEAR
 from smart_retail.plots import confusion
 
 ADULTS = (21, 60)
@@ -27,8 +27,6 @@ TWINS = {
 
 QUESTIONS = ("gender", "age", "age_range", "emotion", "emotion_crowd", "emotion_original")
 """What is asked of a network: its tasks, ages of which a range is known, and other opinions on emotions."""
-HALF_YEAR = 0.5
-"""A whole year is from half a year before to half a year after."""
 
 
 def answered(faces: pd.DataFrame, question: str) -> pd.DataFrame:
@@ -117,12 +115,16 @@ def _groups(faces: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
 
 
 def slices(faces: pd.DataFrame) -> pd.DataFrame:
-    """Return the faces that have all three of race, gender and age, with these as ``by_race``, ..., in words."""
-    raced = faces[faces["race"].ne("") & faces["gender"].notna() & faces["age"].notna()]
+    """Return the faces that have all three of race, gender and age, with these as ``by_race``, ..., in words.
+
+    An age that is a range counts by its middle.
+    """
+    age = faces["age"].fillna((faces["age_low"] + faces["age_high"]) / 2)
+    raced = faces[faces["race"].ne("") & faces["gender"].notna() & age.notna()]
     return raced.assign(
         by_race=raced["race"],
         by_gender=raced["gender"].map(dict(enumerate(GENDERS))),
-        by_age=pd.cut(raced["age"], AGE_GROUPS, right=False, labels=AGE_NAMES),
+        by_age=pd.cut(age[raced.index], AGE_GROUPS, right=False, labels=AGE_NAMES),
     )
 
 

@@ -46,16 +46,17 @@ def mistakes(faces: pd.DataFrame, task: str, count: int = COUNT) -> pd.DataFrame
     )
 
 
-def thumbnails(faces: pd.DataFrame, keys: list[str]) -> Mapping[str, str]:
+def thumbnails(faces: pd.DataFrame, keys: list[str], contract: Contract) -> Mapping[str, str]:
     """Return small pictures of some faces as data URIs, by key; unreadable files are left out.
 
     Args:
         faces: see ``networks.select``.
         keys: of the faces.
+        contract: how they are cut.
     """
     found = {}
     wanted = faces[faces["key"].astype(str).isin(keys)]
-    for square, (_, face) in zip(face_squares(wanted, Contract()), wanted.iterrows(), strict=True):
+    for square, (_, face) in zip(face_squares(wanted, contract), wanted.iterrows(), strict=True):
         try:
             image = read_image(face["path"])
         except BrokenImageError:

@@ -22,7 +22,8 @@ from smart_retail.deploy.faces import FaceCrops
 from smart_retail.deploy.manifest import PRECISIONS, read_manifest
 from smart_retail.deploy.predictor import Predictor
 from smart_retail.errors import DataError
-from smart_retail.evaluation.predictions import ABOUT, COLUMNS, LABELS, OTHER_LABELS, OUTPUTS
+from smart_retail.evaluation.predictions import ABOUT, COLUMNS, LABELS, OUTPUTS
+from smart_retail.labels import OTHER_LABELS
 from smart_retail.models.load import network_of, read_checkpoint
 from smart_retail.models.network import FaceNet
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from smart_retail.data.cache import write_aside
 from smart_retail.errors import DataError, one_line
-from smart_retail.labels import EMOTIONS, GENDERS
+from smart_retail.labels import EMOTIONS, GENDERS, OTHER_LABELS
 
 LABELS = ("gender", "age", "emotion")
 GENDER_COLUMNS = [f"p_{name}" for name in GENDERS]
@@ -19,8 +19,6 @@ OUTPUTS = [*GENDER_COLUMNS, "age_said", "age_std", *EMOTION_COLUMNS]
 ABOUT = ["key", "dataset", "race", "pose", "cluster", "twin"]
 """What is known of a face beside its labels. ``pose``: ``frontal``, ``turned``, or empty without landmarks. ``twin``:
 ``in training``, ``set aside`` (a training face that was left out because of it), or empty."""
-OTHER_LABELS = ("age_low", "age_high", "emotion_crowd", "emotion_original")
-"""Ends of an age that is a range; what most people say of an emotion, and what its data set says."""
 COLUMNS = [*ABOUT, *LABELS, *OTHER_LABELS, *OUTPUTS]
 ATTRS = ("model", "split", "data_fingerprint", "trained_on", "bundle")
 CLASSES = {"gender": (GENDERS, GENDER_COLUMNS), "emotion": (EMOTIONS, EMOTION_COLUMNS)}

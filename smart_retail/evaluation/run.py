@@ -68,7 +68,7 @@ def judge_all(asked: Sequence[Asked], options: argparse.Namespace, settings: lis
     pictures = {}
     if options.thumbnails:
         keys = [str(key) for task in LABELS for key in mistakes(tables[0], task)["key"]]
-        pictures = dict(thumbnails(faces, keys))
+        pictures = dict(thumbnails(faces, keys, judges[0].contract))
     return Findings(tables, figures, comparison, worse, pictures)
 
 

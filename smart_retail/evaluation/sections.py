@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from smart_retail.data.crops import TURNED_RATIO
 from smart_retail.deploy.processor import in_words
 from smart_retail.evaluation.closer import confidence, groups, kinds, worse_pictures, worst_mistakes
 from smart_retail.evaluation.compare import verdict
@@ -56,7 +57,7 @@ def _goals(found: Findings) -> list[Goal]:
     overall, by_set = found.of("all").set_index("metric"), found.of("data set")
     goals = []
     for metric, mark in GOALS.items():
-        if metric not in overall.index:
+        if metric not in overall.index or _told(metric, overall):
             continue
         row: Any = overall.loc[metric]
         years = metric == "age_mae"
@@ -82,12 +83,26 @@ def _goals(found: Findings) -> list[Goal]:
     return goals
 
 
+def _told(metric: str, overall: pd.DataFrame) -> bool:
+    """Whether the labels that were learnt are FER2013's own: their goal is told already."""
+    return metric == "emotion_original_acc" and overall["value"].get("emotion_acc") == overall.loc[metric, "value"]
+
+
 def _data_sets(found: Findings) -> Section:
     tables = [grid(found.of("data set"))]
     text = ["With 95% intervals."]
     for part, title in (("ages", "Adults"), ("pose", "Turned heads"), ("twins", "Faces with a twin")):
         if len(rows := found.of(part)):
             tables.append(grid(rows, title))
+    if len(found.of("pose")):
+        text.append(
+            f"A head counts as turned where eyes and mouth lie more than {TURNED_RATIO:g} distances of the eyes apart."
+        )
+    if "age_inside" in set(found.figures["metric"]):
+        text.append(
+            "Ages that are known as ranges: a whole year reaches from half a year before to half a year after, and the "
+            "years outside are a mean over all faces, those inside with zero."
+        )
     twins = (found.tables[0]["twin"] != "").sum()
     if twins:
         trained = (found.tables[0]["twin"] == "in training").sum()
@@ -127,7 +142,7 @@ def _models(found: Findings) -> Section | None:
         tables.append(Table(header, cells, f"{model} beside {found.name}"))
         overall = rows[(rows["group"] == "all") & rows["metric"].isin(GOALS)]
         words = [
-            f"{NAMES[r['metric']].partition(',')[0]} {verdict(r)} ({signed(r['difference'], r['metric'])})"
+            f"{NAMES[r['metric']].removesuffix(', %')} {verdict(r)} ({signed(r['difference'], r['metric'])})"
             for _, r in overall.iterrows()
         ]
         lines.append(f"{model} against {found.name}: {', '.join(words)}.")

@@ -7,13 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smart_retail.errors import ConfigError
-from smart_retail.labels import AGE_BINS, AGE_MAX, AGE_MIN
+from smart_retail.labels import AGE_BINS, AGE_MAX, AGE_MIN, HALF_YEAR
 
 YEARS_A_UNIT = 10.0
 """Absolute errors enter the loss in decades, to be of the size of a cross entropy."""
 TYPICAL_AGE = 35.0
-HALF_YEAR = 0.5
-"""The whole year 20 is from 19.5 to 20.5, as a distribution's bins are."""
 FAR = -1e9
 """A logit of nothing; finite, so that rows without a range have a gradient, which their mask then takes away."""
 

@@ -26,6 +26,7 @@ from smart_retail.callbacks.model_file import ModelFile
 from smart_retail.callbacks.throughput import Throughput
 from smart_retail.callbacks.unreadable import Unreadable
 from smart_retail.config_files import guard_parsers
+from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.pack import PackSettings, check_pack_place, write_pack
 from smart_retail.data.summary import print_summary, write_contact_sheet
@@ -33,6 +34,7 @@ from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.load import read_checkpoint
 from smart_retail.runs import LOGS, find_checkpoint, keep_metrics, version_of
 from smart_retail.training.checkpoint_file import CheckpointFile
+from smart_retail.training.clock import NO_CLOCK
 from smart_retail.training.distillation import Distillation
 from smart_retail.training.module import FaceAttributeModule
 from smart_retail.training.quiet import quiet
@@ -74,6 +76,12 @@ class FaceCLI(LightningCLI):
         self.checkpoint = None
         if self.config.get("subcommand") in ("validate", "test") and not config.get("ckpt_path"):
             raise CheckpointError("nothing to measure: give --ckpt_path best, or the path of a checkpoint")
+        if (
+            self.config.get("subcommand") == "fit"
+            and config.model.schedule_by == "time"
+            and not config.trainer.max_time
+        ):
+            raise ConfigError(NO_CLOCK)  # before a run's folder is touched
         if config.get("threads") is not None and config.threads < 1:
             raise ConfigError(f"--threads {config.threads} must be 1 or more")
         if config.get("ckpt_path"):
@@ -84,8 +92,12 @@ class FaceCLI(LightningCLI):
                 raise CheckpointError(
                     f"--ckpt_path {self.checkpoint}: no checkpoint of a training; they lie in <run>/checkpoints"
                 )
-            # Older networks were fed in another way, and go on to be.
-            config.data.crop = config.model.crop = (content.get("contract") or {}).get("crop", "eyes")
+            if content.get("contract"):
+                # A network goes on to be fed as it was.
+                crop, given = Contract.from_dict(content["contract"]).crop, config.data.crop
+                if crop != given:
+                    print(f"note: data.crop is {crop!r}, from the checkpoint, not {given!r}", file=sys.stderr)
+                config.data.crop = config.model.crop = crop
             _tell_overridden(config.model, content.get("hyper_parameters", {}))
 
     def before_instantiate_classes(self) -> None:

@@ -7,6 +7,11 @@ from lightning.pytorch.callbacks import Timer
 
 from smart_retail.errors import ConfigError
 
+NO_CLOCK = (
+    "model.schedule_by time needs trainer.max_time, for example --trainer.max_time 00:00:30:00 for half an hour; or "
+    "take model.schedule_by steps, with trainer.max_epochs"
+)
+
 
 def timer_of(trainer: pl.Trainer) -> Timer:
     """Return Lightning's timer, which ``trainer.max_time`` makes.
@@ -16,10 +21,7 @@ def timer_of(trainer: pl.Trainer) -> Timer:
     """
     timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
     if not timers or timers[0].time_remaining() is None:
-        raise ConfigError(
-            "model.schedule_by time needs trainer.max_time, for example --trainer.max_time 00:00:30:00 for half an "
-            "hour; or take model.schedule_by steps, with trainer.max_epochs"
-        )
+        raise ConfigError(NO_CLOCK)
     return timers[0]
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
@@ -126,6 +126,11 @@ class FaceAttributeModule(pl.LightningModule):
         self.teachers = Teachers(teachers, compiled=compile) if teachers else None
         self.taught = self.teachers.tasks if self.teachers else list(TASKS)
         self.contract = Contract(image_size=image_size, crop=crop)
+        if self.teachers and (other := {network.contract.crop for network in self.teachers.networks} - {crop}):
+            rank_zero_warn(
+                f"teachers that learnt from faces cut by data.crop {', '.join(other)} judge faces cut by {crop} here; "
+                "turned and tilted heads are new to them"
+            )
         self.net = network_from(dict(self.hparams))
         if self.net.misfits:
             rank_zero_info(f"{weights}: what did not fit\n  " + "\n  ".join(self.net.misfits))
@@ -343,5 +348,7 @@ class FaceAttributeModule(pl.LightningModule):
                 del weights[name]
         check_weights(weights, self.state_dict(), "the checkpoint")
         theirs = Contract.from_dict(checkpoint["contract"])
+        if "crop" not in checkpoint.get("hyper_parameters", {}):  # of before there was a choice
+            self.contract = replace(self.contract, crop=theirs.crop)
         if replace(theirs, image_size=self.contract.image_size) != self.contract:
             raise CheckpointError("the checkpoint was fed in another way (its contract differs from this version's)")

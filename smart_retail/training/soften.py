@@ -8,7 +8,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from smart_retail.data.datamodule import FaceDataModule, normalise
 from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.sampler import Draw
 from smart_retail.data.soft_labels import WIDTHS, SoftLabels, write_soft_labels
-from smart_retail.data.transforms import Augmentation
 from smart_retail.errors import ConfigError
 from smart_retail.labels import TASKS
 from smart_retail.training.cli import read_data
@@ -56,6 +55,10 @@ def soften(args: Sequence[str]) -> None:
     data = read_data(rest, "soften", str(parser.description))
     if options.threads:
         torch.set_num_threads(options.threads)
+    crops = sorted({network.contract.crop for network in teachers.networks})
+    if len(crops) > 1:
+        raise ConfigError(f"the teachers' faces are cut in different ways ({', '.join(crops)}); ask them one by one")
+    data.contract = replace(data.contract, crop=crops[0])  # a teacher judges faces as it learnt them
     story = story_of(teachers, data)
     rows = soft_labels(teachers, data, options.views, story, options.output.with_suffix(".part.npz"))
     write_soft_labels(options.output, data.dataset("train").keys, rows, story | {"views": options.views})
@@ -79,17 +82,8 @@ def story_of(teachers: Teachers, data: FaceDataModule) -> dict[str, Any]:
         "data": data.index.fingerprint(),
         "faces": rows.hexdigest(),
         "seed": data.seed,
-        "augmentation": settings_of(data.augmentation),
+        "augmentation": asdict(data.augmentation),
     }
-
-
-def settings_of(augmentation: Augmentation) -> dict[str, Any]:
-    """Return the settings that change a view; those of corruptions only where there are some.
-
-    So a file that was begun before there were any goes on.
-    """
-    settings = asdict(augmentation)
-    return settings if augmentation.corrupt else {k: v for k, v in settings.items() if k not in ("corrupt", "severity")}
 
 
 def soft_labels(teachers: Teachers, data: FaceDataModule, views: int, story: dict[str, Any], part: Path) -> SoftLabels:

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from smart_retail.evaluation.predictions import COLUMNS, EMOTION_COLUMNS, GENDER_COLUMNS, OTHER_LABELS
+from smart_retail.evaluation.predictions import COLUMNS, EMOTION_COLUMNS, GENDER_COLUMNS
+from smart_retail.labels import OTHER_LABELS
 
 
 def predictions(count: int = 200, seed: int = 0, *, right: float = 0.8) -> pd.DataFrame:

@@ -194,3 +194,9 @@ class TestCheckpoints:
     def test_a_model_file_is_no_checkpoint_to_resume_from(self, here, capfd, trained):
         model = trained.parent.parent / "model.pth"
         assert "model.pth" in complaint(capfd, "fit", "--config", write_config(here), "--ckpt_path", model)
+
+
+def test_a_schedule_by_a_clock_that_is_not_there_leaves_the_runs_folder_as_it_is(here, capfd):
+    config = write_config(here, model={"schedule_by": "time"})
+    assert "needs trainer.max_time" in complaint(capfd, "fit", "--config", config)
+    assert not (here / "lightning_logs").exists()

@@ -1,12 +1,9 @@
-import json
-
 import pytest
 import torch
 from torch.nn import functional as F
 
 from smart_retail.contract import Contract
 from smart_retail.data.soft_labels import SoftLabels
-from smart_retail.data.transforms import Augmentation
 from smart_retail.errors import ConfigError
 from smart_retail.training.distillation import (
     Distillation,
@@ -18,7 +15,7 @@ from smart_retail.training.distillation import (
     softened_divergence,
 )
 from smart_retail.training.module import FaceAttributeModule
-from smart_retail.training.soften import settings_of, teachers_of
+from smart_retail.training.soften import teachers_of
 from tests.helpers.batches import face_batch, tiny_network
 
 
@@ -155,11 +152,3 @@ def test_soften_takes_teachers_for_all_tasks_and_for_one():
         "age": ["a=1.pth", "b.pth"],
         "emotion": ["a=1.pth"],
     }
-
-
-def test_soft_labels_begun_before_there_were_corruptions_go_on_without_any():
-    before = ["strength", "zoom", "shift", "turn", "grey", "degrade", "light", "occlude"]
-    assert list(settings_of(Augmentation(severity=3))) == before
-    corrupted = settings_of(Augmentation(corrupt={"noise": 0.1}))
-    assert json.loads(json.dumps(corrupted)) == corrupted
-    assert (corrupted["corrupt"], corrupted["severity"]) == ({"noise": 0.1}, 2.0)

@@ -127,3 +127,14 @@ def test_a_network_is_measured_in_float32_as_it_is_exported():
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(ours.validation_step(batch, 0)["age"], expected)
         assert not torch.equal(ours(batch.image).age, expected)
+
+
+def test_a_checkpoint_of_before_there_was_a_choice_of_crops_is_loaded_as_it_was_fed(tmp_path):
+    ours = module()
+    trainer = pl.Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False, max_epochs=0)
+    trainer.strategy.connect(ours)
+    trainer.save_checkpoint(tmp_path / "old.ckpt")
+    content = torch.load(tmp_path / "old.ckpt", weights_only=True)
+    del content["hyper_parameters"]["crop"], content["contract"]["crop"]
+    torch.save(content, tmp_path / "old.ckpt")
+    assert FaceAttributeModule.load_from_checkpoint(tmp_path / "old.ckpt").contract.crop == "eyes"

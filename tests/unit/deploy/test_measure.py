@@ -1,10 +1,12 @@
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from smart_retail.contract import Contract
 from smart_retail.deploy.faces import FaceCrops
-from smart_retail.deploy.measure import judge
+from smart_retail.deploy.measure import drops, judge
 from tests.helpers.pictures import write_face
 from tests.helpers.tables import face_table
 
@@ -51,3 +53,13 @@ def test_labels_that_a_table_lacks_have_no_figure(faces):
 
     summary = judge({"any": run}, FaceCrops(plain, faces.contract))["any"].summary()
     assert not {"age_inside", "emotion_crowd_acc", "emotion_original_acc"} & set(summary)
+
+
+def test_a_loss_of_years_outside_known_ranges_is_a_loss_of_age(faces):
+    def run(years: float, crops: np.ndarray) -> dict[str, np.ndarray]:
+        ages = np.full((len(crops), 1), years, np.float32)
+        return {"gender": np.zeros((len(crops), 2)), "age": ages, "emotion": np.zeros((len(crops), 6))}
+
+    judged = judge({"good": partial(run, 25.0), "ruined": partial(run, 60.0)}, faces)
+    found = drops(judged["good"], judged["ruined"])["age"]
+    assert (found["drop"], found["faces"]) == (30.5, 2)

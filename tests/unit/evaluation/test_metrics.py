@@ -80,3 +80,11 @@ def test_turned_heads_are_told_apart():
     table.loc[:59, "age_said"] = table["age"]
     poses = tabulate(table).query("part == 'pose' and metric == 'age_mae'").set_index("group")["value"]
     assert poses.to_dict() == pytest.approx({"frontal heads": 3.0, "turned heads": 0.0})
+
+
+def test_ranges_of_ages_are_grouped_by_their_middle():
+    table = predictions(200)
+    table["age_low"], table["age_high"] = table["age"] // 10 * 10, table["age"] // 10 * 10 + 9
+    table["age"] = np.nan
+    groups = tabulate(table).query("part == 'group' and metric == 'gender_acc'")["group"]
+    assert {"White", "male", "18 to 39"} <= set(groups)
