@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from smart_retail.contract import Contract
 from smart_retail.data.crops import CROP, LANDMARKS, square_from_box, square_from_landmarks
 from smart_retail.data.sources.ages import Age, age_range, parse_age
-from smart_retail.data.sources.base import FRAMING, Listing, Source, make_listing
+from smart_retail.data.sources.base import Listing, Source, make_listing
 from smart_retail.errors import ConfigError, DataError, one_line
 from smart_retail.labels import AGE_MAX, AGE_MIN, EMOTIONS, GENDERS, SPLITS
 
@@ -224,7 +225,9 @@ def face_place(values: dict[str, Any], where: str) -> dict[str, float]:
         if np.isnan(numbers).all():
             continue
         if columns is LANDMARKS:
-            square = square_from_landmarks(numbers[:2], numbers[2:4], numbers[4:], FRAMING)
+            square = square_from_landmarks(numbers[:2], numbers[2:4], numbers[4:], Contract())
+            if np.array_equal(numbers[:2], numbers[2:4]):
+                raise DataError(f"{where}: both eyes are at {numbers[0]:g}, {numbers[1]:g}; give each its own place")
         else:
             left, top, right, bottom = numbers
             if right <= left or bottom <= top:
