@@ -112,6 +112,8 @@ def check_name(name: str) -> None:
 def read_table(file: Path, **options: Any) -> pd.DataFrame:
     """Read a CSV or Parquet file; names of columns come out in lower case, without spaces around them.
 
+    The table's ``attrs["spelling"]`` has the names as the file spells them, in the same order.
+
     Args:
         file: to be read; all but ``.parquet`` is CSV.
         options: for ``pandas.read_csv``.
@@ -127,7 +129,9 @@ def read_table(file: Path, **options: Any) -> pd.DataFrame:
         )
     except Exception as error:  # pandas and pyarrow raise nearly anything on damaged files
         raise DataError(f"{file}: not readable as {file.suffix or 'CSV'} ({one_line(error)})") from error
-    frame.columns = pd.Index([str(name).strip().lower() for name in frame.columns])
+    spelling = [str(name).strip() for name in frame.columns]
+    frame.columns = pd.Index([name.lower() for name in spelling])
+    frame.attrs["spelling"] = spelling
     if twice := sorted(set(frame.columns[frame.columns.duplicated()])):
         raise DataError(f"{file}: more than one column is called {', '.join(twice)[:200]}; keep one of each")
     return frame
