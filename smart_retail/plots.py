@@ -51,28 +51,33 @@ def face_grid(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> 
 
 
 def captions(batch: FaceBatch) -> list[str]:
-    """Return the labels of each face in words, with a question mark where the mask says that there is none."""
-    columns = zip(
-        *(
-            [(label, bool(known)) for label, known in zip(labels.tolist(), mask.tolist(), strict=True)]
-            for labels, mask in (
-                (batch.gender, batch.gender_mask),
-                (batch.age, batch.age_mask),
-                (batch.emotion, batch.emotion_mask),
-            )
-        ),
-        strict=True,
-    )
+    """Return the labels of each face in words.
+
+    An age that is a range has its ends, an emotion without a majority the most voted class and its share, and what is
+    not labelled at all a question mark.
+    """
+    known = zip(batch.gender_mask.tolist(), batch.age_mask.tolist(), batch.emotion_mask.tolist(), strict=True)
     return [
         ", ".join(
             (
-                GENDERS[gender] if has_gender else NO_LABEL,
-                f"{age:.0f}" if has_age else NO_LABEL,
-                EMOTIONS[emotion] if has_emotion else NO_LABEL,
+                GENDERS[int(batch.gender[i])] if has_gender else NO_LABEL,
+                f"{batch.age[i]:.0f}" if has_age else _age_range(*batch.age_range[i].tolist()),
+                EMOTIONS[int(batch.emotion[i])] if has_emotion else _most_voted(batch.votes[i].tolist()),
             )
         )
-        for (gender, has_gender), (age, has_age), (emotion, has_emotion) in columns
+        for i, (has_gender, has_age, has_emotion) in enumerate(known)
     ]
+
+
+def _age_range(low: float, high: float) -> str:
+    if high < 0:
+        return NO_LABEL
+    return f"{low:.0f}-{high:.0f}" if high < AGE_MAX else f"{low:.0f}+"
+
+
+def _most_voted(votes: list[float]) -> str:
+    share = max(votes)
+    return f"{EMOTIONS[votes.index(share)]} {share:.0%}" if share > 0 else NO_LABEL
 
 
 def batch_grid(batch: FaceBatch, contract: Contract, count: int = 32) -> Figure:

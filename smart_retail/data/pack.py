@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ import pyarrow.parquet as pq
 
 from smart_retail.contract import Contract
 from smart_retail.data.cache import check_place, write_folder_aside
+from smart_retail.data.corruptions import OFF_CENTRE, amount_of
 from smart_retail.data.crops import CROP, LANDMARKS, face_squares, place
 from smart_retail.data.image_header import jpeg_frame
 from smart_retail.data.images import read_image, read_image_bytes
@@ -36,6 +38,7 @@ from smart_retail.errors import ConfigError
 
 PLACE = (NAME, "--pack", "pack")
 LOSSLESS = 101
+USUAL = Augmentation()
 SPARE = 1.25
 """A JPEG of this many times the size of our own encoding is kept as it is, if it need not be cut or shrunk: what is not
 compressed twice is exact, and decodes three times as fast as WebP."""
@@ -69,6 +72,22 @@ class PackSettings:
                 raise ConfigError(f"--{option} {getattr(self, name)} is outside {low} to {high}")
 
 
+class Margin(NamedTuple):
+    """How far augmentation reaches at most.
+
+    Attributes:
+        zoom: share by which the square grows.
+        shift: share of the side by which its centre moves along each axis.
+        turn: degrees by which it turns.
+        off_centre: share of the grown side by which its centre moves in any direction.
+    """
+
+    zoom: float
+    shift: float
+    turn: float
+    off_centre: float
+
+
 @dataclass(frozen=True)
 class Packed:
     """What was written: faces, bytes of all files, and the seconds that it took."""
@@ -83,7 +102,13 @@ def check_pack_place(folder: Path) -> None:
     check_place(folder, *PLACE)
 
 
-def write_pack(index: FaceIndex, folder: Path, settings: PackSettings, workers: int | None = None) -> Packed:
+def write_pack(
+    index: FaceIndex,
+    folder: Path,
+    settings: PackSettings,
+    workers: int | None = None,
+    augmentation: Augmentation = USUAL,
+) -> Packed:
     """Write all faces of an index, those that are set aside too.
 
     Args:
@@ -91,6 +116,7 @@ def write_pack(index: FaceIndex, folder: Path, settings: PackSettings, workers: 
         folder: of the pack; it appears whole at the end, or not at all.
         settings: how.
         workers: processes to decode and encode with; None for one per core.
+        augmentation: what the margin has room for, beside the default's reach.
 
     Raises:
         ConfigError: the folder is there and is no pack.
@@ -99,7 +125,8 @@ def write_pack(index: FaceIndex, folder: Path, settings: PackSettings, workers: 
     """
     start = time.monotonic()
     squares = face_squares(index.faces, Contract())
-    tasks = [(path, square, settings) for path, square in zip(index.faces["path"], squares, strict=True)]
+    margin = margin_of(augmentation)
+    tasks = [(path, square, settings, margin) for path, square in zip(index.faces["path"], squares, strict=True)]
     with write_folder_aside(folder, *PLACE) as aside:
         images = in_processes(
             pack_face, tasks, workers or len(os.sched_getaffinity(0)), "packing", Path(tasks[0][0]).parent
@@ -170,13 +197,25 @@ def _write_file(
     return name
 
 
-def pack_face(task: tuple[str, np.ndarray, PackSettings]) -> tuple[bytes, tuple[float, float, float, float]]:
+def margin_of(augmentation: Augmentation) -> Margin:
+    """Return what an augmentation reaches at most, and at least what the default one does."""
+    a, usual = augmentation, USUAL
+    drawn = a.strength * a.corrupt.get(OFF_CENTRE, 0) > 0
+    return Margin(
+        zoom=max(a.strength * a.zoom, usual.zoom),
+        shift=max(a.strength * a.shift, usual.shift),
+        turn=max(a.strength * a.turn, usual.turn),
+        off_centre=amount_of(OFF_CENTRE, a.severity) / 100 if drawn else 0.0,
+    )
+
+
+def pack_face(task: tuple[str, np.ndarray, PackSettings, Margin]) -> tuple[bytes, tuple[float, float, float, float]]:
     """Cut the surroundings of a face out of its file, shrink and encode them.
 
-    The margin is what the default augmentation reaches: zoom, shift, and the corners of the turned square.
+    They are what augmentation reaches: zoom, shift, and the corners of the turned square.
 
     Args:
-        task: path, row of ``face_squares``, and the settings.
+        task: path, row of ``face_squares``, the settings, and how far augmentation reaches.
 
     Returns:
         The encoded image, and how its pixels came from the file's: left, top, and the scales across and down.
@@ -184,15 +223,15 @@ def pack_face(task: tuple[str, np.ndarray, PackSettings]) -> tuple[bytes, tuple[
     Raises:
         BrokenImageError: the file cannot be read.
     """
-    path, row, settings = task
+    path, row, settings, margin = task
     image = read_image(path)
     height, width = image.shape[:2]
     square = place(image, row)
     scale = min(1.0, settings.size / square.side)
-    augmentation = Augmentation()
-    angles = np.radians(square.angle + np.linspace(-augmentation.turn, augmentation.turn, 9))
+    turn = min(margin.turn, 90.0)  # beyond that a square's corners are where they were
+    angles = np.radians(square.angle + np.linspace(-turn, turn, 2 * int(np.ceil(turn)) + 1))
     corner = (np.abs(np.cos(angles)) + np.abs(np.sin(angles))).max() / 2
-    reach = square.side * (corner * (1 + augmentation.zoom) + augmentation.shift) + 2 / scale
+    reach = square.side * ((corner + margin.off_centre) * (1 + margin.zoom) + margin.shift) + 2 / scale
     left, top = (int(max(0, np.floor(at - reach))) for at in square[:2])
     right, bottom = (int(min(size, np.ceil(at + reach))) for at, size in ((square.x, width), (square.y, height)))
     cut = image[top:bottom, left:right]

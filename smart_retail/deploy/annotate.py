@@ -13,20 +13,20 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def annotate(image: np.ndarray, square: Square, prediction: Prediction) -> None:
-    """Draw a face's square and what was said of it, in place.
+    """Draw a face's square, turned as it was cut, and above it what was said of it, upright, in place.
 
     Args:
         image: (H, W, 3) uint8; green is the same in RGB and BGR.
         square: of the face, in pixels.
         prediction: of the face.
     """
-    half = square.side / 2
-    left, top = round(square.x - half), round(square.y - half)
-    right, bottom = round(square.x + half), round(square.y + half)
+    # Both count the angle from the picture's side: what is turned upright by it stands turned the other way.
+    corners = cv2.boxPoints(((square.x, square.y), (square.side, square.side), square.angle)).round().astype(np.int32)
+    left, top = (int(at) for at in corners.min(axis=0))
     # Text of a thirtieth of the picture reads on a thumbnail and on a 4K frame alike.
     size = max(0.35, min(image.shape[:2]) / 900)
     line = max(1, round(2 * size))
-    cv2.rectangle(image, (left, top), (right, bottom), COLOUR, line)
+    cv2.polylines(image, [corners], isClosed=True, color=COLOUR, thickness=line)
     years = f"{prediction.age:.0f}"
     if prediction.age_interval:
         years += " ({:.0f}-{:.0f})".format(*prediction.age_interval)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -93,10 +94,15 @@ def add_landmarks(source: Path, output: Path, root: Path, find: Finder) -> None:
     found = table.iloc[rows].reset_index(drop=True)
     found[[*LANDMARKS, SCORE]] = np.round(places, 3)
     found[column] = [relocated(str(path), root, output.parent) for path in found[column]]
+    found = found.rename(columns=dict(zip(table.columns, table.attrs["spelling"], strict=True)))
+    found.attrs.clear()  # Parquet would keep them
     with write_aside(output) as aside:
         found.to_parquet(aside) if output.suffix == ".parquet" else found.to_csv(aside, index=False)
     print(f"{len(found)} of {len(table)} photos with a face, written to {output}")
-    print(f"next: `table: {output}` in a copy of configs/data/own.yaml, and smart-retail data --sheet sheet.png")
+    place = f"--data.sources.init_args.table {shlex.quote(str(output))}"
+    print("next, to train on them too, or to measure on them alone:")
+    print(f"  smart-retail data --config configs/data/own.yaml {place} --sheet sheet.png")
+    print(f"  smart-retail evaluate BUNDLE --config configs/data/photos.yaml {place}")
 
 
 def nearest(faces: Iterable[Detection], region: np.ndarray) -> Detection | None:

@@ -108,7 +108,10 @@ class TrackSmoother:
 
 
 def overlap(first: Square, second: Square) -> float:
-    """Return intersection over union of two squares."""
+    """Return intersection over union of two squares, as if neither were turned: their angles do not count.
+
+    An approximation: what a turn adds and takes at the corners is left out.
+    """
     width, height = (
         max(0.0, min(a + first.side / 2, b + second.side / 2) - max(a - first.side / 2, b - second.side / 2))
         for a, b in ((first.x, second.x), (first.y, second.y))

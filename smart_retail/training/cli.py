@@ -219,7 +219,7 @@ def show_data(args: list[str]) -> None:
         write_contact_sheet(data.dataset("train"), data.index.datasets, Path(sheet), size=max(96, data.image_size))
         console.print(f"contact sheet: {sheet}")
     if config.pack:
-        done = write_pack(data.index, Path(config.pack), settings)
+        done = write_pack(data.index, Path(config.pack), settings, augmentation=data.augmentation)
         console.print(
             f"pack: {config.pack}, {done.faces:,} faces, {done.size / 1e6:,.1f} MB, written in {done.seconds:,.0f} s "
             f"({done.faces / done.seconds:,.0f} images a second)\n"

@@ -161,12 +161,18 @@ class FaceAttributeModule(pl.LightningModule):
 
         Raises:
             ConfigError: a task is to be learnt that no training face has a label for and no teacher speaks
-                on, or features are to be matched without a teacher.
+                on, features are to be matched without a teacher, or a backbone is frozen that nothing has trained.
         """
         data = getattr(self.trainer, "datamodule", None)
         self.fitting = stage == "fit"
         if self.fitting and self.distillation.features > 0 and self.matching is None:
             raise ConfigError("model.distillation.features needs model.teachers: stored soft labels have no features")
+        h = self.hparams
+        if self.fitting and h["freeze_backbone"] and not (h["pretrained"] or h["weights"]):
+            raise ConfigError(
+                "model.freeze_backbone would train the heads on the features of a random backbone: set model.weights "
+                "to a trained network, or model.pretrained to true"
+            )
         if self.fitting and isinstance(data, FaceDataModule):
             stored = data.taught_tasks()
             self.taught = stored or (self.teachers.tasks if self.teachers else [])

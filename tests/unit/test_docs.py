@@ -39,3 +39,9 @@ def test_configs_and_commands_exist(page: Path) -> None:
     named = set(re.findall(r"smart-retail ([a-z]+)", text))
     assert named <= commands
     assert set(re.findall(r"-m (?:-- )?smart_retail ([a-z]+)", text)) <= commands
+
+
+def test_the_licences_name_the_data_of_others_that_the_wheel_carries() -> None:
+    text = (ROOT / "docs/licences.md").read_text()
+    for notes in (ROOT / "smart_retail/data").rglob("README.md"):
+        assert str(notes.parent.relative_to(ROOT)) in text

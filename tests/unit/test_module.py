@@ -115,6 +115,12 @@ def test_a_frozen_backbone_stays_to_the_bit_and_the_heads_learn(tmp_path):
     assert not any(torch.equal(before[f"net.{task}.weight"], after[f"net.{task}.weight"]) for task in TASKS)
 
 
+def test_a_frozen_backbone_that_nothing_has_trained_is_refused():
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    with pytest.raises(ConfigError, match=r"features of a random backbone: set model\.weights"):
+        trainer.fit(module(freeze_backbone=True), DataLoader([face_batch()], batch_size=None))
+
+
 @pytest.mark.parametrize("settings", [{"backbone": "nonsense"}, {"task_weights": {"race": 1.0}}])
 def test_settings_that_cannot_work_are_refused(settings):
     with pytest.raises(ConfigError):

@@ -14,13 +14,14 @@ from torch.utils.data import DataLoader
 
 from smart_retail.contract import Contract
 from smart_retail.data import pack, processes
+from smart_retail.data.corruptions import OFF_CENTRE
 from smart_retail.data.crops import crop_square, cut_face, face_squares, place
 from smart_retail.data.dataset import FaceDataset
 from smart_retail.data.images import read_image, read_image_bytes
 from smart_retail.data.pack import PackSettings, write_pack
 from smart_retail.data.packed_images import _held
 from smart_retail.data.sampler import BalancedSampler
-from smart_retail.data.sources.base import COLUMNS
+from smart_retail.data.sources.base import COLUMNS, VOTES
 from smart_retail.data.sources.packed import NAME, PackedFaces
 from smart_retail.data.sources.table import FaceTable
 from smart_retail.data.transforms import Augmentation, TrainTransform
@@ -121,6 +122,32 @@ def test_crops_are_those_of_the_files_where_nothing_is_lost(tmp_path, crop):
         for angle in (-12, 12):
             a, b = (crop_square(i, s, 96, angle=angle).astype(int) for i, s in zip(images, far, strict=True))
             assert abs(a - b).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"zoom": 0.3, "shift": 0.2},
+        {"strength": 2.0},
+        {"turn": 45.0},
+        {"corrupt": {OFF_CENTRE: 1.0}, "severity": 4.0},
+    ],
+)
+def test_the_margin_has_room_for_the_augmentation_of_the_config(tmp_path, settings):
+    table = write_table(tmp_path / "own", f"path,age,{POINTS}\na.png,30,143,150,163,150,153,172\n")
+    noise = np.random.default_rng(0).integers(256, size=(306, 306, 3), dtype=np.uint8)
+    write_image(table.parent / "a.png", cv2.GaussianBlur(noise, (0, 0), 3))
+    places_alone = {"grey": 0.0, "degrade": 0.0, "light": 0.0, "occlude": 0.0}
+    index, augmentation = index_of(FaceTable(str(table))), Augmentation(**places_alone | settings)
+    write_pack(index, tmp_path / "pack", PackSettings(512, 101), workers=1, augmentation=augmentation)
+    both = index.faces, read(tmp_path / "pack").faces
+    images = [read_image(faces["path"].iloc[0]) for faces in both]
+    assert images[1].shape != images[0].shape
+    squares = [place(i, face_squares(faces, Contract())[0]) for i, faces in zip(images, both, strict=True)]
+    transform = TrainTransform(augmentation)
+    for seed in range(200):
+        crops = [transform(i, s, 64, seed).astype(int) for i, s in zip(images, squares, strict=True)]
+        assert abs(crops[0] - crops[1]).max() <= 2, seed
 
 
 def test_large_faces_are_shrunk_and_small_ones_are_not(tmp_path):
@@ -327,6 +354,31 @@ class TestBadPacks:
     def test_values_that_cannot_be_are_told(self, small, column, values):
         change_table(small, lambda table: table.set_column(table.column_names.index(column), column, values))
         self.refused(small, f"the {column} of face [01] cannot be")
+
+    @pytest.mark.parametrize(
+        "votes",
+        [(1, 0.5, 0, 0, 0, 0), (1.5, -0.5, 0, 0, 0, 0), (0,) * 6, (1, 0, 0, 0, 0, None), (None, 1, 0, 0, 0, 0)],
+    )
+    def test_votes_that_are_no_shares_are_told(self, small, votes):
+        def change(table):
+            for name, value in zip(VOTES, votes, strict=True):
+                column = pa.array([None, value], pa.float32())
+                table = table.set_column(table.column_names.index(name), name, column)
+            return table
+
+        change_table(small, change)
+        self.refused(small, "the votes of face 1 cannot be")
+
+    @pytest.mark.parametrize("ages", [(30, 20), (None, 20), (30, None)])
+    def test_a_range_of_ages_that_is_none_is_told(self, small, ages):
+        def change(table):
+            for name, value in zip(("age_low", "age_high"), ages, strict=True):
+                column = pa.array([None, value], pa.float32())
+                table = table.set_column(table.column_names.index(name), name, column)
+            return table
+
+        change_table(small, change)
+        self.refused(small, "the age_high of face 1 cannot be")
 
     def test_an_image_that_is_none_is_broken_like_a_file(self, small):
         def change(table):

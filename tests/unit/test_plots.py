@@ -55,6 +55,14 @@ def test_a_caption_has_a_question_mark_where_there_is_no_label():
     assert captions(batch) == ["female, 34, ?", "?, ?, happy"]
 
 
+def test_a_caption_has_the_ends_of_a_range_and_the_share_of_the_most_voted_emotion():
+    batch = face_batch("..", "..", "..")._replace(
+        age_range=torch.tensor([[20.0, 29.0], [70.0, AGE_MAX]]),
+        votes=torch.tensor([[0.3, 0.0, 0.0, 0.3, 0.4, 0.0], [0.0] * 6]),
+    )
+    assert captions(batch) == ["?, 20-29, sad 40%", "?, 70+, ?"]
+
+
 def test_the_grid_shows_the_pixels_that_were_normalised():
     contract = Contract(image_size=32)
     raw = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)

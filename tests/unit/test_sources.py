@@ -435,8 +435,23 @@ class TestFaceFolder:
     def test_files_that_are_no_images_are_counted(self, tmp_path):
         root = write_class_folders(tmp_path, {"happy": 1})
         (root / "happy" / "Thumbs.db").write_bytes(b"")
-        (root / "happy" / "more.jpg").mkdir()
-        assert FaceFolder(str(root), "emotion").load().skipped == {"no image file": 2}
+        assert FaceFolder(str(root), "emotion").load().skipped == {"no image file": 1}
+
+    def test_files_that_lie_in_no_class_folder_are_counted(self, tmp_path):
+        write_class_folders(tmp_path / "train", {"happy": 2, "sad": 1})
+        (tmp_path / "train" / "happy" / "0.jpg").rename(tmp_path / "train" / "loose.jpg")
+        (tmp_path / "labels.csv").write_text("")
+        listing = FaceFolder(str(tmp_path), "emotion").load()
+        assert listing.skipped == {"in no class folder": 2}
+        assert len(listing.faces) == 2
+
+    def test_files_in_folders_inside_a_class_folder_are_counted(self, tmp_path):
+        root = write_class_folders(tmp_path, {"happy": 1})
+        write_class_folders(root / "happy", {"more.jpg": 2})
+        write_class_folders(root / "happy" / "more.jpg", {"deeper": 1})
+        listing = FaceFolder(str(root), "emotion").load()
+        assert listing.skipped == {"in a folder inside a class folder": 3}
+        assert len(listing.faces) == 1
 
     def test_without_a_class_of_ours_it_lists_what_is_there(self, tmp_path):
         root = write_class_folders(tmp_path, {"0": 1, "1": 1})

@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 
+from smart_retail.data.duplicates import cluster, scan_faces
 from smart_retail.data.sources.table import FaceTable
 from smart_retail.errors import ConfigError, DataError
 from tests.helpers.pictures import write_face
@@ -79,6 +80,27 @@ def test_landmarks_become_the_contracts_square(tmp_path):
     names = "left_eye_x,left_eye_y,right_eye_x,right_eye_y,mouth_x,mouth_y"
     faces = listed(tmp_path, f"path,age,{names}\na.jpg,3,83,40,117,40,100,80\n").faces
     assert faces.loc[0, ["crop_x", "crop_y", "crop_side"]].tolist() == pytest.approx([100, 58, 100])
+
+
+def test_a_profile_whose_eyes_nearly_meet_is_a_face_like_any_other(tmp_path):
+    names = "left_eye_x,left_eye_y,right_eye_x,right_eye_y,mouth_x,mouth_y"
+    rows = "a.jpg,3,20,20,20.2,20,20,56\nb.jpg,4,30,20,30.2,20,30,56\na.jpg,5,15,20,49,20,32,56\n"
+    listing = listed(tmp_path, f"path,age,{names}\n{rows}")
+    faces = listing.faces
+    assert faces["age"].tolist() == [3, 5, 4]
+    assert faces["crop_side"].tolist() == pytest.approx([36 / 0.34 / 1.08, 100, 36 / 0.34 / 1.08], rel=1e-4)
+    scans = scan_faces(faces, 1)
+    assert scans["error"].tolist() == [""] * 3
+    assert len(set(cluster(scans)[1])) == 3
+
+
+@pytest.mark.parametrize(
+    ("points", "message"), [("9,9,9,9,9,40", "both eyes are at 9, 9"), ("9,9,9.1,9,9,9", "do not")]
+)
+def test_landmarks_that_are_no_face_stop_with_their_row(tmp_path, points, message):
+    names = "left_eye_x,left_eye_y,right_eye_x,right_eye_y,mouth_x,mouth_y"
+    with pytest.raises(DataError, match=f"row 2: .*{message}"):
+        listed(tmp_path, f"path,age,{names}\na.jpg,3,{points}\n")
 
 
 def test_a_box_becomes_a_square(tmp_path):

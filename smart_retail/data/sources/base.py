@@ -113,7 +113,7 @@ def make_listing(name: str, rows: list[dict[str, Any]], skipped: Counter[str], t
     faces["dataset"] = name
     faces["picture"] = faces["picture"].where(faces["picture"] != "", faces["path"])
     faces = faces[list(COLUMNS)].fillna({"race": "", "official": ""}).astype(COLUMNS)
-    faces[list(CROP)] = face_squares(faces, FRAMING)[:, :3]
+    faces[list(CROP)] = _framing(faces)
     beyond = (faces["age"] > AGE_MAX) | (faces["age"] < AGE_MIN)
     if beyond.any():
         skipped[f"age clipped to {AGE_MIN:.0f}..{AGE_MAX:.0f}"] = int(beyond.sum())
@@ -121,6 +121,15 @@ def make_listing(name: str, rows: list[dict[str, Any]], skipped: Counter[str], t
     for column in ("age_low", "age_high"):  # an open end, as of 70 and older, is no age that was clipped
         faces[column] = faces[column].clip(AGE_MIN, AGE_MAX)
     return Listing(faces.sort_values("key", ignore_index=True), skipped, terms)
+
+
+def _framing(faces: pd.DataFrame) -> np.ndarray:
+    """Return (N, 3) float32 squares in which duplicates are looked for, see ``COLUMNS``."""
+    squares = face_squares(faces, FRAMING)[:, :3]
+    # A profile's eyes can lie so close together that they frame no pixel: the way to the mouth does.
+    thin = squares[:, 2] < 1
+    squares[thin] = face_squares(faces[thin], Contract())[:, :3]
+    return squares
 
 
 def labelled(faces: pd.DataFrame, task: str) -> np.ndarray:

@@ -45,7 +45,8 @@ class FaceFolder(Source):
 
     Without ``classes`` the folders that are called as our classes are taken, whatever their case, and common other
     words (happiness, anger, woman); for ages the folders that are a number of years or a range ("20-29"). All
-    others, as disgust and contempt, are counted out by name, and so are files that are no images.
+    others, as disgust and contempt, are counted out by name, and so are files that are no images or lie elsewhere
+    than directly in the folder of a class.
 
     Args:
         root: folder of the classes, or of train and test.
@@ -77,7 +78,8 @@ class FaceFolder(Source):
             raise DataError(f"root {root} is not a folder; set the source's `root` to the one of the class folders")
         top = _folders(root)
         parts = [(PARTS[part.name.lower()], part) for part in top if part.name.lower() in PARTS]
-        skipped = Counter[str]()
+        holders = [root, *(part for _, part in parts)]  # of folders, and not of faces
+        skipped = Counter({"in no class folder": sum(_files(folder) for folder in holders)})
         if parts:
             skipped.update({f"folder {printable(f.name)}": _count(f) for f in top if f.name.lower() not in PARTS})
         folders = [(split, folder) for split, part in parts or [("", root)] for folder in _folders(part)]
@@ -101,7 +103,10 @@ class FaceFolder(Source):
                 skipped[f"class {printable(folder.name)} is none of ours"] += _count(folder)
                 continue
             for path in sorted(folder.iterdir()):
-                if path.suffix.lower() not in ENDINGS or path.is_dir():
+                if path.is_dir():
+                    skipped["in a folder inside a class folder"] += _count(path)
+                    continue
+                if path.suffix.lower() not in ENDINGS:
                     skipped["no image file"] += 1
                     continue
                 key = f"{self.name}/{path.relative_to(root).as_posix()}"
@@ -132,6 +137,10 @@ class FaceFolder(Source):
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _files(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.iterdir())
 
 
 def _count(folder: Path) -> int:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from smart_retail.data.crops import CROP, LANDMARKS
 from smart_retail.data.duplicates import HASHES
 from smart_retail.data.packed_images import hold_images, read_table
-from smart_retail.data.sources.base import COLUMNS, Listing, Source
+from smart_retail.data.sources.base import COLUMNS, VOTES, Listing, Source
 from smart_retail.errors import DataError, one_line
 from smart_retail.labels import AGE_MAX, AGE_MIN, EMOTIONS, GENDERS, SPLITS
 
@@ -27,6 +27,8 @@ STORED = [name for name in COLUMNS if name != "path"] + list(HASHES)
 """Columns of a pack beside the image."""
 LARGEST = 1 << 24
 """Bytes of a pack.json."""
+SHARES_OFF = 1e-3
+"""By which the sum of a face's votes may miss 1: they are stored in float32."""
 FARTHEST = 1e6
 """Coordinates beyond this are no pixels of any image."""
 
@@ -152,6 +154,12 @@ def _check_values(faces: pd.DataFrame, folder: Path) -> None:
     classes = {"gender": GENDERS, **dict.fromkeys(("emotion", "emotion_crowd", "emotion_original"), EMOTIONS)}
     bad: dict[Any, Any] = {name: ~faces[name].fillna(0).between(0, len(words) - 1) for name, words in classes.items()}
     bad |= {name: ~ages[name].fillna(AGE_MIN).between(AGE_MIN, AGE_MAX) for name in ages}
+    one_end = ages["age_low"].isna() != ages["age_high"].isna()
+    bad["age_high"] |= one_end | (ages["age_low"] > ages["age_high"])
+    votes = faces[list(VOTES)].fillna(0)
+    given, total = faces[list(VOTES)].notna().sum(axis=1), votes.sum(axis=1)
+    shares = votes.ge(0).all(axis=1) & (total - 1).abs().lt(SHARES_OFF)  # each is at most 1 then
+    bad["votes"] = ~((given == 0) | ((given == len(VOTES)) & shares))
     bad |= {"official": ~faces["official"].isin(["", *SPLITS]), "key": faces["key"].duplicated()}
     bad |= {name: ~faces[name].fillna(0).between(-FARTHEST, FARTHEST) for name in (*CROP, *LANDMARKS)}
     bad[CROP[2]] |= faces[CROP[2]] <= 0

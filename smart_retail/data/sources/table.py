@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from smart_retail.contract import Contract
 from smart_retail.data.crops import CROP, LANDMARKS, square_from_box, square_from_landmarks
 from smart_retail.data.sources.ages import Age, age_range, parse_age
-from smart_retail.data.sources.base import FRAMING, Listing, Source, make_listing
+from smart_retail.data.sources.base import Listing, Source, make_listing
 from smart_retail.errors import ConfigError, DataError, one_line
 from smart_retail.labels import AGE_MAX, AGE_MIN, EMOTIONS, GENDERS, SPLITS
 
@@ -111,6 +112,8 @@ def check_name(name: str) -> None:
 def read_table(file: Path, **options: Any) -> pd.DataFrame:
     """Read a CSV or Parquet file; names of columns come out in lower case, without spaces around them.
 
+    The table's ``attrs["spelling"]`` has the names as the file spells them, in the same order.
+
     Args:
         file: to be read; all but ``.parquet`` is CSV.
         options: for ``pandas.read_csv``.
@@ -126,7 +129,9 @@ def read_table(file: Path, **options: Any) -> pd.DataFrame:
         )
     except Exception as error:  # pandas and pyarrow raise nearly anything on damaged files
         raise DataError(f"{file}: not readable as {file.suffix or 'CSV'} ({one_line(error)})") from error
-    frame.columns = pd.Index([str(name).strip().lower() for name in frame.columns])
+    spelling = [str(name).strip() for name in frame.columns]
+    frame.columns = pd.Index([name.lower() for name in spelling])
+    frame.attrs["spelling"] = spelling
     if twice := sorted(set(frame.columns[frame.columns.duplicated()])):
         raise DataError(f"{file}: more than one column is called {', '.join(twice)[:200]}; keep one of each")
     return frame
@@ -224,7 +229,9 @@ def face_place(values: dict[str, Any], where: str) -> dict[str, float]:
         if np.isnan(numbers).all():
             continue
         if columns is LANDMARKS:
-            square = square_from_landmarks(numbers[:2], numbers[2:4], numbers[4:], FRAMING)
+            square = square_from_landmarks(numbers[:2], numbers[2:4], numbers[4:], Contract())
+            if np.array_equal(numbers[:2], numbers[2:4]):
+                raise DataError(f"{where}: both eyes are at {numbers[0]:g}, {numbers[1]:g}; give each its own place")
         else:
             left, top, right, bottom = numbers
             if right <= left or bottom <= top:

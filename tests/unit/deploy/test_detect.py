@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from smart_retail.data.sources.table import FaceTable
 from smart_retail.deploy.detect_command import SCORE, add_landmarks
 from smart_retail.deploy.detector import Detection
 from smart_retail.errors import ConfigError, DataError
+from smart_retail.training.cli import read_data
 from tests.helpers.pictures import truncate, write_image
 
 RED = np.array([255, 0, 0])
@@ -65,6 +67,38 @@ def test_the_table_of_faces_reads_what_it_writes(tmp_path: Path) -> None:
     face = FaceTable(str(tmp_path / "faces.csv")).load().faces.iloc[0]
     assert face[list(LANDMARKS)].tolist() == [26, 36, 33, 36, 29.5, 43]
     assert face[["age_low", "age_high", "gender"]].tolist() == [20, 29, 1]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_columns_keep_the_spelling_that_they_have(tmp_path: Path, ending: str) -> None:
+    photo(tmp_path / "a.png", (30, 40))
+    source = table(tmp_path, "File, Age,Shop No,MOUTH_X\na.png,30,007,1\n")
+    output = tmp_path / f"faces.{ending}"
+    add_landmarks(source, output, tmp_path, red_squares)
+    written = pd.read_parquet(output) if ending == "parquet" else pd.read_csv(output)
+    others = [name for name in LANDMARKS if name != "mouth_x"]
+    assert list(written.columns) == ["File", "Age", "Shop No", "MOUTH_X", *others, SCORE]
+    assert not written.attrs
+    assert FaceTable(str(output)).load().faces["mouth_x"].tolist() == [29.5]
+
+
+def test_the_commands_that_it_prints_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs").symlink_to(Path(__file__).parents[3] / "configs")
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{number}.png,{20 + number},train\n" for number in range(3)]
+    for number in range(3):
+        photo(tmp_path / f"{number}.png", (20 + 20 * number, 40))
+    source = table(tmp_path, "path,age,split\n" + "".join(rows))
+    add_landmarks(source, Path("with faces.csv"), tmp_path, red_squares)
+    data, evaluate = (shlex.split(line) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
+    assert main(data[1:]) == 0
+    assert Path("sheet.png").is_file()
+    assert evaluate[:3] == ["smart-retail", "evaluate", "BUNDLE"]
+    (faces,) = read_data(evaluate[3:], "evaluate", "").sources
+    assert isinstance(faces, FaceTable)
+    assert (faces.table, faces.split) == ("with faces.csv", "test")
 
 
 def test_of_several_faces_the_one_in_the_middle_is_taken(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smart_retail.contract import Contract
-from smart_retail.data.crops import Square
+from smart_retail.data.crops import Square, crop_square
 from smart_retail.deploy.annotate import annotate
 from smart_retail.deploy.detector import FaceDetector, to_detection
 from smart_retail.deploy.predictor import Prediction
@@ -30,6 +30,16 @@ def test_a_file_that_is_no_detector_is_refused(tmp_path: Path) -> None:
     (tmp_path / "yunet.onnx").write_bytes(b"none")
     with pytest.raises(ConfigError, match="is no YuNet model"):
         FaceDetector(tmp_path / "yunet.onnx")
+
+
+@pytest.mark.parametrize("angle", [0, 30, -20])
+def test_the_square_is_drawn_turned_as_it_was_cut(angle: float) -> None:
+    image, square = np.zeros((400, 400, 3), np.uint8), Square(200, 220, 160, angle)
+    annotate(image, square, Prediction("", {}, 30, None, "", {}))
+    seen = crop_square(image, square._replace(side=200), 200)[..., 1]  # the square is from 20 to 180 in it
+    for edge in (20, 180):
+        for strip in (seen[edge - 2 : edge + 3, 30:170], seen.T[edge - 2 : edge + 3, 30:170]):
+            assert (strip.max(axis=0) > 60).mean() > 0.9  # a line of one pixel, resampled
 
 
 @pytest.mark.parametrize("size", [8, 64, 2000])
