@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_warn
 
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.sampler import size_at
@@ -40,6 +41,16 @@ class BestCheckpoint(ModelCheckpoint):
             raise ConfigError(
                 f"data.progressive {data.sizes} has its last size from epoch {max(data.sizes)}, but "
                 f"trainer.max_epochs is {trainer.max_epochs}: the network would never see it"
+            )
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Warn of a run that has grown no best checkpoint, since ``max_time`` or a signal ended it too early."""
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(data, FaceDataModule) and len(data.sizes) > 1 and not self.best_model_path:
+            rank_zero_warn(
+                f"no best.ckpt: the run ended before a validation at data.image_size {data.image_size}, which "
+                f"data.progressive has from epoch {max(data.sizes)}. Go on with --ckpt_path last and more "
+                "trainer.max_time, or let that size begin earlier"
             )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
