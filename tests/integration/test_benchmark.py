@@ -2,6 +2,9 @@ import json
 
 import pytest
 
+from smart_retail.data.datamodule import FaceDataModule
+from smart_retail.data.sources.synthetic import SyntheticFaces
+from smart_retail.training.benchmark_loader import LOADER_BATCHES, long_loader
 from tests.helpers.runs import run, write_config
 
 
@@ -38,6 +41,14 @@ def test_loader_and_step_are_compared_and_the_device_is_named(tmp_path, monkeypa
     last = capsys.readouterr().out.splitlines()[-1]
     assert "is the bottleneck: the loader brings" in last
     assert "device: cpu" in last or "device: NVIDIA" in last
+
+
+@pytest.mark.parametrize("workers", [0, 8])
+def test_the_loader_is_timed_within_one_epoch_however_few_faces_there_are(workers):
+    data = FaceDataModule([SyntheticFaces(count=24)], image_size=32, batch_size=8, workers=workers)
+    assert len(data.train_dataloader()) < 4
+    needed = (2 * workers + 1) + max(LOADER_BATCHES, 4 * workers)
+    assert len(long_loader(data)) >= needed + 2 * workers
 
 
 @pytest.mark.parametrize(
