@@ -43,7 +43,7 @@ def test_a_run_that_ends_before_the_final_size_says_why_it_has_no_best_checkpoin
     monkeypatch.chdir(tmp_path)
     set_clock(monkeypatch)
     data = {"progressive": {0: 32, 2: 48}, "image_size": 48}
-    with pytest.warns(UserWarning, match=r"no best\.ckpt: .* image_size 48, .* from epoch 2\. Go on"):
+    with pytest.warns(UserWarning, match=r"no best\.ckpt: .*image_size 48, .* from epoch 2\. Go on"):
         assert run("fit", "--config", config(tmp_path, data=data)) == 0
     assert not checkpoint("best").exists()
     assert checkpoint().exists()
