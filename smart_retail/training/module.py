@@ -142,7 +142,7 @@ class FaceAttributeModule(pl.LightningModule):
             self.net.backbone.requires_grad_(False)
             self.train()
         self.weights = TaskWeights(task_weights, learnt=learn_task_weights)
-        self.fitting = False
+        self.fitting = self.restored = False
         self.matching = None
         if self.teachers and self.distillation.features > 0:
             widths = [network.emotion.in_features for network in self.teachers.networks]
@@ -167,12 +167,6 @@ class FaceAttributeModule(pl.LightningModule):
         self.fitting = stage == "fit"
         if self.fitting and self.distillation.features > 0 and self.matching is None:
             raise ConfigError("model.distillation.features needs model.teachers: stored soft labels have no features")
-        h = self.hparams
-        if self.fitting and h["freeze_backbone"] and not (h["pretrained"] or h["weights"]):
-            raise ConfigError(
-                "model.freeze_backbone would train the heads on the features of a random backbone: set model.weights "
-                "to a trained network, or model.pretrained to true"
-            )
         if self.fitting and isinstance(data, FaceDataModule):
             stored = data.taught_tasks()
             self.taught = stored or (self.teachers.tasks if self.teachers else [])
@@ -185,6 +179,19 @@ class FaceAttributeModule(pl.LightningModule):
         names = data.index.datasets if isinstance(data, FaceDataModule) else []
         for split in ("val", "test"):
             self.metrics[f"{split}_stage"] = FaceMetrics(names).to(self.device)
+
+    def on_fit_start(self) -> None:
+        """Check that a frozen backbone has been trained; a checkpoint is loaded by now.
+
+        Raises:
+            ConfigError: it has not.
+        """
+        h = self.hparams
+        if h["freeze_backbone"] and not (h["pretrained"] or h["weights"] or self.restored):
+            raise ConfigError(
+                "model.freeze_backbone would train the heads on the features of a random backbone: set model.weights "
+                "to a trained network, or model.pretrained to true"
+            )
 
     def forward(self, images: Tensor) -> FaceOutputs:
         """Judge (B, 3, S, S) float32, normalised RGB."""
@@ -358,3 +365,4 @@ class FaceAttributeModule(pl.LightningModule):
             self.contract = replace(self.contract, crop=theirs.crop)
         if replace(theirs, image_size=self.contract.image_size) != self.contract:
             raise CheckpointError("the checkpoint was fed in another way (its contract differs from this version's)")
+        self.restored = True

@@ -115,6 +115,18 @@ def test_a_frozen_backbone_stays_to_the_bit_and_the_heads_learn(tmp_path):
     assert not any(torch.equal(before[f"net.{task}.weight"], after[f"net.{task}.weight"]) for task in TASKS)
 
 
+def test_a_run_with_a_frozen_backbone_goes_on_without_the_weights_that_it_began_with(tmp_path):
+    torch.save(module().net.state_dict(), tmp_path / "start.pth")
+    data = DataLoader([face_batch()], batch_size=None)
+    settings = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
+    trainer = pl.Trainer(max_epochs=1, **settings)
+    trainer.fit(module(freeze_backbone=True, weights=str(tmp_path / "start.pth")), data)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    resumed = pl.Trainer(max_epochs=2, **settings)
+    resumed.fit(module(freeze_backbone=True), data, ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    assert resumed.global_step == 2
+
+
 def test_a_frozen_backbone_that_nothing_has_trained_is_refused():
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
     with pytest.raises(ConfigError, match=r"features of a random backbone: set model\.weights"):
