@@ -10,7 +10,7 @@ import onnxruntime as ort
 from onnx import numpy_helper
 
 from smart_retail.contract import Contract
-from smart_retail.deploy.compact import compact, share_zero_points
+from smart_retail.deploy.compact import compact, half_weights, share_zero_points
 from smart_retail.deploy.export import drawn_faces
 from smart_retail.deploy.quantize import Int8Settings, calibrate, write_quantised
 from smart_retail.deploy.session import feed, open_session
@@ -39,6 +39,21 @@ def test_a_compact_file_says_the_same(bundle: Path, tmp_path: Path) -> None:
     weights = sum(np.prod(t.dims) for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT8)
     heads = sum(np.prod(t.dims) for t in model.graph.initializer if t.name.endswith("weight_bytes"))
     assert heads > 1024 * 101 and (tmp_path / "small.onnx").stat().st_size < 1.2 * weights < wide.stat().st_size
+
+
+def test_weights_in_halves_make_half_a_file_that_computes_in_float(bundle: Path, tmp_path: Path) -> None:
+    model = onnx.load(bundle / "model.onnx")
+    whole = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer if t.name.endswith("weight")}
+    onnx.save(model, tmp_path / "whole.onnx")
+    assert half_weights(model) >= len(whole) > 10
+    onnx.save(model, tmp_path / "half.onnx")
+    onnx.checker.check_model(tmp_path / "half.onnx", full_check=True)
+    sizes = [(tmp_path / name).stat().st_size for name in ("half.onnx", "whole.onnx")]
+    assert sizes[0] < 0.56 * sizes[1]
+    crops = drawn_faces(32, 8)
+    found, expected = (feed(open_session(tmp_path / name), crops, CONTRACT) for name in ("half.onnx", "whole.onnx"))
+    for name, values in expected.items():
+        assert np.abs(found[name] - values).max() < 0.02 * max(1.0, float(np.abs(values).max())), name
 
 
 def test_no_run_computes_what_a_session_can_fold(bundle: Path, tmp_path: Path) -> None:
