@@ -7,6 +7,7 @@ import re
 import select
 import sys
 from argparse import ArgumentError
+from collections.abc import Iterator
 
 from smart_retail import __version__
 from smart_retail.config_files import check_config_files
@@ -93,7 +94,8 @@ def main(args: list[str] | None = None) -> int:
             return INTERRUPTED
         raise
     except Exception as error:
-        if not (message := _known(error)):
+        # torch tells of a dead worker wherever the main process is, and a library there may wrap what it says.
+        if not (message := next(filter(None, map(_known, _causes(error))), "")):
             raise
         print(f"error: {_fit(message)}", file=sys.stderr)
         return 2
@@ -110,7 +112,13 @@ def _nobody_reads() -> bool:
     return True
 
 
-def _known(error: Exception) -> str:
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _known(error: BaseException) -> str:
     """Return what to say of a library's error that a user can put right; empty for any other."""
     text = str(error)
     if type(error).__name__ == "MisconfigurationException":  # Lightning's own word for a setting

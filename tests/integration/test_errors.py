@@ -200,3 +200,14 @@ def test_a_schedule_by_a_clock_that_is_not_there_leaves_the_runs_folder_as_it_is
     config = write_config(here, model={"schedule_by": "time"})
     assert "needs trainer.max_time" in complaint(capfd, "fit", "--config", config)
     assert not (here / "lightning_logs").exists()
+
+
+def test_a_dead_worker_is_named_also_where_a_library_wraps_what_torch_says(here, capfd, monkeypatch):
+    def interrupted_while_logging(_):
+        try:
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+        except RuntimeError as error:
+            raise ValueError("you tried to log 2.1 which is currently not supported") from error
+
+    monkeypatch.setattr("smart_retail.training.cli.train", interrupted_while_logging)
+    assert "a process that loads images was killed" in complaint(capfd, "fit", "--config", write_config(here))
