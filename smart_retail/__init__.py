@@ -18,8 +18,8 @@ if TYPE_CHECKING:  # for editors, type checkers and the API reference
     from smart_retail.data.sources.synthetic import SyntheticFaces
     from smart_retail.data.sources.table import FaceTable
     from smart_retail.data.sources.utkface import UTKFace
-    from smart_retail.deploy.export import export_bundle
-    from smart_retail.deploy.predictor import Predictor
+    from smart_retail.edge.predictor import Predictor
+    from smart_retail.export.export import export_bundle
     from smart_retail.models.load import load_model
     from smart_retail.training.module import FaceAttributeModule
 
@@ -51,10 +51,10 @@ _HOMES = {
     "FaceTable": "smart_retail.data.sources.table",
     "FairFace": "smart_retail.data.sources.fairface",
     "PackedFaces": "smart_retail.data.sources.packed",
-    "Predictor": "smart_retail.deploy.predictor",
+    "Predictor": "smart_retail.edge.predictor",
     "SyntheticFaces": "smart_retail.data.sources.synthetic",
     "UTKFace": "smart_retail.data.sources.utkface",
-    "export_bundle": "smart_retail.deploy.export",
+    "export_bundle": "smart_retail.export.export",
     "load_model": "smart_retail.models.load",
 }
 

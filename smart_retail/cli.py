@@ -163,7 +163,7 @@ def _run(command: str, args: list[str]) -> int:
 
         show_data(args)
     elif command == "benchmark" and args[:1] == ["bundle"]:
-        from smart_retail.deploy.benchmark_command import benchmark_bundle
+        from smart_retail.export.benchmark_command import benchmark_bundle
 
         benchmark_bundle(args[1:])
     elif command == "benchmark":
@@ -175,7 +175,7 @@ def _run(command: str, args: list[str]) -> int:
 
         sweep(args)
     elif command == "export":
-        from smart_retail.deploy.export_command import export
+        from smart_retail.export.export_command import export
 
         export(args)
     elif command == "evaluate":
@@ -195,15 +195,15 @@ def _run(command: str, args: list[str]) -> int:
 
         reproduce(args)
     elif command == "weights":
-        from smart_retail.deploy.weights_command import weights
+        from smart_retail.export.weights_command import weights
 
         weights(args)
     elif command == "detect":
-        from smart_retail.deploy.detect_command import detect
+        from smart_retail.edge.detect_command import detect
 
         detect(args)
     elif command in ("predict", "verify"):
-        from smart_retail.deploy import predict_command
+        from smart_retail.edge import predict_command
 
         {"predict": predict_command.predict, "verify": predict_command.verify_bundle}[command](args)
     else:

@@ -32,9 +32,9 @@ import pandas as pd
 import yaml
 
 from smart_retail.data.crops import crop_square, face_squares, place
+from smart_retail.data.face_crops import read_index
 from smart_retail.data.images import read_image
 from smart_retail.data.sources.base import FRAMING
-from smart_retail.deploy.faces import read_index
 from smart_retail.evaluation.predictions import EMOTION_COLUMNS, GENDER_COLUMNS
 from smart_retail.labels import EMOTIONS
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_info
 
-from smart_retail.deploy.export import ExportSettings, export_bundle
-from smart_retail.deploy.model_card import summary
 from smart_retail.errors import GateError
+from smart_retail.export.export import ExportSettings, export_bundle
+from smart_retail.export.model_card import summary
 
 
 class ONNXExport(pl.Callback):

@@ -9,12 +9,12 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 
 from smart_retail.data.datamodule import FaceDataModule
-from smart_retail.deploy.faces import FaceCrops
-from smart_retail.deploy.qat import prepare_qat
-from smart_retail.deploy.quantize import Int8Settings
+from smart_retail.data.face_crops import FaceCrops
 from smart_retail.errors import ConfigError
 from smart_retail.models.fake_quantise import convolutions, fake_quantise, fuse
 from smart_retail.models.load import load_model, read_checkpoint
+from smart_retail.quantise.post_training import Int8Settings
+from smart_retail.quantise.qat import prepare_qat
 from smart_retail.training.clock import time_share
 from smart_retail.training.module import FaceAttributeModule
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest, norm
 
-from smart_retail.deploy.calibration import FEW, calibration_error, fit_temperature, tempered
+from smart_retail.edge.calibration import FEW, calibration_error, fit_temperature, tempered
 from smart_retail.evaluation.metrics import answered
 from smart_retail.evaluation.predictions import CLASSES
 

@@ -17,10 +17,10 @@ from smart_retail.config_files import training_config
 from smart_retail.contract import Contract
 from smart_retail.data.crops import head_poses
 from smart_retail.data.datamodule import normalise
+from smart_retail.data.face_crops import FaceCrops
 from smart_retail.data.index import FaceIndex
-from smart_retail.deploy.faces import FaceCrops
-from smart_retail.deploy.manifest import PRECISIONS, read_manifest
-from smart_retail.deploy.predictor import Predictor
+from smart_retail.edge.manifest import PRECISIONS, read_manifest
+from smart_retail.edge.predictor import Predictor
 from smart_retail.errors import DataError
 from smart_retail.evaluation.predictions import ABOUT, COLUMNS, LABELS, OUTPUTS
 from smart_retail.labels import OTHER_LABELS

@@ -12,8 +12,8 @@ import pandas as pd
 
 from smart_retail.data.cache import free_name, write_aside
 from smart_retail.data.corruptions import KINDS, known_kinds
-from smart_retail.deploy.faces import read_index
-from smart_retail.deploy.manifest import NAME as MANIFEST
+from smart_retail.data.face_crops import read_index
+from smart_retail.edge.manifest import NAME as MANIFEST
 from smart_retail.errors import ConfigError, DataError
 from smart_retail.evaluation.command import Asked
 from smart_retail.evaluation.compare import compare_all

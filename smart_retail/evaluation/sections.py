@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from smart_retail.data.crops import TURNED_RATIO
-from smart_retail.deploy.processor import in_words
+from smart_retail.edge.processor import in_words
 from smart_retail.evaluation.closer import confidence, groups, kinds, worse_pictures, worst_mistakes
 from smart_retail.evaluation.compare import verdict
 from smart_retail.evaluation.findings import Findings, grid

@@ -1,6 +1,6 @@
 """A reparameterised network whose convolutions compute as their integer kernels will.
 
-Weights and inputs of each convolution are rounded to the grid that ``deploy.quantize`` writes, with
+Weights and inputs of each convolution are rounded to the grid that ``quantise.post_training`` writes, with
 gradients passed straight through, so that training learns to live with it. Names and shapes of the
 weights are those of the fused network; each convolution only gains a buffer ``input_range``.
 """

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["smart_retail.data", "smart_retail.deploy.manifest"]):
+with atheris.instrument_imports(include=["smart_retail.data", "smart_retail.edge.manifest"]):
     from smart_retail.data.images import read_image
     from smart_retail.data.soft_labels import read_soft_labels
-    from smart_retail.deploy.manifest import NAME, read_manifest
+    from smart_retail.edge.manifest import NAME, read_manifest
 
-from smart_retail.deploy.pretrained import find_bundle
+from smart_retail.edge.pretrained import find_bundle
 from tests.fuzz.test_fuzz_models import KEYS, SOFT
 from tests.helpers.fuzz import only_clear_errors
 from tests.helpers.hostile_images import broken_images, readable_images

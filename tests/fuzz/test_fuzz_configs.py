@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from smart_retail.cli import LINES, WIDTH, _fit
 from smart_retail.config_files import check_config_files, training_config
-from smart_retail.deploy.export_command import export
-from smart_retail.deploy.faces import read_index
+from smart_retail.data.face_crops import read_index
+from smart_retail.export.export_command import export
 from smart_retail.sweep.command import of_trials, read_plan
 from smart_retail.training.cli import _data_cli
 from tests.helpers.fuzz import damaged, fuzz, json_values, only_clear_errors, tree

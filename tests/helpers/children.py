@@ -19,7 +19,7 @@ from tests.helpers.runs import run
 Child = multiprocessing.process.BaseProcess
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["smart_retail.deploy.export", "smart_retail.training.cli", "tests.helpers.runs"])
+CONTEXT.set_forkserver_preload(["smart_retail.export.export", "smart_retail.training.cli", "tests.helpers.runs"])
 
 
 def start_child(*words: str | Path, log: str = "child.log", env: Mapping[str, str] | None = None) -> Child:

@@ -10,7 +10,7 @@ from smart_retail.data.soft_labels import WIDTHS, read_soft_labels
 from smart_retail.data.sources.synthetic import SyntheticFaces
 from smart_retail.data.sources.utkface import UTKFace
 from smart_retail.data.transforms import Augmentation
-from smart_retail.deploy.onnx import export_network
+from smart_retail.export.onnx import export_network
 from smart_retail.models.load import load_model
 from smart_retail.training.cli import read_data
 from smart_retail.training.distillation import Teachers

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from smart_retail.deploy.bundle import write_bundle
-from smart_retail.deploy.manifest import NAME
+from smart_retail.edge.bundle import write_bundle
+from smart_retail.edge.manifest import NAME
 from tests.helpers.children import kill_when, start_child
 from tests.helpers.faults import breaks, small_disk
 from tests.helpers.pictures import write_face

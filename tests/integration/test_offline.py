@@ -35,7 +35,7 @@ MODULES = (
 def test_a_training_asks_no_network_and_reports_to_nobody(tmp_path):
     config = write_config(tmp_path)
     words = ["fit", "--config", str(config), "--trainer.max_steps", "2"]
-    code = CODE.format(modules=(*MODULES, "smart_retail.sweep.command", "smart_retail.deploy.export"), words=words)
+    code = CODE.format(modules=(*MODULES, "smart_retail.sweep.command", "smart_retail.export.export"), words=words)
     quiet = {"NO_ALBUMENTATIONS_UPDATE", "HF_HUB_OFFLINE", "DO_NOT_TRACK"}
     environment = {k: v for k, v in os.environ.items() if k not in quiet}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)

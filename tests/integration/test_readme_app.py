@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from smart_retail.data.sources.drawing import FaceSpec, draw_face
-from smart_retail.deploy import detector
+from smart_retail.edge import detector
 from tests.integration.test_ship import trained  # noqa: F401 - a fixture
 
 README = Path(__file__).parents[2] / "README.md"

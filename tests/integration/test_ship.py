@@ -21,16 +21,16 @@ from smart_retail.callbacks.qat import QuantisationAware
 from smart_retail.cli import main
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.sources.synthetic import SyntheticFaces
-from smart_retail.deploy.bundle import verify
-from smart_retail.deploy.export import ExportSettings, drawn_faces
-from smart_retail.deploy.gate import Gate
-from smart_retail.deploy.manifest import read_manifest
-from smart_retail.deploy.predictor import Predictor
-from smart_retail.deploy.quantize import Int8Settings
-from smart_retail.deploy.session import feed, normalise, open_session
+from smart_retail.edge.bundle import verify
+from smart_retail.edge.manifest import read_manifest
+from smart_retail.edge.predictor import Predictor
+from smart_retail.edge.runtime import feed, normalise, open_session
 from smart_retail.errors import ConfigError
+from smart_retail.export.export import ExportSettings, drawn_faces
+from smart_retail.export.gate import Gate
 from smart_retail.models.fake_quantise import convolutions, to_float
 from smart_retail.models.load import load_model
+from smart_retail.quantise.post_training import Int8Settings
 from smart_retail.training.module import FaceAttributeModule
 from tests.helpers.children import start_child
 
@@ -131,7 +131,7 @@ def test_a_failed_gate_names_the_task_and_writes_nothing(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worse = {"age": {"drop": 0.4, "low": 0.3, "high": 0.5, "faces": 24}}
-    monkeypatch.setattr("smart_retail.deploy.export.drops", lambda *_: worse)
+    monkeypatch.setattr("smart_retail.export.export.drops", lambda *_: worse)
     assert main(["export", "--checkpoint", str(trained / "model.pth"), "--output", str(tmp_path / "b")]) == 2
     assert "age loses 0.40 years (allowed: 0.15" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

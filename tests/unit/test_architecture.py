@@ -57,6 +57,17 @@ def test_models_are_pure_pytorch(path):
     assert not reaches(path, *forbidden)
 
 
+@pytest.mark.parametrize("path", [*files("edge")], ids=lambda path: path.stem)
+def test_a_camera_knows_nothing_of_training(path):
+    floors = ("models", "training", "callbacks", "quantise", "export", "evaluation", "sweep")
+    assert not reaches(path, "lightning", "timm", *(f"smart_retail.{floor}" for floor in floors))
+
+
+@pytest.mark.parametrize("path", [*files("quantise"), *files("export")], ids=lambda path: path.stem)
+def test_a_bundle_is_made_without_lightning(path):
+    assert not reaches(path, "lightning", "smart_retail.training", "smart_retail.callbacks", "smart_retail.evaluation")
+
+
 @pytest.mark.parametrize("path", files("."), ids=lambda path: path.stem)
 def test_checkpoints_are_never_unpickled(path):
     """Every ``torch.load`` says ``weights_only=True``, and nothing imports pickle but for its exceptions."""

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from smart_retail.deploy.calibration import softmax
+from smart_retail.edge.calibration import softmax
 from smart_retail.evaluation.calibration import calibration, reliability
 from smart_retail.evaluation.predictions import EMOTION_COLUMNS, GENDER_COLUMNS
 from tests.helpers.predictions import predictions

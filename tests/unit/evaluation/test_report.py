@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from smart_retail.data.corruptions import KINDS
-from smart_retail.deploy.export import _latency
 from smart_retail.errors import ConfigError
 from smart_retail.evaluation.command import name_models, split_settings
 from smart_retail.evaluation.compare import compare_all
@@ -16,6 +15,7 @@ from smart_retail.evaluation.mistakes import mistakes
 from smart_retail.evaluation.report import markdown, page
 from smart_retail.evaluation.robustness import COLUMNS
 from smart_retail.evaluation.sections import build
+from smart_retail.export.export import _latency
 from tests.helpers.predictions import predictions
 
 EVIL = 'x"><script>alert(1)</script>|y\nz.jpg'

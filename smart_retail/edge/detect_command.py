@@ -1,0 +1,149 @@
+"""``smart-retail detect``: a table of photos becomes a table that says where their faces lie, without PyTorch."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from smart_retail.data.cache import write_aside
+from smart_retail.data.crops import LANDMARKS
+from smart_retail.data.images import read_image
+from smart_retail.data.sources.table import BOX, is_empty, path_column, read_table
+from smart_retail.edge.detector import Detection, FaceDetector
+from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
+
+Finder = Callable[[np.ndarray], list[Detection]]
+SCORE = "detector_score"
+NAMED = 5
+"""Files that are named, of those left out."""
+
+
+def detect(args: list[str]) -> None:
+    """Write a table with landmarks; ``args`` are the words after ``detect``.
+
+    Raises:
+        ConfigError: the detector's file is none, or the output would replace the table.
+        DataError: the table cannot be read, or no face was found.
+    """
+    parser = argparse.ArgumentParser(
+        prog="smart-retail detect",
+        description="Find the face in each photo of a table: the same table comes out with the landmarks of the face "
+        "nearest to the photo's centre (or inside a row's left, top, right, bottom), for the source FaceTable. Photos "
+        "without a face and unreadable files are left out, counted and named.",
+    )
+    parser.add_argument("table", type=Path, help="CSV or Parquet file with a column `path` (or file, image, filename)")
+    parser.add_argument("--detector", required=True, help="YuNet model file, face_detection_yunet_*.onnx")
+    parser.add_argument("--output", type=Path, required=True, help=".csv or .parquet file to write")
+    parser.add_argument("--root", type=Path, help="folder that relative paths start from (default: the table's)")
+    parser.add_argument("--min-score", type=float, default=0.8, help="from 0 to 1, how sure (default: 0.8)")
+    options = parser.parse_args(args)
+    if not 0 <= options.min_score <= 1:
+        raise ConfigError(f"--min-score {options.min_score} is outside 0 to 1")
+    detector = FaceDetector(options.detector, score=options.min_score)
+    add_landmarks(options.table, options.output, options.root or options.table.parent, detector.detect)
+
+
+def add_landmarks(source: Path, output: Path, root: Path, find: Finder) -> None:
+    """Write the rows of a table whose photos have a face, with ``LANDMARKS`` and a score; tell what is left out.
+
+    Args:
+        source: CSV or Parquet file with a column of paths.
+        output: CSV or Parquet file to write; its relative paths start from its own folder.
+        root: folder that relative paths of ``source`` start from.
+        find: returns the faces of an (H, W, 3) uint8 RGB photo.
+
+    Raises:
+        ConfigError: the output has another ending, or is the table itself.
+        DataError: the table cannot be read, or no face was found.
+    """
+    if output.suffix not in (".csv", ".parquet"):
+        raise ConfigError(f"--output {output} must end in .csv or .parquet")
+    if output.resolve() == source.resolve():
+        raise ConfigError(f"--output {output} is the table itself, which would lose rows; give another name")
+    # Cells go out as they came in: numbers with leading zeros, ranges, and words that pandas takes for empty.
+    table = read_table(source, dtype=str, keep_default_na=False)
+    column = path_column(table, source)
+    rows, places = [], []
+    left_out: dict[str, list[str]] = {"without a face": [], "unreadable": []}
+    bar = tqdm(table.to_dict("records"), unit="photo", disable=not sys.stderr.isatty(), file=sys.stderr)
+    for number, row in enumerate(bar):
+        path = root / str(row[column])
+        try:
+            image = read_image(path)
+        except BrokenImageError as error:
+            left_out["unreadable"].append(str(error))
+            continue
+        face = nearest(find(image), _region(row, image, f"{source}, row {number + 2}"))
+        if face is None:
+            left_out["without a face"].append(str(path))
+            continue
+        rows.append(number)
+        places.append([*face.first_eye, *face.second_eye, *face.mouth, face.score])
+    for why, files in left_out.items():
+        _tell(why, files)
+    if not rows:
+        raise DataError(f"{source}: none of its {len(table)} photos gave a face")
+    found = table.iloc[rows].reset_index(drop=True)
+    found[[*LANDMARKS, SCORE]] = np.round(places, 3)
+    found[column] = [relocated(str(path), root, output.parent) for path in found[column]]
+    found = found.rename(columns=dict(zip(table.columns, table.attrs["spelling"], strict=True)))
+    found.attrs.clear()  # Parquet would keep them
+    with write_aside(output) as aside:
+        found.to_parquet(aside) if output.suffix == ".parquet" else found.to_csv(aside, index=False)
+    print(f"{len(found)} of {len(table)} photos with a face, written to {output}")
+    place = f"--data.sources.init_args.table {shlex.quote(str(output))}"
+    print("next, to train on them too, or to measure on them alone:")
+    print(f"  smart-retail data --config configs/data/own.yaml {place} --sheet sheet.png")
+    print(f"  smart-retail evaluate BUNDLE --config configs/data/photos.yaml {place}")
+
+
+def nearest(faces: Iterable[Detection], region: np.ndarray) -> Detection | None:
+    """Return the face nearest to the centre of a region, of those whose centre lies in it.
+
+    Args:
+        faces: of a photo.
+        region: (4,) left, top, right, bottom in pixels.
+    """
+
+    def distance(face: Detection) -> float:
+        return float(np.hypot(*(_centre(face) - (region[:2] + region[2:]) / 2)))
+
+    inside = [face for face in faces if (region[:2] <= _centre(face)).all() and (_centre(face) <= region[2:]).all()]
+    return min(inside, key=distance, default=None)
+
+
+def relocated(path: str, root: Path, folder: Path) -> str:
+    """Return a path that starts from ``root`` as one that starts from ``folder``; absolute ones stay."""
+    if Path(path).is_absolute():
+        return path
+    return Path(os.path.relpath(root.resolve() / path, folder.resolve())).as_posix()
+
+
+def _centre(face: Detection) -> np.ndarray:
+    return np.asarray(((face.first_eye + face.second_eye) / 2 + face.mouth) / 2)
+
+
+def _region(row: dict[Any, Any], image: np.ndarray, where: str) -> np.ndarray:
+    """Return the box of a row, else the whole photo."""
+    cells = [row.get(name, "") for name in BOX]
+    if any(cell == "" or is_empty(cell) for cell in cells):
+        return np.array([0, 0, *image.shape[1::-1]], np.float64)
+    try:
+        return np.array([float(cell) for cell in cells])
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where}: {', '.join(BOX)} must be numbers (pixels)") from error
+
+
+def _tell(why: str, files: list[str]) -> None:
+    if files:
+        print(f"{len(files)} {why}, left out:", file=sys.stderr)
+        for name in [*map(printable, files[:NAMED]), *(["..."] if len(files) > NAMED else [])]:
+            print(f"  {name}", file=sys.stderr)

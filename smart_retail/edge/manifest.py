@@ -1,0 +1,167 @@
+"""``manifest.json``: what a bundle holds, what it was made from, and the sums that prove it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from smart_retail.contract import Contract
+from smart_retail.errors import BundleError, CheckpointError, one_line
+
+NAME = "manifest.json"
+FORMAT = 1
+"""Raised when older code could misread a bundle."""
+CARD = "MODEL_CARD.md"
+GOLDEN = "golden.npz"
+PRECISIONS = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
+DROPS = {"int8": "drop", "ptq": "drop_ptq"}
+"""By variant, where the metrics tell what it loses. A bundle from quantisation-aware training also
+tells of post-training quantisation of the same network (``ptq``), which it does not hold."""
+OUTPUTS = ("gender", "age", "emotion")
+DISTRIBUTION = "age_distribution"
+PARTS = ("variants", "metrics", "age_interval", "latency", "made_by")
+"""Entries that map names to values. (``calibration`` is checked where it is read.)"""
+LARGEST = 1 << 24
+"""Bytes; a manifest takes some ten thousand."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of ``manifest.json``.
+
+    Attributes:
+        contract: what the network is fed and what it says.
+        input: ``float32`` ((B, 3, S, S), normalised) or ``uint8`` ((B, S, S, 3) RGB as it is).
+        form: ``probabilities`` or ``logits`` of gender and emotion.
+        outputs: names of the outputs, in their order.
+        files: sha256 of each file of the bundle.
+        variants: by precision: size, how it was quantised, integer kernels, parity.
+        metrics: by split and precision: values, labels behind them, drops.
+        age_interval: half-widths by predicted age that reach the stated coverage.
+        calibration: by task the temperature of its probabilities, see ``edge.calibration``; bundles
+            written before have none.
+        latency: what was measured, and the device.
+        made_by: versions, commit, config and data fingerprint of the training.
+        terms: of the faces it was trained on, which bind its use.
+        format: version of the layout.
+    """
+
+    contract: Contract
+    input: str
+    form: str
+    outputs: tuple[str, ...]
+    files: dict[str, str]
+    variants: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    age_interval: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
+    latency: dict[str, Any] = field(default_factory=dict)
+    made_by: dict[str, Any] = field(default_factory=dict)
+    terms: list[str] = field(default_factory=list)
+    format: int = FORMAT
+
+    def dump(self) -> str:
+        """Return the JSON text; the terms come first, where nobody overlooks them."""
+        values = asdict(self) | {"contract": self.contract.to_dict(), "outputs": list(self.outputs)}
+        values = {"terms": values.pop("terms")} | dict(sorted(values.items()))
+        return json.dumps(values, indent=2, allow_nan=False) + "\n"
+
+
+def sha256(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_manifest(bundle: str | Path) -> Manifest:
+    """Read the manifest of a bundle.
+
+    Args:
+        bundle: the folder.
+
+    Raises:
+        BundleError: it is missing, damaged, of a newer format or incomplete.
+    """
+    path = Path(bundle) / NAME
+    if not Path(bundle).is_dir():
+        raise BundleError(f"{bundle}: no such bundle (a folder with {NAME})")
+    try:
+        if path.exists() and not path.is_file():  # a pipe would wait for its writer
+            raise BundleError(f"{path} is no ordinary file")
+        if path.is_file() and path.stat().st_size > LARGEST:
+            raise BundleError(f"{path} is too large to be a manifest")
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{bundle} is no bundle: it has no {NAME}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{path} is damaged: {one_line(error)}") from error
+    if not isinstance(values, dict) or not isinstance(values.get("format"), int):
+        raise BundleError(f"{path} is no manifest of a bundle")
+    if values["format"] > FORMAT:
+        raise BundleError(
+            f"{path} has format {values['format']}, this version reads up to {FORMAT}: update smart_retail"
+        )
+    required = {"contract", "input", "form", "outputs", "files"}
+    if missing := required - values.keys():
+        raise BundleError(f"{path} lacks {', '.join(sorted(missing))}")
+    try:
+        contract = Contract.from_dict(values.pop("contract"))
+    except (CheckpointError, TypeError, AttributeError) as error:
+        raise BundleError(f"{path}: {error}") from error
+    if wrong := _wrong(values):
+        raise BundleError(f"{path}: {wrong} has a value that no bundle has: {str(values[wrong])[:80]!r}")
+    outputs = tuple(values.pop("outputs"))
+    known = {f.name for f in fields(Manifest)}
+    return Manifest(contract=contract, outputs=outputs, **{k: v for k, v in values.items() if k in known})
+
+
+def _wrong(values: dict[str, Any]) -> str:
+    """Return the first entry of another kind than any version wrote; the file may come from anyone."""
+    files, outputs = values["files"], values["outputs"]
+    checks = {
+        "input": values["input"] in ("float32", "uint8"),
+        "form": values["form"] in ("probabilities", "logits"),
+        "outputs": isinstance(outputs, list) and all(isinstance(name, str) for name in outputs),
+        "files": isinstance(files, dict) and all(isinstance(found, str) for found in files.values()),
+    }
+    checks |= {name: isinstance(values.get(name, {}), dict) for name in PARTS}
+    if checks["age_interval"]:
+        bands = values.get("age_interval", {}).get("bands", [])
+        checks["age_interval"] = isinstance(bands, list) and all(map(_is_band, bands))
+    return next((name for name, good in checks.items() if not good), "")
+
+
+def _is_band(band: Any) -> bool:
+    return isinstance(band, dict) and all(isinstance(band.get(end), float | int) for end in ("from", "below", "above"))
+
+
+def check_files(bundle: str | Path, manifest: Manifest, only: set[str] | None = None) -> None:
+    """Compare the files of a bundle with their sums.
+
+    Args:
+        bundle: the folder.
+        manifest: of the bundle.
+        only: names to check; None for all.
+
+    Raises:
+        BundleError: a file is missing or altered.
+    """
+    for name, expected in manifest.files.items():
+        if only is not None and name not in only:
+            continue
+        path = Path(bundle) / name
+        if Path(name).name != name:
+            raise BundleError(f"{Path(bundle) / NAME} names {name!r}, which is not a file of the bundle's own folder")
+        if not path.is_file():
+            raise BundleError(f"{path} is missing; copy the whole bundle again")
+        if path.resolve().parent != Path(bundle).resolve():
+            raise BundleError(f"{path} is a link to a file outside of the bundle; copy the bundle with its files")
+        found = sha256(path)
+        if found != expected:
+            raise BundleError(
+                f"{path} was altered or cut off: its SHA-256 is {found[:12]}..., the manifest says "
+                f"{str(expected)[:12]}...; copy the bundle again"
+            )

@@ -1,0 +1,226 @@
+"""``smart-retail predict`` and ``smart-retail verify``: a bundle at work, without PyTorch."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+import cv2
+from tqdm import tqdm
+
+from smart_retail.data.cache import free_name, write_aside
+from smart_retail.data.crops import Square, whole_image
+from smart_retail.data.images import ENDINGS, read_image
+from smart_retail.edge.annotate import annotate
+from smart_retail.edge.bundle import verify
+from smart_retail.edge.detector import FaceDetector
+from smart_retail.edge.manifest import read_manifest
+from smart_retail.edge.predictor import Prediction, Predictor
+from smart_retail.edge.pretrained import find_bundle, names_bundle
+from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
+
+COLUMNS = ("file", *Square._fields, "gender", "age", "age_from", "age_to", "emotion", "gender_p", "emotion_p", "error")
+
+
+class Answer(NamedTuple):
+    """One face, or what is wrong with a file; the square is None where the image is a face crop."""
+
+    file: str
+    square: Square | None
+    said: Prediction | BrokenImageError
+
+
+def predict(args: list[str]) -> None:
+    """Judge image files; ``args`` are the words after ``predict``.
+
+    Raises:
+        BundleError: there is no such bundle.
+        DataError: no image was found, or none gave a face.
+    """
+    parser = argparse.ArgumentParser(
+        prog="smart-retail predict",
+        usage="smart-retail predict [bundle] images [images ...] [options]",
+        description="Gender, age and emotion by a bundle. Images are face crops unless --detector is given.",
+    )
+    parser.add_argument(
+        "images",
+        nargs="+",
+        help="image files, or folders of them; in front of them the bundle: a folder that `smart-retail export` wrote, "
+        "or the name of one that comes with the package (default: the package's own)",
+    )
+    parser.add_argument("--format", choices=("table", "json", "csv"), default="table", help="json: one object a line")
+    parser.add_argument("--detector", help="YuNet model file: find the faces in each picture first")
+    parser.add_argument(
+        "--draw",
+        type=Path,
+        help="folder for copies of the pictures with the answers drawn on them; a second 1.png becomes 1-2.png",
+    )
+    parser.add_argument("--precision", choices=("int8", "fp32"), help="default: int8 where the bundle has it")
+    parser.add_argument("--threads", type=int, default=1, help="0 for one a core (default: 1)")
+    parser.add_argument("--batch-size", type=int, default=32, help="crops judged at once (default: 32)")
+    options = parser.parse_args(args)
+    first, *others = options.images
+    named = names_bundle(first, ENDINGS)
+    bundle = find_bundle(first if named else None)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names that are no text come out as they went in
+    files = find_images(others if named else options.images)
+    if options.draw and options.draw.resolve() in {Path(file).parent.resolve() for file in files}:
+        raise ConfigError(f"--draw {options.draw} is a folder of the pictures themselves, which it would overwrite")
+    predictor = Predictor.from_bundle(
+        bundle, precision=options.precision, threads=options.threads, batch_size=options.batch_size
+    )
+    answers = (
+        _detected(files, predictor, FaceDetector(options.detector)) if options.detector else _crops(files, predictor)
+    )
+    if options.draw:
+        answers = _drawn(answers, options.draw)
+    # A bar between the lines of a table on the same terminal would tear it.
+    quiet = sys.stdout.isatty() or not sys.stderr.isatty()
+    with tqdm(total=len(files), unit="image", disable=quiet, file=sys.stderr) as bar:
+        write = {"table": _table, "json": _json, "csv": _csv}[options.format]
+        if write(files, _counted(answers, bar), sys.stdout) == 0:
+            raise DataError(f"none of {len(files)} images gave a face")
+
+
+def find_images(names: Sequence[str]) -> list[str]:
+    """Return files as they are, and the images in folders and below, sorted.
+
+    Raises:
+        DataError: there is none.
+    """
+    files: list[str] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            files += sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in ENDINGS and not p.is_dir())
+        else:
+            files.append(name)
+    if not files:
+        raise DataError(f"no image in {', '.join(names)}" if names else "name images, or folders of them")
+    return files
+
+
+def _crops(files: list[str], predictor: Predictor) -> Iterator[Answer]:
+    for file, said in zip(files, predictor.stream(files), strict=True):
+        yield Answer(file, None, said)
+
+
+def _detected(files: list[str], predictor: Predictor, detector: FaceDetector) -> Iterator[Answer]:
+    for file in files:
+        try:
+            image = read_image(file)
+        except BrokenImageError as error:
+            yield Answer(file, None, error)
+            continue
+        squares = [face.square(predictor.contract) for face in detector.detect(image)]
+        if not squares:
+            yield Answer(file, None, BrokenImageError(f"{file}: no face found"))
+        for square, said in zip(squares, predictor.predict_faces(image, squares), strict=True):
+            yield Answer(file, square, said)
+
+
+def _drawn(answers: Iterable[Answer], folder: Path) -> Iterator[Answer]:
+    """Draw on copies of the pictures on the way; a picture is written when its last face has passed."""
+    name, taken = "", set[str]()
+    image: cv2.typing.MatLike | None = None
+    for answer in answers:
+        if isinstance(answer.said, Prediction):
+            if image is None or answer.file != name:
+                _save(folder, name, image, taken)
+                name, image = answer.file, read_image(answer.file)
+            annotate(image, answer.square or whole_image(image), answer.said)
+        yield answer
+    _save(folder, name, image, taken)
+
+
+def _save(folder: Path, name: str, image: cv2.typing.MatLike | None, taken: set[str]) -> None:
+    if image is None:
+        return
+    with write_aside(folder / f"{free_name(Path(name).stem, taken)}.png") as aside:
+        # Not imwrite: it takes no name that is no text, and dies of it.
+        aside.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+
+
+def _counted(answers: Iterable[Answer], bar: tqdm) -> Iterator[Answer]:
+    last = None
+    for answer in answers:
+        bar.update(answer.file != last)
+        last = answer.file
+        yield answer
+
+
+def _json(files: list[str], answers: Iterable[Answer], out: TextIO) -> int:
+    good = 0
+    for file, square, said in answers:
+        good += isinstance(said, Prediction)
+        where = {name: round(v, 1) for name, v in square._asdict().items()} if square else {}
+        values = said.to_dict() if isinstance(said, Prediction) else {"error": str(said)}
+        print(json.dumps({"file": file} | where | values), file=out)
+    return good
+
+
+def _csv(files: list[str], answers: Iterable[Answer], out: TextIO) -> int:
+    writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    good = 0
+    for file, square, said in answers:
+        good += isinstance(said, Prediction)
+        where = {name: f"{v:.1f}" for name, v in square._asdict().items()} if square else {}
+        writer.writerow({"file": file} | where | (_row(said) if isinstance(said, Prediction) else {"error": str(said)}))
+    return good
+
+
+def _row(p: Prediction) -> dict[str, str]:
+    low, high = (f"{years:.0f}" for years in p.age_interval) if p.age_interval else ("", "")
+    return {
+        "gender": p.gender,
+        "age": f"{p.age:.1f}",
+        "age_from": low,
+        "age_to": high,
+        "emotion": p.emotion,
+        "gender_p": f"{p.gender_probabilities[p.gender]:.2f}",
+        "emotion_p": f"{p.emotion_probabilities[p.emotion]:.2f}",
+    }
+
+
+def _table(files: list[str], answers: Iterable[Answer], out: TextIO) -> int:
+    width = max(4, min(40, max(len(f) for f in files)))
+    print(f"{'file':{width}}  {'gender':12} {'age':>4}  {'interval':9} emotion", file=out)
+    good = 0
+    for file, _, said in answers:
+        name = printable(file)
+        name = name if len(name) <= width else "..." + name[3 - width :]
+        if isinstance(said, Prediction):
+            good += 1
+            r = _row(said)
+            gender, emotion = f"{r['gender']} {r['gender_p']}", f"{r['emotion']} {r['emotion_p']}"
+            interval = f"{r['age_from']} to {r['age_to']}" if said.age_interval else ""
+            print(f"{name:{width}}  {gender:12} {said.age:4.0f}  {interval:9} {emotion}", file=out)
+        else:
+            why = str(said).removeprefix(f"{file}: ")  # the name stands in front already
+            print(f"{name:{width}}  {printable(why)}", file=out)
+    return good
+
+
+def verify_bundle(args: list[str]) -> None:
+    """Check a bundle again; ``args`` are the words after ``verify``."""
+    parser = argparse.ArgumentParser(
+        prog="smart-retail verify", description="Recheck a bundle: sums, contract, outputs, stored answers."
+    )
+    parser.add_argument(
+        "bundle", nargs="?", help="folder that `smart-retail export` wrote, or a name (default: the package's own)"
+    )
+    bundle = find_bundle(parser.parse_args(args).bundle)
+    deviations = verify(bundle)
+    manifest = read_manifest(bundle)
+    for name in sorted(manifest.files):
+        print(f"{name:18} sum matches")
+    for precision, deviation in deviations.items():
+        print(f"{precision:18} answers as when it was written (deviation {deviation:.1e})")

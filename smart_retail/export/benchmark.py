@@ -1,0 +1,144 @@
+"""One interface for every way to run a network, timed in turns on the same faces."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smart_retail.contract import Contract
+from smart_retail.edge.manifest import PRECISIONS, Manifest
+from smart_retail.edge.runtime import Feed, feed, normalise, open_session
+from smart_retail.timing import time_in_turns
+
+BASE = "ONNX FP32"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of one call, preprocessing included: everyone needs it.
+
+    Attributes:
+        variant: how the network ran.
+        image_size: side of the faces in pixels.
+        threads: of the call.
+        batch: faces in it.
+        median: by the clock, over the rounds.
+        low: the 10th percentile.
+        high: the 90th.
+        processor: median of the processor time of all threads; on a busy machine it tells more.
+        speedup: of ``ONNX FP32`` over this, median of the paired ratios.
+        processor_speedup: the same in processor time.
+    """
+
+    variant: str
+    image_size: int
+    threads: int
+    batch: int
+    median: float
+    low: float
+    high: float
+    processor: float
+    speedup: float
+    processor_speedup: float
+
+    @property
+    def faces_per_second(self) -> float:
+        """Throughput at the median."""
+        return 1000 * self.batch / self.median
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all values, the throughput among them."""
+        return asdict(self) | {"faces_per_second": self.faces_per_second}
+
+
+def measure(
+    open_variants: Callable[[int], Mapping[str, Feed]],
+    contract: Contract,
+    *,
+    threads: Sequence[int],
+    batches: Sequence[int],
+    rounds: int,
+) -> list[Timing]:
+    """Time all variants for each number of threads and each batch size.
+
+    Args:
+        open_variants: number of threads to variants by name; must hold ``ONNX FP32``.
+        contract: of the networks.
+        threads: numbers of threads.
+        batches: batch sizes.
+        rounds: calls of each.
+    """
+    rng = np.random.default_rng(0)
+    size = contract.image_size
+    found = []
+    for count in threads:
+        variants = open_variants(count)
+        for batch in batches:
+            crops = rng.integers(0, 256, (batch, size, size, 3), np.uint8)
+            spent = time_in_turns({name: partial(run, crops) for name, run in variants.items()}, rounds)
+            seconds = {name: np.array(rows) for name, rows in spent.items()}
+            for name, values in seconds.items():
+                low, high = np.percentile(values[:, 0], [10, 90])
+                wall, processor = 1000 * np.median(values, axis=0)
+                ratios = np.median(seconds[BASE] / values, axis=0)
+                spread = (1000 * float(low), 1000 * float(high), float(processor))
+                found.append(Timing(name, size, count, batch, float(wall), *spread, *map(float, ratios)))
+    return found
+
+
+def bundle_variants(bundle: Path, manifest: Manifest, threads: int) -> dict[str, Feed]:
+    """Return the networks of a bundle in ONNX Runtime, and in OpenVINO where it is installed."""
+    variants: dict[str, Feed] = {}
+    files = {p: bundle / name for p, name in PRECISIONS.items() if name in manifest.files}
+    for precision, path in files.items():
+        session = open_session(path, threads=threads)
+        variants[f"ONNX {precision.upper()}"] = partial(feed, session, contract=manifest.contract)
+    if importlib.util.find_spec("openvino"):
+        for precision, path in files.items():
+            variants[f"OpenVINO {precision.upper()}"] = _openvino(path, manifest, threads)
+    return variants
+
+
+def torch_variants(checkpoint: str | Path, threads: int) -> dict[str, Feed]:
+    """Return the training form and the reparameterised form in eager PyTorch."""
+    import torch
+
+    from smart_retail.models.load import load_model
+    from smart_retail.models.reparameterise import reparameterise
+
+    torch.set_num_threads(threads)
+    network = load_model(checkpoint)
+    size = network.contract.image_size
+    fused = reparameterise(network, torch.zeros(1, 3, size, size))
+
+    def run(module: torch.nn.Module, crops: np.ndarray) -> dict[str, np.ndarray]:
+        with torch.inference_mode():
+            gender, age, emotion = module(torch.from_numpy(normalise(crops, network.contract)))[:3]
+        return {"gender": gender.numpy(), "age": age.numpy(), "emotion": emotion.numpy()}
+
+    return {"PyTorch": partial(run, network), "PyTorch reparameterised": partial(run, fused)}
+
+
+def _openvino(path: Path, manifest: Manifest, threads: int) -> Feed:
+    import openvino
+
+    core = openvino.Core()
+    settings: dict[str, Any] = {
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        # It would take bfloat16 by itself where the processor has it.
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    compiled = core.compile_model(core.read_model(path), "CPU", settings)
+
+    def run(crops: np.ndarray) -> dict[str, np.ndarray]:
+        images = crops if manifest.input == "uint8" else normalise(crops, manifest.contract)
+        return {output.any_name: value for output, value in compiled(images).items()}
+
+    return run

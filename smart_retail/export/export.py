@@ -1,0 +1,264 @@
+"""From a checkpoint to a bundle: export, quantise, measure, gate, seal."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+
+from smart_retail.contract import Contract
+from smart_retail.data.face_crops import FaceCrops, read_index, split_of, training_config
+from smart_retail.data.index import FaceIndex
+from smart_retail.data.sources.drawing import FaceSpec, draw_face
+from smart_retail.edge.bundle import seal, write_bundle, write_golden
+from smart_retail.edge.calibration import CLASSES, calibrate, softmax
+from smart_retail.edge.manifest import CARD, DISTRIBUTION, DROPS, OUTPUTS, PRECISIONS, Manifest
+from smart_retail.edge.processor import device
+from smart_retail.edge.runtime import Feed, feed, open_session
+from smart_retail.errors import CheckpointError, ConfigError
+from smart_retail.export.gate import Gate
+from smart_retail.export.measure import Judged, age_interval, drops, groups, judge
+from smart_retail.export.model_card import model_card
+from smart_retail.export.onnx import PARITY, export_network
+from smart_retail.models.fake_quantise import convolutions
+from smart_retail.models.load import network_of, read_checkpoint
+from smart_retail.models.network import FaceNet
+from smart_retail.provenance import versions, without_places
+from smart_retail.quantise.compact import half_weights
+from smart_retail.quantise.post_training import Int8Settings, quantise
+from smart_retail.quantise.qat import quantise_qat
+from smart_retail.timing import time_in_turns
+
+log = logging.getLogger(__name__)
+PARITY_FACES = 16
+LATENCY_ROUNDS = 30
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What a bundle holds and how it is checked.
+
+    Attributes:
+        precision: int8 writes FP32 and INT8, fp32 the former alone.
+        input: float32 takes normalised (B, 3, S, S); uint8 takes (B, S, S, 3) RGB as it is, with the
+            preprocessing in the graph.
+        outputs: what gender and emotion say.
+        age_distribution: also answer with the probability of each year.
+        int8: how INT8 is made.
+        gate: how much INT8 may lose on the validation faces.
+        limit_eval: measure on this many validation and test faces only, drawn by the seed.
+        seed: of all draws.
+        notes: Markdown for the model card: how the network was made, what was tried.
+    """
+
+    precision: Literal["int8", "fp32"] = "int8"
+    input: Literal["float32", "uint8"] = "float32"
+    outputs: Literal["probabilities", "logits"] = "probabilities"
+    age_distribution: bool = False
+    int8: Int8Settings = field(default_factory=Int8Settings)
+    gate: Gate = field(default_factory=Gate)
+    limit_eval: int | None = None
+    seed: int = 0
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.limit_eval is not None and self.limit_eval < 1:
+            raise ConfigError(f"limit_eval {self.limit_eval} must be 1 or more")
+        if not 0 <= self.seed < 1 << 32:
+            raise ConfigError(f"seed {self.seed} is outside 0 to {(1 << 32) - 1}")
+
+
+def export_bundle(
+    checkpoint: str | Path,
+    folder: str | Path,
+    settings: ExportSettings = ExportSettings(),
+    data: Mapping[str, Any] | FaceIndex | None = None,
+) -> Manifest:
+    """Write a bundle from a checkpoint; nothing appears unless every check passes.
+
+    Args:
+        checkpoint: of ``fit``, or ``model.pth``.
+        folder: where the bundle goes; replaced if it is a bundle.
+        settings: what and how.
+        data: config with ``data``, or the faces themselves (``FaceDataModule.index``); None for the config of the
+            training.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        CheckpointError: the checkpoint is unusable.
+        ExportError: ONNX deviates from PyTorch.
+        GateError: INT8 loses too much.
+    """
+    content = read_checkpoint(checkpoint)
+    network, qat = network_of(content, str(checkpoint)), None
+    if convolutions(network):
+        if "reference" not in content.get("qat", {}):
+            raise CheckpointError(f"{checkpoint} lacks the float network that its INT8 is judged against")
+        network, qat = network_of(content["qat"]["reference"], str(checkpoint)), network
+    if not isinstance(data, FaceIndex):
+        data = read_index(data or training_config(content, str(checkpoint)))
+    index = data
+    made_by = dict(content.get("made_by") or {})
+    trained_on, found = made_by.get("data_fingerprint"), index.fingerprint()
+    if trained_on and trained_on != found:
+        log.warning(
+            "the faces are not those of the training (fingerprint %s, trained on %s): "
+            "validation faces may have been seen in training",
+            found,
+            trained_on,
+        )
+    if made_by.get("config"):
+        made_by["config"] = without_places(made_by["config"])
+    made_by |= {"export_versions": versions(), "measured_on": found}
+    # Those of the training first: the faces it is measured on may be others.
+    made_by["data_terms"] = list(dict.fromkeys([*made_by.get("data_terms", []), *index.terms]))
+    made_by["exported"] = datetime.now(UTC).isoformat(timespec="seconds")
+    parts = {split: split_of(index, split, network.contract) for split in ("train", "val", "test")}
+    for split in ("val", "test"):
+        parts[split] = parts[split].sample(settings.limit_eval, settings.seed)
+    with write_bundle(Path(folder)) as aside:
+        return fill_bundle(aside, network, parts, settings, made_by, qat)
+
+
+def fill_bundle(
+    folder: Path,
+    network: FaceNet,
+    parts: Mapping[str, FaceCrops],
+    settings: ExportSettings,
+    made_by: dict[str, Any],
+    qat: FaceNet | None = None,
+) -> Manifest:
+    """Write all files of a bundle into a folder; see ``export_bundle``.
+
+    Args:
+        folder: empty.
+        network: in float.
+        parts: faces by split.
+        settings: what and how.
+        made_by: provenance for the manifest.
+        qat: the same after quantisation-aware training, measured beside post-training quantisation;
+            None for the latter alone.
+    """
+    contract = network.contract
+    paths = {p: folder / name for p, name in PRECISIONS.items() if p == "fp32" or settings.precision == "int8"}
+    parity = export_network(
+        network,
+        paths["fp32"],
+        parts["val"].first(PARITY_FACES),
+        source=settings.input,
+        form=settings.outputs,
+        ages=settings.age_distribution,
+    )
+    variants: dict[str, Any] = {"fp32": {"parity": parity}}
+    if "int8" in paths:
+        variants["int8"] = _int8(paths, parts["train"], settings, qat)
+    networks: dict[str, Feed] = {}
+    with TemporaryDirectory() as aside:
+        if "int8" in paths and qat is not None:
+            # Not shipped: it shows what the additional training brought.
+            paths["ptq"] = Path(aside) / PRECISIONS["int8"]
+            variants["ptq"] = quantise(paths["fp32"], paths["ptq"], parts["train"], settings.int8, settings.seed)
+        # After INT8, which is made from the whole weights.
+        rounding = _store_in_halves(paths["fp32"], parts["val"].first(PARITY_FACES), contract)
+        variants["fp32"]["parity"] = max(parity, rounding)
+        for precision, path in paths.items():
+            variants[precision]["bytes"] = path.stat().st_size
+            networks[precision] = partial(feed, open_session(path), contract=contract)
+    val = judge(networks, parts["val"], what="validation faces")
+    metrics: dict[str, Any] = {"val": _metrics(val)}
+    if "int8" in paths:
+        settings.gate.check(metrics["val"]["drop"])
+    test = judge(networks, parts["test"], what="test faces")
+    metrics["test"] = _metrics(test)
+    shipped = "int8" if "int8" in paths else "fp32"
+    metrics["test"]["groups"] = groups(test[shipped], parts["test"].table)
+    manifest = Manifest(
+        contract=contract,
+        input=settings.input,
+        form=settings.outputs,
+        outputs=OUTPUTS + ((DISTRIBUTION,) if settings.age_distribution else ()),
+        files={},
+        variants=variants,
+        metrics=metrics,
+        age_interval=age_interval(val[shipped]),
+        calibration=_calibration(val[shipped], settings.outputs),
+        latency=_latency(networks, parts["val"].first(1)),
+        terms=made_by.pop("data_terms", []),
+        made_by=made_by,
+    )
+    write_golden(folder, contract, drawn_faces(contract.image_size))
+    (folder / CARD).write_text(model_card(manifest, settings.notes), encoding="utf-8")
+    seal(folder, manifest)
+    return manifest
+
+
+def _store_in_halves(path: Path, crops: np.ndarray, contract: Contract) -> float:
+    """Store the weights of a float32 file in 16 bits, if its answers stay; else leave it as it is.
+
+    Returns:
+        The largest deviation that this brings, relative to the largest output; 0 where nothing was changed.
+    """
+    before = feed(open_session(path), crops, contract)
+    model = onnx.load(path)
+    half_weights(model)
+    with TemporaryDirectory() as folder:
+        small = Path(folder) / path.name
+        onnx.save(model, small)
+        after = feed(open_session(small), crops, contract)
+        deviation = max(float(np.abs(after[n] - v).max() / max(1.0, float(np.abs(v).max()))) for n, v in before.items())
+        if not deviation <= PARITY:
+            log.warning(
+                "weights in 16 bits would change answers by %.1e (allowed: %.0e): kept in 32", deviation, PARITY
+            )
+            return 0.0
+        shutil.copyfile(small, path)
+    return deviation
+
+
+def _int8(paths: Mapping[str, Path], faces: FaceCrops, settings: ExportSettings, qat: FaceNet | None) -> dict[str, Any]:
+    if qat is None:
+        return quantise(paths["fp32"], paths["int8"], faces, settings.int8, settings.seed)
+    count = settings.int8.calibration_faces
+    shape = {"source": settings.input, "form": settings.outputs, "ages": settings.age_distribution}
+    return quantise_qat(qat, paths["int8"], faces.sample(count, settings.seed).first(count), settings.int8, shape)
+
+
+def _metrics(judged: dict[str, Judged]) -> dict[str, Any]:
+    found: dict[str, Any] = {name: j.summary() for name, j in judged.items()}
+    for name, key in DROPS.items():
+        if name in judged:
+            found[key] = drops(judged["fp32"], judged[name])
+    return found
+
+
+def _calibration(judged: Judged, form: str) -> dict[str, Any]:
+    found = {}
+    for task in CLASSES:
+        said = judged.said[task] if form == "probabilities" else softmax(judged.said[task])
+        found[task] = calibrate(said, judged.labels[task])
+    return {task: values for task, values in found.items() if values}
+
+
+def _latency(networks: dict[str, Feed], crop: np.ndarray) -> dict[str, Any]:
+    seconds = time_in_turns({name: partial(run, crop) for name, run in networks.items()}, LATENCY_ROUNDS)
+    medians = {name: 1000 * np.median(spent, axis=0) for name, spent in seconds.items()}
+    rows = {name: {"wall_ms": float(wall), "processor_ms": float(own)} for name, (wall, own) in medians.items()}
+    return {"device": device(), "threads": 1, "batch": 1, "variants": rows}
+
+
+def drawn_faces(size: int, count: int = 4) -> np.ndarray:
+    """Return (N, S, S, 3) uint8 RGB drawings of nobody."""
+    specs = [FaceSpec(i % 2, 15.0 + 20 * (i % 4), i % 6) for i in range(count)]
+    return np.stack([draw_face(spec, np.random.default_rng(i), size) for i, spec in enumerate(specs)])

@@ -1,0 +1,160 @@
+"""``MODEL_CARD.md``, written from what was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smart_retail.edge.manifest import DROPS, Manifest
+from smart_retail.edge.processor import in_words
+
+USES = """- Counting visitors by group and time of day, without keeping faces, where people are told, the law
+  allows it, and the terms above do.
+- Research on multi-task face analysis."""
+FORBIDDEN = """- Identifying or singling out a person, or following one beyond a single stay in view.
+- Decisions about a person: admission, prices, employment, credit, policing, age checks.
+- Reading what someone feels: the emotion is the look of an expression as annotators named it. In the
+  European Union emotion recognition at work and in education is prohibited (AI Act, article 5)."""
+LIMITS = """- Gender is annotated in two classes by appearance; it says nothing of how people see themselves.
+- Age is the look of a face; the interval holds for faces like the validation data's.
+- Emotions were learnt from posed and web images in grey at 48 px; expressions in a shop are weaker.
+- Groups without a figure had too few labelled faces to be measured."""
+
+
+def summary(manifest: Manifest) -> str:
+    """Return size, latency and accuracy of each precision as a table."""
+    found: dict[str, Any] = manifest.variants
+    columns = [p for p in ("fp32", *DROPS) if p in found]
+    losses = {p: key for p, key in DROPS.items() if p in found}
+    rows: list[tuple[str, ...]] = [("", *columns, *(f"loss of {p} (95%)" for p in losses))]
+    rows.append(("size, MB", *(f"{found[p]['bytes'] / 1e6:.1f}" for p in columns)))
+    latency = manifest.latency.get("variants", {})
+    rows.append(("latency, ms", *(f"{latency[p]['processor_ms']:.2f}" if p in latency else "" for p in columns)))
+    for split, values in manifest.metrics.items():
+        for metric, text in METRICS.items():
+            if any(metric in values[p] for p in columns):
+                cells = (_value(metric, values[p].get(metric)) for p in columns)
+                changes = (_loss(values.get(key, {}), metric) for key in losses.values())
+                rows.append((f"{split}: {text}", *cells, *changes))
+    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=False)).rstrip() for row in rows)
+
+
+def _loss(drops: dict[str, dict[str, float]], metric: str) -> str:
+    drop = drops.get(metric.split("_")[0])
+    if drop is None or metric not in ("gender_acc", "age_mae", "emotion_acc"):
+        return ""
+    return f"{drop['drop']:+.2f} ({drop['low']:+.2f} to {drop['high']:+.2f})"
+
+
+METRICS = {
+    "gender_acc": "gender accuracy, %",
+    "age_mae": "age, mean error in years",
+    "age_cs5": "age within 5 years, %",
+    "age_inside": "age inside the known range, %",
+    "emotion_acc": "emotion accuracy, %",
+    "emotion_crowd_acc": "emotion accuracy, crowd's majority, %",
+    "emotion_crowd_f1": "emotion macro F1, crowd's majority, %",
+    "emotion_original_acc": "emotion accuracy, FER2013's labels, %",
+    "emotion_original_f1": "emotion macro F1, FER2013's labels, %",
+}
+
+
+def _value(metric: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if metric == "age_mae" else f"{100 * value:.2f}"
+
+
+def model_card(manifest: Manifest, notes: str = "") -> str:
+    """Return the text of the card.
+
+    Args:
+        manifest: with metrics, variants and what the network was made from.
+        notes: Markdown on how the network was made, for a section of its own.
+    """
+    made = manifest.made_by
+    terms = "\n".join(f"- {line}" for line in manifest.terms) or "- not recorded"
+    config = str(made.get("config") or "not recorded").strip()
+    versions = ", ".join(f"{k} {v}" for k, v in made.get("versions", {}).items()) or "not recorded"
+    bands = manifest.age_interval.get("bands", [])
+    interval = (
+        f"The interval of an age is set so that about {100 * manifest.age_interval['coverage']:.0f}% of "
+        f"{manifest.age_interval['faces']:,} validation faces lie inside it."
+        if bands
+        else "Too few validation faces with an age to give intervals."
+    )
+    tried = f"\n## How it was made\n\n{notes.strip()}\n" if notes.strip() else ""
+    return f"""# Model card
+
+**Terms of the training data, which bind the use of this network:**
+
+{terms}
+
+For other uses train it on faces whose licence allows them:
+`smart-retail fit --config configs/experiment/cpu.yaml --config configs/data/own.yaml`.
+
+One network for gender (2 classes), age (years) and emotion (6 classes) of a face crop of
+{manifest.contract.image_size} px.
+
+## Measured
+
+```
+{summary(manifest)}
+```
+
+Latency: batch 1, one thread, median of the processor time, on {in_words(manifest.latency.get("device", {}))}.
+Intervals resample faces; those of `smart-retail evaluate` resample clusters of duplicates.
+`val` chose the checkpoint and gates INT8; `test` chose nothing. {interval}
+{_calibration(manifest.calibration)}
+
+### By group, test faces, {"INT8" if "int8" in manifest.variants else "FP32"}
+
+{_groups(manifest.metrics.get("test", {}).get("groups", {}))}
+
+## Limits
+
+{LIMITS}
+
+## Meant for
+
+{USES}
+
+## Not allowed
+
+{FORBIDDEN}
+{tried}
+## Made by
+
+Data fingerprint {made.get("data_fingerprint") or "not recorded"};
+{versions}; commit {made.get("git") or "not recorded"}.
+
+```yaml
+{config}
+```
+"""
+
+
+def _calibration(calibration: dict[str, dict[str, float]]) -> str:
+    if not calibration:
+        return "Probabilities are as the network gives them, not calibrated."
+    parts = [
+        f"{task} {values['temperature']:.2f} (expected calibration error {100 * values['error_before']:.1f}% before, "
+        f"{100 * values['error_after']:.1f}% after, on the {values['faces']:,} faces they were fitted on)"
+        for task, values in calibration.items()
+    ]
+    return f"Temperatures of the probabilities, applied by the Predictor: {'; '.join(parts)}."
+
+
+def _groups(groups: dict[str, dict[str, float]]) -> str:
+    if not groups:
+        return "No group had enough labelled faces."
+    shown = [metric for metric in METRICS if any(metric in values for values in groups.values())]
+    lines = [
+        "| group | faces | " + " | ".join(METRICS[metric] for metric in shown) + " |",
+        "| --- | ---: " + "| ---: " * len(shown) + "|",
+    ]
+    for name, values in groups.items():
+        faces = max(values[f"{task}_faces"] for task in ("gender", "age", "emotion"))
+        cells = " | ".join(_value(metric, values.get(metric)) for metric in shown)
+        lines.append(f"| {name} | {faces:.0f} | {cells} |")
+    return "\n".join(lines)

@@ -1,0 +1,115 @@
+"""Calibration: the range of every activation on real faces, streamed through histograms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+from tqdm import tqdm
+
+from smart_retail.contract import Contract
+from smart_retail.edge.runtime import feed, open_session
+
+BINS = 2048
+BATCH = 32
+Range = tuple[float, float]
+
+
+def activations(model: onnx.ModelProto, operators: Sequence[str]) -> list[str]:
+    """Return the tensors that go into and come out of the quantised operators, weights apart."""
+    constants = {t.name for t in model.graph.initializer}
+    names: dict[str, None] = {}
+    for node in model.graph.node:
+        if node.op_type in operators:
+            names |= dict.fromkeys([*node.input, *node.output])
+    return [name for name in names if name and name not in constants]
+
+
+class Recorder:
+    """Runs faces through a network and yields named activations."""
+
+    def __init__(self, model: onnx.ModelProto, names: Sequence[str], contract: Contract) -> None:
+        """Prepare a copy of the network that also answers with its activations."""
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        self.names, self.contract = list(names), contract
+        given = {v.name for v in [*copy.graph.output, *copy.graph.input]}
+        copy.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in given)
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "recorded.onnx"
+            onnx.save(copy, path)
+            self.session = open_session(path)
+
+    def run(self, crops: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the activations of (N, S, S, 3) uint8 RGB crops by name; a float input counts as one."""
+        said = feed(self.session, crops, self.contract)
+        entry = self.session.get_inputs()[0].name
+        if entry in self.names:
+            from smart_retail.edge.runtime import normalise
+
+            said[entry] = normalise(crops, self.contract)
+        return {name: said[name] for name in self.names}
+
+
+def find_ranges(
+    recorder: Recorder, crops: np.ndarray, *, method: str, percentile: float, what: str = "calibration"
+) -> dict[str, Range]:
+    """Return the range of every recorded activation.
+
+    Two passes: the extremes first, then histograms between them, so that memory holds one batch.
+
+    Args:
+        recorder: of the network.
+        crops: (N, S, S, 3) uint8 RGB faces.
+        method: ``minmax``; ``percentile`` cuts the tails; ``mse`` cuts where rounding and clipping
+            together cost least (Banner et al. 2019, arXiv:1810.05723, by search).
+        percentile: share in percent that stays inside, for ``percentile``.
+        what: shown beside the progress bar.
+    """
+    starts = range(0, len(crops), BATCH)
+    low = dict.fromkeys(recorder.names, 0.0)
+    high = dict.fromkeys(recorder.names, 0.0)
+    for start in tqdm(starts, desc=f"{what}: extremes", leave=False):
+        for name, values in recorder.run(crops[start : start + BATCH]).items():
+            low[name], high[name] = min(low[name], float(values.min())), max(high[name], float(values.max()))
+    if method == "minmax":
+        return {name: (low[name], high[name]) for name in recorder.names}
+    counts = {name: np.zeros(BINS) for name in recorder.names}
+    for start in tqdm(starts, desc=f"{what}: histograms", leave=False):
+        for name, values in recorder.run(crops[start : start + BATCH]).items():
+            counts[name] += np.histogram(values, BINS, (low[name], max(high[name], low[name] + 1e-6)))[0]
+    return {
+        name: _cut(counts[name], low[name], max(high[name], low[name] + 1e-6), method, percentile)
+        for name in recorder.names
+    }
+
+
+def _cut(counts: np.ndarray, low: float, high: float, method: str, percentile: float) -> Range:
+    edges = np.linspace(low, high, BINS + 1)
+    centres = (edges[1:] + edges[:-1]) / 2
+    # What a ReLU set to zero is exact in any range and must not decide where the tail begins.
+    if low >= 0:
+        counts = counts.copy()
+        counts[0] = 0
+    if counts.sum() == 0:
+        return low, high
+    if method == "percentile":
+        shares = np.cumsum(counts) / counts.sum()
+        tail = (100 - percentile) / 100
+        # One tail each: activations after a ReLU have only the upper one.
+        top = edges[1:][np.searchsorted(shares, 1 - tail)] if high > 0 else high
+        bottom = edges[np.searchsorted(shares, tail)] if low < 0 else low
+        return min(0.0, float(bottom)), max(0.0, float(top))
+    best, found = np.inf, (low, high)
+    for share in np.linspace(0.3, 1.0, 71):
+        bottom, top = low * share, high * share
+        step = (top - bottom) / 255
+        clipped = np.clip(centres, bottom, top)
+        rounded = np.round((clipped - bottom) / step) * step + bottom
+        error = float((counts * (rounded - centres) ** 2).sum())
+        if error < best:
+            best, found = error, (bottom, top)
+    return found

@@ -1,0 +1,127 @@
+"""Whatever an app holds goes in; what does not is a clear error."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from smart_retail.data.crops import Square
+from smart_retail.edge.predictor import Prediction, Predictor
+from smart_retail.errors import BrokenImageError, ConfigError
+
+
+@pytest.fixture(scope="module")
+def predictor(bundle: Path) -> Predictor:
+    return Predictor.from_bundle(bundle, precision="fp32")
+
+
+def test_no_torch_is_imported(bundle: Path) -> None:
+    code = (
+        "import sys; from smart_retail.edge.predictor import Predictor; "
+        "from smart_retail.edge import predict_command; "
+        f"Predictor.from_bundle({str(bundle)!r}); "
+        "heavy = {'torch', 'lightning', 'pandas', 'onnx', 'yaml', 'jsonargparse', 'PIL', 'scipy'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_prediction_is_complete(predictor: Predictor, faces: np.ndarray) -> None:
+    said = predictor(faces[0])
+    assert said.gender in ("male", "female")
+    assert sum(said.emotion_probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert 0 <= said.age_interval[0] <= said.age <= said.age_interval[1] <= 100
+
+
+def test_int8_is_the_default(bundle: Path, faces: np.ndarray) -> None:
+    default, int8 = Predictor.from_bundle(bundle), Predictor.from_bundle(bundle, precision="int8")
+    assert default(faces[0]) == int8(faces[0])
+
+
+def test_unknown_precision_is_named(bundle: Path) -> None:
+    with pytest.raises(ConfigError, match="int4"):
+        Predictor.from_bundle(bundle, precision="int4")
+
+
+def test_path_array_bgr_and_pil_agree(predictor: Predictor, faces: np.ndarray, tmp_path: Path) -> None:
+    Image.fromarray(faces[0]).save(tmp_path / "face.png")
+    expected = predictor(faces[0])
+    assert predictor(tmp_path / "face.png") == expected
+    assert predictor(str(tmp_path / "face.png")) == expected
+    assert predictor(Image.open(tmp_path / "face.png")) == expected
+    assert predictor(faces[0][:, :, ::-1], bgr=True) == expected
+    assert predictor(np.dstack([faces[0], np.full((32, 32), 9, np.uint8)])) == expected
+    assert predictor(faces[0].astype(np.uint16) * 257) == expected
+    assert predictor(faces[0] / 255.0) == expected
+
+
+def test_grey_is_colour_without_colour(predictor: Predictor, faces: np.ndarray) -> None:
+    grey = cv2.cvtColor(faces[0], cv2.COLOR_RGB2GRAY)
+    assert predictor(grey) == predictor(grey[:, :, None]) == predictor(np.dstack([grey] * 3))
+
+
+def test_exif_rotation_is_undone(predictor: Predictor, faces: np.ndarray, tmp_path: Path) -> None:
+    upright = cv2.resize(faces[0], (96, 96))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    Image.fromarray(np.rot90(upright).copy()).save(tmp_path / "turned.jpg", exif=exif, quality=100, subsampling=0)
+    by_path, by_pil = predictor(tmp_path / "turned.jpg"), predictor(Image.open(tmp_path / "turned.jpg"))
+    assert by_path.age == pytest.approx(predictor(upright).age, abs=0.5)
+    assert by_pil.age == pytest.approx(by_path.age, abs=0.1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 2000), (4000, 3000)])
+def test_any_size_is_judged(predictor: Predictor, shape: tuple[int, int]) -> None:
+    assert isinstance(predictor(np.full((*shape, 3), 128, np.uint8)), Prediction)
+
+
+def test_a_wide_frame_beyond_opencvs_limit_is_cut(predictor: Predictor) -> None:
+    frame = np.zeros((64, 40000, 3), np.uint8)
+    assert isinstance(predictor(frame, Square(39000, 32, 60)), Prediction)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [None, 7, np.zeros((2, 2, 7), np.uint8), np.zeros((0, 4, 3), np.uint8), np.zeros(5), np.full((4, 4), np.nan), "x"],
+)
+def test_what_is_no_image_is_refused(predictor: Predictor, image: object) -> None:
+    with pytest.raises(BrokenImageError):
+        predictor(image)
+
+
+def test_a_bad_image_in_a_batch_costs_only_itself(predictor: Predictor, faces: np.ndarray, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_text("no image")
+    said = predictor.predict([faces[0], tmp_path / "bad.jpg", faces[1]])
+    assert [type(s) for s in said] == [Prediction, BrokenImageError, Prediction]
+    assert said[2] == predictor(faces[1])
+
+
+def test_batches_do_not_change_the_answers(bundle: Path, faces: np.ndarray) -> None:
+    small, large = (Predictor.from_bundle(bundle, precision="fp32", batch_size=n) for n in (1, 3))
+    for one, other in zip(small.predict(faces), large.predict(faces), strict=True):
+        assert isinstance(one, Prediction) and isinstance(other, Prediction)
+        assert one.age == pytest.approx(other.age, abs=1e-3)
+
+
+def test_landmarks_and_boxes_follow_the_contract(predictor: Predictor) -> None:
+    eyes_34_apart = (np.array([33, 40]), np.array([67, 40]), np.array([50, 76]))
+    assert predictor.square(landmarks=eyes_34_apart) == pytest.approx((50, 56.2, 100, 0))
+    assert predictor.square(box=(10, 20, 50, 80)) == Square(30, 50, 60)
+    with pytest.raises(ConfigError, match="cannot be cut"):
+        predictor.square(box=(5, 5, 5, 5))
+    with pytest.raises(ConfigError, match="box or landmarks"):
+        predictor.square()
+
+
+def test_several_faces_of_one_picture(predictor: Predictor, faces: np.ndarray) -> None:
+    picture = np.hstack([faces[0], faces[1]])
+    said = predictor.predict_faces(picture, [Square(16, 16, 32), Square(48, 16, 32)])
+    # The border repeats the edge alone, the neighbour touches it: half a pixel of difference.
+    assert said[1].age == pytest.approx(predictor(faces[1]).age, abs=5)
+    assert predictor.predict_faces(picture, []) == []

@@ -1,0 +1,85 @@
+"""An INT8 file is small, says the same, and tells nothing of the machine that wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import numpy_helper
+
+from smart_retail.contract import Contract
+from smart_retail.edge.runtime import feed, open_session
+from smart_retail.export.export import drawn_faces
+from smart_retail.quantise.compact import compact, half_weights, share_zero_points
+from smart_retail.quantise.post_training import Int8Settings, calibrate, write_quantised
+
+CONTRACT = Contract(image_size=32)
+
+
+def quantised(bundle: Path, folder: Path) -> tuple[onnx.ModelProto, Path]:
+    """The bundle's network in INT8 as the quantiser leaves it."""
+    model, settings = onnx.load(bundle / "model.onnx"), Int8Settings()
+    ranges = calibrate(model, drawn_faces(32, 16), CONTRACT, settings)
+    write_quantised(model, folder / "wide.onnx", ranges, settings, [])
+    return onnx.load(folder / "wide.onnx"), folder / "wide.onnx"
+
+
+def test_a_compact_file_says_the_same(bundle: Path, tmp_path: Path) -> None:
+    model, wide = quantised(bundle, tmp_path)
+    compact(model)
+    onnx.save(model, tmp_path / "small.onnx")
+    onnx.checker.check_model(tmp_path / "small.onnx", full_check=True)
+    crops = drawn_faces(32, 8)
+    expected, found = (feed(open_session(path), crops, CONTRACT) for path in (wide, tmp_path / "small.onnx"))
+    for name, values in expected.items():
+        spread = np.ptp(values)
+        assert np.abs(found[name] - values).max() < 0.02 * max(1.0, float(spread)), name
+    weights = sum(np.prod(t.dims) for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT8)
+    heads = sum(np.prod(t.dims) for t in model.graph.initializer if t.name.endswith("weight_bytes"))
+    assert heads > 1024 * 101 and (tmp_path / "small.onnx").stat().st_size < 1.2 * weights < wide.stat().st_size
+
+
+def test_weights_in_halves_make_half_a_file_that_computes_in_float(bundle: Path, tmp_path: Path) -> None:
+    model = onnx.load(bundle / "model.onnx")
+    whole = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer if t.name.endswith("weight")}
+    onnx.save(model, tmp_path / "whole.onnx")
+    assert half_weights(model) >= len(whole) > 10
+    onnx.save(model, tmp_path / "half.onnx")
+    onnx.checker.check_model(tmp_path / "half.onnx", full_check=True)
+    sizes = [(tmp_path / name).stat().st_size for name in ("half.onnx", "whole.onnx")]
+    assert sizes[0] < 0.56 * sizes[1]
+    crops = drawn_faces(32, 8)
+    found, expected = (feed(open_session(tmp_path / name), crops, CONTRACT) for name in ("half.onnx", "whole.onnx"))
+    for name, values in expected.items():
+        assert np.abs(found[name] - values).max() < 0.02 * max(1.0, float(np.abs(values).max())), name
+
+
+def test_no_run_computes_what_a_session_can_fold(bundle: Path, tmp_path: Path) -> None:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    ort.InferenceSession(bundle / "model.int8.onnx", options, providers=["CPUExecutionProvider"])
+    graph = onnx.load(options.optimized_model_filepath).graph
+    constants = {t.name for t in graph.initializer}
+    assert "Cast" not in {node.op_type for node in graph.node}
+    assert all(node.input[1] in constants for node in graph.node if node.op_type == "Gemm")
+
+
+def test_equal_zero_points_of_biases_are_kept_once() -> None:
+    parts = [numpy_helper.from_array(np.zeros(4, kind), name) for name, kind in
+             [("a", np.int32), ("b", np.int32), ("c", np.int8), ("d", np.int8)]]  # fmt: skip
+    node = onnx.helper.make_node("Sum", ["a", "b"], ["out"])
+    out = onnx.helper.make_tensor_value_info("out", onnx.TensorProto.INT32, [4])
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], [out], parts))
+    share_zero_points(model)
+    assert [t.name for t in model.graph.initializer] == ["a", "c", "d"]
+    assert list(model.graph.node[0].input) == ["a", "a"]
+
+
+def test_a_file_tells_no_path_of_the_machine(bundle: Path) -> None:
+    for path in bundle.glob("*.onnx"):
+        content = path.read_bytes()
+        assert b"stack_trace" not in content and b".py" not in content, path.name

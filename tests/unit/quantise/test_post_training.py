@@ -1,0 +1,248 @@
+"""Equalisation and bias correction change the numbers inside, not what the network says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from smart_retail.contract import Contract
+from smart_retail.edge.runtime import feed, open_session
+from smart_retail.errors import ConfigError, GateError
+from smart_retail.export.export import drawn_faces
+from smart_retail.export.gate import Gate
+from smart_retail.quantise.activation_limits import faces_within, split_limits, without_limits
+from smart_retail.quantise.equalisation import _channel_maxima, equalise, find_pairs
+from smart_retail.quantise.mixed_precision import sensitivities
+from smart_retail.quantise.post_training import (
+    Int8Settings,
+    calibrate,
+    convolutions,
+    count_kernels,
+    quantise_crops,
+    write_quantised,
+)
+from smart_retail.quantise.ranges import Recorder, _cut, activations, find_ranges
+
+CONTRACT = Contract(image_size=32)
+
+
+@pytest.fixture
+def model(bundle: Path, faces: np.ndarray) -> onnx.ModelProto:
+    loaded = onnx.load(bundle / "model.onnx")
+    assert split_limits(loaded) > 30
+    assert len(faces_within(loaded, faces, CONTRACT)) == len(faces)
+    return without_limits(loaded)
+
+
+@pytest.fixture
+def limited(bundle: Path) -> onnx.ModelProto:
+    """A network in which every face reaches the limit of the first layer."""
+    loaded = onnx.load(bundle / "model.onnx")
+    weights = {t.name: t for t in loaded.graph.initializer}
+    first = next(node for node in loaded.graph.node if node.op_type == "Conv")
+    bias = onnx.numpy_helper.to_array(weights[first.input[2]])
+    bias = bias + np.linspace(0, 60, len(bias), dtype=np.float32)
+    weights[first.input[2]].CopyFrom(onnx.numpy_helper.from_array(bias, first.input[2]))
+    return loaded
+
+
+def test_limits_that_faces_reach_are_evened_with_the_channels(
+    limited: onnx.ModelProto, faces: np.ndarray, tmp_path: Path
+) -> None:
+    onnx.save(limited, tmp_path / "before.onnx")
+    split_limits(limited)
+    assert len(faces_within(limited, faces, CONTRACT)) == len(faces), "all faces calibrate"
+    onnx.save(without_limits(limited), tmp_path / "free.onnx")
+    assert equalise(limited, faces, CONTRACT) == len(find_pairs(limited)) > 30
+    onnx.save(limited, tmp_path / "evened.onnx")
+    before, free, evened = (
+        feed(open_session(tmp_path / f"{n}.onnx"), faces, CONTRACT)["emotion"] for n in ("before", "free", "evened")
+    )
+    np.testing.assert_allclose(evened, before, atol=1e-4)
+    assert np.abs(free - before).max() > 0.01, "the limit matters here"
+
+
+def test_a_network_that_lives_at_its_limits_is_evened_for_int8(
+    limited: onnx.ModelProto, faces: np.ndarray, tmp_path: Path
+) -> None:
+    onnx.save(limited, tmp_path / "float.onnx")
+    weights = []
+    for even in (True, False):
+        settings = Int8Settings(equalise=even)
+        info = quantise_crops(tmp_path / "float.onnx", tmp_path / "int8.onnx", faces, CONTRACT, settings)
+        assert list(info["kernels"]) == ["QLinearConv"]
+        made = {t.name: t for t in onnx.load(tmp_path / "int8.onnx").graph.initializer}
+        scales = next(t for name, t in made.items() if name.endswith("stem.reparam_conv.weight_scale"))
+        weights.append(onnx.numpy_helper.to_array(scales))
+    assert np.ptp(np.log(weights[0])) > np.ptp(np.log(weights[1])), "channels are divided by what they reach"
+
+
+def test_a_face_beyond_the_limit_does_not_calibrate(bundle: Path, faces: np.ndarray) -> None:
+    loaded = onnx.load(bundle / "model.onnx")
+    white = np.full_like(faces[:1], 255)
+    crops = np.concatenate([np.repeat(faces, 5, 0), white])
+    weights = {t.name: t for t in loaded.graph.initializer}
+    first = next(node for node in loaded.graph.node if node.op_type == "Conv")
+    # A channel that only white reaches, far beyond the limit.
+    kernel = onnx.numpy_helper.to_array(weights[first.input[1]]).copy()
+    bias = onnx.numpy_helper.to_array(weights[first.input[2]]).copy()
+    kernel[0], bias[0] = 1000.0, -1000.0 * 27 * 2.0
+    for name, values in ((first.input[1], kernel), (first.input[2], bias)):
+        weights[name].CopyFrom(onnx.numpy_helper.from_array(values, name))
+    split_limits(loaded)
+    assert len(faces_within(loaded, crops, CONTRACT)) == len(crops) - 1
+
+
+def test_equalising_changes_no_answer(model: onnx.ModelProto, faces: np.ndarray, tmp_path: Path) -> None:
+    onnx.save(model, tmp_path / "before.onnx")
+    assert equalise(model, faces, CONTRACT) == len(find_pairs(model)) > 30
+    onnx.save(model, tmp_path / "after.onnx")
+    before, after = (feed(open_session(tmp_path / f"{n}.onnx"), faces, CONTRACT) for n in ("before", "after"))
+    np.testing.assert_allclose(after["emotion"], before["emotion"], atol=1e-4)
+
+
+def test_equalised_depthwise_inputs_have_equal_channels(model: onnx.ModelProto, faces: np.ndarray) -> None:
+    equalise(model, faces, CONTRACT)
+    depthwise = next(p.between for p in find_pairs(model) if p.second.attribute and _group(p.second) > 1)
+    highest = _channel_maxima(model, [depthwise], faces, CONTRACT)[depthwise]
+    alive = highest[highest > 0]
+    assert alive.max() / np.median(alive) < 1.5
+
+
+def _group(node: onnx.NodeProto) -> int:
+    return next(a.i for a in node.attribute if a.name == "group")
+
+
+@pytest.mark.parametrize("bits", [7, 8])
+@pytest.mark.parametrize("method", ["minmax", "percentile", "mse"])
+def test_every_convolution_becomes_integer(
+    bundle: Path, tmp_path: Path, faces: np.ndarray, bits: int, method: str
+) -> None:
+    settings = Int8Settings(weight_bits=bits, ranges=method, correct_bias=True)  # type: ignore[arg-type]
+    info = quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
+    assert list(info["kernels"]) == ["QLinearConv"]
+    largest = max(
+        int(np.abs(onnx.numpy_helper.to_array(t).astype(int)).max())
+        for t in onnx.load(tmp_path / "q.onnx").graph.initializer
+        if t.data_type == onnx.TensorProto.INT8 and len(t.dims) == 4
+    )
+    assert largest <= (64 if bits == 7 else 128)
+
+
+def test_named_layers_stay_in_float(bundle: Path, tmp_path: Path, faces: np.ndarray) -> None:
+    settings = Int8Settings(float_first=True, float_last=True, float_layers=("node_conv2d_3",))
+    info = quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
+    written = onnx.load(tmp_path / "q.onnx")
+    assert sum(info["kernels"].values()) - info["kernels"]["QLinearConv"] == 3
+    weights = {t.name: t.data_type for t in written.graph.initializer}
+    assert (
+        sum(weights.get(n.input[1]) == onnx.TensorProto.FLOAT for n in written.graph.node if n.op_type == "Conv") == 3
+    )
+    with pytest.raises(ConfigError, match="no convolution stem"):
+        settings = Int8Settings(float_layers=("stem",))
+        quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
+
+
+def test_a_float_layer_between_rounded_ones_is_exact(model: onnx.ModelProto, faces: np.ndarray, tmp_path: Path) -> None:
+    spoil(model, "node_conv2d_6")
+    before = np.concatenate(list(feed(_session(model, tmp_path), faces, CONTRACT).values()), axis=1)
+    ranges = calibrate(model, faces, CONTRACT, Int8Settings())
+    errors = []
+    for kept in ([], ["node_conv2d_6"]):
+        write_quantised(model, tmp_path / "q.onnx", ranges, Int8Settings(), kept)
+        said = np.concatenate(list(feed(open_session(tmp_path / "q.onnx"), faces, CONTRACT).values()), axis=1)
+        errors.append(float(np.abs(said - before).max()))
+    assert count_kernels(tmp_path / "q.onnx")["QLinearConv"] == len(convolutions(model)) - 1
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_a_layer_with_spoilt_weights_is_the_most_sensitive(
+    model: onnx.ModelProto, faces: np.ndarray, tmp_path: Path
+) -> None:
+    spoil(model, "node_conv2d_6")
+    write_quantised(model, tmp_path / "q.onnx", calibrate(model, faces, CONTRACT, Int8Settings()), Int8Settings(), [])
+    found = sensitivities(model, onnx.load(tmp_path / "q.onnx"), convolutions(model)[4:8], faces, CONTRACT)
+    assert max(found, key=lambda name: found[name]) == "node_conv2d_6" and found["node_conv2d_6"] > 0
+
+
+def test_sensitive_layers_stay_in_float(bundle: Path, tmp_path: Path, faces: np.ndarray) -> None:
+    settings = Int8Settings(sensitive=2, float_first=True)
+    info = quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
+    assert info["kernels"]["QLinearConv"] == len(convolutions(onnx.load(bundle / "model.onnx"))) - 3
+    assert len(info["float_layers"]) == 3
+    named = Int8Settings(float_layers=info["float_layers"])
+    quantise_crops(bundle / "model.onnx", tmp_path / "named.onnx", faces, CONTRACT, named)
+    assert (tmp_path / "q.onnx").read_bytes() == (tmp_path / "named.onnx").read_bytes()
+    with pytest.raises(ConfigError, match="sensitive -1"):
+        Int8Settings(sensitive=-1)
+
+
+def spoil(model: onnx.ModelProto, name: str) -> None:
+    """Give a dense convolution weights that no grid fits, in place: huge ones for an input that is always zero."""
+    pair = next(p for p in find_pairs(model) if p.second.name == name)
+    weights = {t.name: t for t in model.graph.initializer}
+    kernel, bias, behind = (
+        onnx.numpy_helper.to_array(weights[tensor]).copy() for tensor in (*pair.first.input[1:], pair.second.input[1])
+    )
+    kernel[0], bias[0], behind[:, 0] = 0.0, -1.0, 100.0
+    for tensor, values in zip((*pair.first.input[1:], pair.second.input[1]), (kernel, bias, behind), strict=True):
+        weights[tensor].CopyFrom(onnx.numpy_helper.from_array(values, tensor))
+
+
+def _session(model: onnx.ModelProto, folder: Path) -> Any:
+    onnx.save(model, folder / "float.onnx")
+    return open_session(folder / "float.onnx")
+
+
+def test_minmax_ranges_hold_every_value(model: onnx.ModelProto) -> None:
+    crops = drawn_faces(32, 8)
+    recorder = Recorder(model, activations(model, ("Conv",)), CONTRACT)
+    ranges = find_ranges(recorder, crops, method="minmax", percentile=100)
+    for name, values in recorder.run(crops).items():
+        assert ranges[name][0] <= values.min() and values.max() <= ranges[name][1]
+
+
+def test_outliers_are_cut() -> None:
+    counts = np.zeros(2048)
+    counts[:100], counts[-1] = 1000, 1
+    assert _cut(counts, 0.0, 1.0, "percentile", 99.9)[1] < 0.06
+    assert _cut(counts, 0.0, 1.0, "mse", 0)[1] < 1.0
+    assert _cut(np.zeros(2048), 0.0, 1.0, "mse", 0) == (0.0, 1.0)
+
+
+def test_the_gate_names_what_lost_too_much() -> None:
+    def drop(value: float) -> dict[str, float]:
+        return {"drop": value, "low": value - 1, "high": value + 1, "faces": 100}
+
+    Gate().check({"gender": drop(0.9), "age": drop(0.1), "emotion": drop(-3)})
+    with pytest.raises(GateError, match=r"age loses 0\.20 years") as error:
+        Gate().check({"gender": drop(0.9), "age": drop(0.2)})
+    assert "gender" not in str(error.value)
+    with pytest.raises(GateError, match="cannot be judged"):
+        Gate().check({})
+
+
+def test_corrected_heads_see_the_mean_they_were_trained_with(bundle: Path, tmp_path: Path) -> None:
+    crops = drawn_faces(32, 16)
+    expected = feed(open_session(_logits(bundle, tmp_path)), crops, CONTRACT)["gender"].mean(axis=0)
+    errors = []
+    for correct in (False, True):
+        settings = Int8Settings(weight_bits=7, equalise=False, correct_heads=correct)
+        quantise_crops(_logits(bundle, tmp_path), tmp_path / "q.onnx", crops, CONTRACT, settings)
+        said = feed(open_session(tmp_path / "q.onnx"), crops, CONTRACT)["gender"].mean(axis=0)
+        errors.append(float(np.abs(said - expected).max()))
+    assert errors[1] < 0.1 * errors[0]
+
+
+def _logits(bundle: Path, folder: Path) -> Path:
+    """Return a copy of the network that answers with the gender logits before their softmax."""
+    model = onnx.load(bundle / "model.onnx")
+    softmax = next(n for n in model.graph.node if n.output[0] == "gender")
+    softmax.op_type = "Identity"
+    del softmax.attribute[:]
+    onnx.save(model, folder / "logits.onnx")
+    return folder / "logits.onnx"
