@@ -6,7 +6,7 @@ The public names load what they need when they are first used; importing the pac
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from smart_retail.labels import EMOTIONS, GENDERS
+from smart_retail.tasks import EMOTIONS, GENDERS
 
 if TYPE_CHECKING:  # for editors, type checkers and the API reference
     from smart_retail.data.datamodule import FaceDataModule

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from smart_retail.contract import Contract
 from smart_retail.data.datamodule import denormalise
 from smart_retail.data.dataset import FaceBatch
-from smart_retail.labels import AGE_MAX, EMOTIONS, GENDERS
+from smart_retail.data.labels import Labels
+from smart_retail.tasks import AGE_MAX, Task
 
 NO_LABEL = "?"
 WRONG_BY = (5, 10)
@@ -50,23 +51,23 @@ def face_grid(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> 
     return figure
 
 
-def captions(batch: FaceBatch) -> list[str]:
+def captions(batch: FaceBatch, tasks: Sequence[Task]) -> list[str]:
     """Return the labels of each face in words.
 
-    An age that is a range has its ends, an emotion without a majority the most voted class and its share, and what is
+    An age that is a range has its ends, a class without a majority the most voted one and its share, and what is
     not labelled at all a question mark.
     """
-    known = zip(batch.gender_mask.tolist(), batch.age_mask.tolist(), batch.emotion_mask.tolist(), strict=True)
-    return [
-        ", ".join(
-            (
-                GENDERS[int(batch.gender[i])] if has_gender else NO_LABEL,
-                f"{batch.age[i]:.0f}" if has_age else _age_range(*batch.age_range[i].tolist()),
-                EMOTIONS[int(batch.emotion[i])] if has_emotion else _most_voted(batch.votes[i].tolist()),
-            )
-        )
-        for i, (has_gender, has_age, has_emotion) in enumerate(known)
-    ]
+    rows = [_words(batch.labels, task) for task in tasks]
+    return [", ".join(words) for words in zip(*rows, strict=True)]
+
+
+def _words(labels: Labels, task: Task) -> list[str]:
+    known = labels[task.name].tolist()
+    if task.is_classes:
+        votes = labels[task.vote_labels].tolist() if task.vote_labels in labels else [[0.0]] * len(known)
+        return [task.classes[i] if i >= 0 else _most_voted(v, task) for i, v in zip(known, votes, strict=True)]
+    ends = labels[task.range_labels].tolist() if task.range_labels in labels else [(-1.0, -1.0)] * len(known)
+    return [f"{years:.0f}" if years >= 0 else _age_range(*e) for years, e in zip(known, ends, strict=True)]
 
 
 def _age_range(low: float, high: float) -> str:
@@ -75,13 +76,13 @@ def _age_range(low: float, high: float) -> str:
     return f"{low:.0f}-{high:.0f}" if high < AGE_MAX else f"{low:.0f}+"
 
 
-def _most_voted(votes: list[float]) -> str:
+def _most_voted(votes: list[float], task: Task) -> str:
     share = max(votes)
-    return f"{EMOTIONS[votes.index(share)]} {share:.0%}" if share > 0 else NO_LABEL
+    return f"{task.classes[votes.index(share)]} {share:.0%}" if share > 0 else NO_LABEL
 
 
 def batch_grid(batch: FaceBatch, contract: Contract, count: int = 32) -> Figure:
-    """Draw the first faces of a batch, as the network sees them, with gender, age and emotion.
+    """Draw the first faces of a batch, as the network sees them, with their labels.
 
     Args:
         batch: from a loader, or normalised as the network gets it.
@@ -91,7 +92,7 @@ def batch_grid(batch: FaceBatch, contract: Contract, count: int = 32) -> Figure:
     images = batch.image[:count]
     if images.dtype != torch.uint8:
         images = denormalise(images, contract)
-    return face_grid(images.permute(0, 2, 3, 1).cpu().numpy(), captions(batch)[:count])
+    return face_grid(images.permute(0, 2, 3, 1).cpu().numpy(), captions(batch, contract.tasks)[:count])
 
 
 def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:

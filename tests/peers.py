@@ -35,10 +35,10 @@ from smart_retail.data.crops import crop_square, face_squares, place
 from smart_retail.data.face_crops import read_index
 from smart_retail.data.images import read_image
 from smart_retail.data.sources.base import FRAMING
-from smart_retail.evaluation.predictions import EMOTION_COLUMNS, GENDER_COLUMNS
-from smart_retail.labels import EMOTIONS
+from smart_retail.evaluation.predictions import probability_columns
+from smart_retail.tasks import EMOTION, EMOTIONS, GENDER, TASKS
 
-COLUMNS = {"gender": GENDER_COLUMNS, "age": ["age_said"], "emotion": EMOTION_COLUMNS}
+COLUMNS = {"gender": probability_columns(GENDER), "age": ["age_pred"], "emotion": probability_columns(EMOTION)}
 FER_ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 FACE_API_WORDS = ("angry", "fearful", "happy", "neutral", "sad", "surprised")  # in the order of EMOTIONS
 FACE_API = """
@@ -141,7 +141,7 @@ def judge(peer: Peer, faces: pd.DataFrame, scale: float) -> pd.DataFrame:
 def goodness(task: str, said: pd.DataFrame, faces: pd.DataFrame) -> float:
     """Return the accuracy in percent, or minus the mean error in years."""
     if task == "age":
-        return -float((said["age_said"] - faces["age"]).abs().mean())
+        return -float((said["age_pred"] - faces["age"]).abs().mean())
     return 100 * float((said[COLUMNS[task]].to_numpy().argmax(1) == faces[task]).mean())
 
 
@@ -172,7 +172,7 @@ if __name__ == "__main__":
     parser.add_argument("--choose", type=int, default=1000, help="validation faces of each data set")
     parser.add_argument("--limit", type=int, help="test faces of each data set, to try it")
     options = parser.parse_args()
-    index = read_index(yaml.safe_load(options.config.read_text()))
+    index = read_index(yaml.safe_load(options.config.read_text()), TASKS)
     val, test = index.part("val"), index.part("test")
     val = val.groupby("dataset").sample(frac=1, random_state=0).groupby("dataset").head(options.choose)
     test = test.groupby("dataset").head(options.limit) if options.limit else test

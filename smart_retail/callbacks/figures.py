@@ -6,7 +6,8 @@ import contextlib
 import copy
 import io
 import warnings
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -21,25 +22,9 @@ from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.dataset import FaceBatch
 from smart_retail.errors import ConfigError
-from smart_retail.labels import EMOTIONS, GENDERS
 from smart_retail.plots import age_scatter, batch_grid, confusion, confusion_figure, pixels
+from smart_retail.tasks import Task
 from smart_retail.training.module import FaceAttributeModule
-
-
-class Judged(NamedTuple):
-    """Predictions of N validation faces beside their labels; -1 and NaN where there is no label.
-
-    Attributes:
-        gender: (N, 2) label and prediction.
-        age: (N, 2) likewise, in years.
-        emotion: (N, 2) likewise.
-        dataset: (N,) number of the data set.
-    """
-
-    gender: np.ndarray
-    age: np.ndarray
-    emotion: np.ndarray
-    dataset: np.ndarray
 
 
 class Figures(pl.Callback):
@@ -60,7 +45,7 @@ class Figures(pl.Callback):
         if every_n_epochs < 0:
             raise ConfigError(f"figures.every_n_epochs {every_n_epochs} must not be negative")
         self.every_n_epochs, self.graph = every_n_epochs, graph
-        self.judged: list[Judged] = []
+        self.judged: list[dict[str, np.ndarray]] = []
         self.drawn = -1
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -91,8 +76,8 @@ class Figures(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep what the validation step said."""
-        if self._due(trainer) and outputs is not None:
-            self.judged.append(judged(outputs, batch))
+        if self._due(trainer) and outputs is not None and isinstance(pl_module, FaceAttributeModule):
+            self.judged.append(judged(outputs, batch, pl_module.tasks))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the predictions of all ranks."""
@@ -102,11 +87,11 @@ class Figures(pl.Callback):
         parts = gather(ours)
         self.drawn = trainer.current_epoch
         board = board_of(trainer)
-        if board is None or not parts or not trainer.is_global_zero:
+        if board is None or not parts or not isinstance(pl_module, FaceAttributeModule) or not trainer.is_global_zero:
             return
         data = getattr(trainer, "datamodule", None)
         names = data.index.datasets if isinstance(data, FaceDataModule) else []
-        for tag, figure in draw(Judged(*map(np.concatenate, zip(*parts, strict=True))), names).items():
+        for tag, figure in draw(parts, pl_module.tasks, names).items():
             show(board, f"val/{tag}", figure, trainer.global_step)
 
     def _due(self, trainer: pl.Trainer) -> bool:
@@ -140,29 +125,27 @@ def add_graph(board: Any, network: torch.nn.Module, contract: Contract) -> None:
         rank_zero_info(f"no graph in TensorBoard: {type(error).__name__}: {str(error).splitlines()[:1]}")
 
 
-def judged(outputs: dict[str, Tensor], batch: FaceBatch) -> Judged:
-    """Put the predictions of a validation step beside the labels."""
-    gender = torch.where(batch.gender_mask, batch.gender, -1)
-    emotion = torch.where(batch.emotion_mask, batch.emotion, -1)
-    age = torch.where(batch.age_mask, batch.age, torch.nan)
-    pairs = (
-        torch.stack([gender, outputs["gender"].argmax(1)], 1),
-        torch.stack([age, outputs["age"].squeeze(1).float()], 1),
-        torch.stack([emotion, outputs["emotion"].argmax(1)], 1),
-        batch.dataset,
-    )
-    return Judged(*(pair.detach().cpu().numpy() for pair in pairs))
+def judged(outputs: dict[str, Tensor], batch: FaceBatch, tasks: Sequence[Task]) -> dict[str, np.ndarray]:
+    """Put the answers of a validation step beside the labels: (N, 2) by task, -1 for no label; (N,) ``dataset``."""
+    found = {"dataset": batch.dataset}
+    for task in tasks:
+        answer = outputs[task.name].argmax(1) if task.is_classes else outputs[task.name].squeeze(1).float()
+        found[task.name] = torch.stack([batch.labels[task.name], answer], 1)
+    return {name: values.detach().cpu().numpy() for name, values in found.items()}
 
 
-def draw(said: Judged, datasets: list[str]) -> dict[str, Figure]:
-    """Return a figure for each task that has a label."""
+def draw(parts: Sequence[dict[str, np.ndarray]], tasks: Sequence[Task], datasets: list[str]) -> dict[str, Figure]:
+    """Return a figure for each task that has a label, of what ``judged`` returned."""
+    said = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     figures = {}
-    for task, names in (("gender", GENDERS), ("emotion", EMOTIONS)):
-        labels, predictions = getattr(said, task).T
-        if (known := labels >= 0).any():
-            counts = confusion(labels[known], predictions[known], len(names))
-            figures[f"{task}_confusion"] = confusion_figure(counts, names, task)
-    labels, years = said.age.T
-    if (known := ~np.isnan(labels)).any():
-        figures["age_scatter"] = age_scatter(labels[known], years[known], said.dataset[known], datasets)
+    for task in tasks:
+        labels, answers = said[task.name].T
+        if not (known := labels >= 0).any():
+            continue
+        if task.is_classes:
+            counts = confusion(labels[known], answers[known], len(task.classes))
+            figures[f"{task.name}_confusion"] = confusion_figure(counts, task.classes, task.name)
+        else:
+            groups = said["dataset"][known]
+            figures[f"{task.name}_scatter"] = age_scatter(labels[known], answers[known], groups, datasets)
     return figures

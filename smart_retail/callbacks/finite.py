@@ -119,13 +119,11 @@ class Finite(pl.Callback):
 
     def _state(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         assert self.batch is not None
-        batch = {name: value for name, value in self.batch._asdict().items() if name != "soft"}
         return {
             "state_dict": pl_module.state_dict(),
             # Names that begin with an underscore are the command line's own.
             "hyper_parameters": {name: value for name, value in pl_module.hparams.items() if name[0] != "_"},
-            "batch": batch,
-            "soft": self.batch.soft and self.batch.soft._asdict(),
+            "batch": self.batch._asdict(),
             "files": self._files(trainer),
             "random_state": self.random_state,
             "step": trainer.global_step + 1,

@@ -8,9 +8,9 @@ import lightning.pytorch as pl
 from torch.utils.tensorboard.summary import hparams
 
 from smart_retail.callbacks.figures import board_of
+from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 
-RESULTS = ("val/score", "val/gender_acc", "val/age_mae", "val/emotion_acc", "val/loss")
 DATA = ("image_size", "batch_size", "balance", "age_balance", "epoch_size", "limit_train", "seed")
 
 
@@ -28,7 +28,9 @@ class HyperParameters(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the settings once it is known what is measured."""
         board = board_of(trainer) if trainer.state.fn == "fit" and not trainer.sanity_checking else None
-        results = {name: 0 for name in RESULTS if name in trainer.callback_metrics}
+        contract = getattr(pl_module, "contract", Contract())
+        names = ("score", *(task.metric for task in contract.tasks), "loss")
+        results = {f"val/{name}": 0 for name in names if f"val/{name}" in trainer.callback_metrics}
         if board is None or self.end is not None or not results or not trainer.is_global_zero:
             return
         experiment, start, self.end = hparams(settings(trainer, pl_module), results)  # type: ignore[no-untyped-call]

@@ -18,12 +18,13 @@ from torch.utils.data import DataLoader
 from smart_retail.contract import CROPS, Contract
 from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.index import FaceIndex, SplitSettings, build_index
+from smart_retail.data.labels import ages
 from smart_retail.data.sampler import BalancedSampler, OrderedSampler, face_weights
-from smart_retail.data.soft_labels import read_soft_labels
+from smart_retail.data.soft_labels import read_soft_labels, tasks_said
 from smart_retail.data.sources.base import Source, labelled
 from smart_retail.data.transforms import Augmentation, TrainTransform
 from smart_retail.errors import ConfigError, DataError
-from smart_retail.labels import TASKS
+from smart_retail.tasks import tasks_of
 
 PATIENCE = 0.5
 """Seconds at the program's end for its daemons to end by themselves."""
@@ -35,6 +36,7 @@ class FaceDataModule(pl.LightningDataModule):
     def __init__(
         self,
         sources: list[Source],
+        tasks: dict[str, dict[str, Any] | None] | None = None,
         image_size: int = 224,
         crop: str = "upright",
         progressive: dict[int, int] | None = None,
@@ -56,6 +58,8 @@ class FaceDataModule(pl.LightningDataModule):
 
         Args:
             sources: the data sets, one entry each.
+            tasks: what is learnt beside gender, age and emotion, by name: ``{glasses: {classes: [none, glasses]}}``;
+                ``{emotion: null}`` leaves one of these out. See ``tasks.tasks_of``.
             image_size: side in pixels for the test and the export, and for training unless
                 ``progressive`` says otherwise.
             crop: how squares follow from landmarks: ``upright``, or ``eyes`` as the first networks were fed.
@@ -86,7 +90,7 @@ class FaceDataModule(pl.LightningDataModule):
         self.limit_train, self.limit_eval = limit_train, limit_eval
         self.splits, self.augmentation = splits, augmentation
         self.soft_labels, self.max_broken, self.seed = soft_labels, max_broken, seed
-        self.contract = Contract(image_size=image_size, crop=crop)
+        self.contract = Contract(image_size=image_size, crop=crop, tasks=tasks_of(tasks))
         for name, size in [("image_size", image_size), *(("progressive", s) for s in self.sizes.values())]:
             if size < 32:
                 raise ConfigError(f"data.{name} {size} is too small: backbones shrink images 32 times")
@@ -110,7 +114,7 @@ class FaceDataModule(pl.LightningDataModule):
     def index(self) -> FaceIndex:
         """The faces; listed, scanned and split at the first use."""
         if self._index is None:
-            self._index = build_index(self.sources, self.splits, max_broken=self.max_broken)
+            self._index = build_index(self.sources, self.splits, self.contract.tasks, max_broken=self.max_broken)
         return self._index
 
     def prepare_data(self) -> None:
@@ -130,12 +134,12 @@ class FaceDataModule(pl.LightningDataModule):
     def unlabelled_tasks(self) -> list[str]:
         """Return the tasks for which no training face has a label."""
         faces = self.index.part("train")
-        return [task for task in TASKS if not labelled(faces, task).any()]
+        return [task.name for task in self.contract.tasks if not labelled(faces, task).any()]
 
     def taught_tasks(self) -> list[str]:
         """Return the tasks that the stored soft labels say something on; none without such a file."""
         soft = self.dataset("train").soft
-        return [] if soft is None else soft.tasks()
+        return [] if soft is None else tasks_said(soft)
 
     def dataset(self, split: str) -> FaceDataset:
         """Return the faces of one split, augmented if it is ``train``.
@@ -162,7 +166,7 @@ class FaceDataModule(pl.LightningDataModule):
             )
             if split == "train" and self.soft_labels:
                 part = self._parts[split]
-                part.soft = read_soft_labels(Path(self.soft_labels), part.keys)
+                part.soft = read_soft_labels(Path(self.soft_labels), part.keys, self.contract.tasks)
         return self._parts[split]
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -178,9 +182,9 @@ class FaceDataModule(pl.LightningDataModule):
                 "trainer.overfit_batches would replace the sampler, and with it image sizes and augmentation; to learn "
                 "a few faces by heart add --config configs/debug/overfit.yaml"
             )
-        labels = data.labels
+        years = ages(data.labels, self.contract.tasks)
         sampler = BalancedSampler(
-            face_weights(labels.dataset.numpy(), labels.ages(), balance=self.balance, age_balance=self.age_balance),
+            face_weights(data.datasets.numpy(), years, balance=self.balance, age_balance=self.age_balance),
             epoch_size=self.epoch_size or len(data),
             sizes=self.sizes,
             seed=self.seed,

@@ -1,11 +1,10 @@
-"""Faces as batches: images, labels, and a mask that says which labels exist."""
+"""Faces as batches: images, and the labels that exist."""
 
 from __future__ import annotations
 
 import logging
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -14,48 +13,30 @@ from torch.utils.data import Dataset
 from smart_retail.contract import Contract
 from smart_retail.data.crops import crop_square, face_squares, place
 from smart_retail.data.images import read_image
+from smart_retail.data.labels import Labels, face_labels
 from smart_retail.data.sampler import Draw
 from smart_retail.data.soft_labels import SoftLabels
-from smart_retail.data.sources.base import VOTES
 from smart_retail.data.transforms import TrainTransform
 from smart_retail.errors import BrokenImageError, DataError
 
 log = logging.getLogger(__name__)
-FEW = 10
+ALLOWED_BROKEN = 10
 """Broken images up to this number never stop a run, whatever their share."""
 
 
 class FaceBatch(NamedTuple):
-    """B faces. Where a mask is False the label beside it is a filler without meaning.
+    """B faces.
 
     Attributes:
         image: (B, 3, S, S), uint8 RGB from the loader, float32 and normalised on the device.
-        gender: (B,) int64.
-        age: (B,) float32, years.
-        emotion: (B,) int64.
-        gender_mask: (B,) bool.
-        age_mask: (B,) bool.
-        emotion_mask: (B,) bool.
-        age_range: (B, 2) float32, youngest and oldest whole year of a label that is a range; -1 elsewhere.
-        votes: (B, 6) float32, shares of what people say, which train in place of ``emotion``; zeros elsewhere.
-        emotion_crowd: (B,) int64, what most people say, to measure against; -1 where it is unknown.
-        emotion_original: (B,) int64, what the data set says, likewise.
+        labels: what is known of them, see ``data.labels``.
         dataset: (B,) int64, number of the data set.
         row: (B,) int64, row in the split's table.
-        soft: what teachers said of the faces, where that is stored.
+        soft: by task what teachers said of the faces, where that is stored; see ``data.soft_labels``.
     """
 
     image: Tensor
-    gender: Tensor
-    age: Tensor
-    emotion: Tensor
-    gender_mask: Tensor
-    age_mask: Tensor
-    emotion_mask: Tensor
-    age_range: Tensor
-    votes: Tensor
-    emotion_crowd: Tensor
-    emotion_original: Tensor
+    labels: Labels
     dataset: Tensor
     row: Tensor
     soft: SoftLabels | None = None
@@ -82,7 +63,7 @@ class FaceDataset(Dataset[tuple[Tensor, int] | None]):
         Args:
             faces: rows of a ``FaceIndex``.
             datasets: names of the data sets; their order makes the numbers.
-            contract: how faces are cut; its image size is that of evaluation.
+            contract: how faces are cut, and of what tasks they have labels; its image size is that of evaluation.
             transform: training augmentation; needs indexing by ``Draw``.
             max_broken: share of unreadable files above which a worker stops the run.
         """
@@ -90,7 +71,9 @@ class FaceDataset(Dataset[tuple[Tensor, int] | None]):
         self.paths = faces["path"].astype("str").array
         self.squares = face_squares(faces, contract)
         self.keys = faces["key"].astype(str).to_list()
-        self.labels = FaceLabels.of(faces, datasets)
+        self.labels = face_labels(faces, contract.tasks)
+        number = {name: i for i, name in enumerate(datasets)}
+        self.datasets = torch.tensor([number[name] for name in faces["dataset"]], dtype=torch.int64)
         self.soft: SoftLabels | None = None
         self.image_size, self.transform, self.max_broken = contract.image_size, transform, max_broken
         self.read = self.broken = 0
@@ -119,7 +102,7 @@ class FaceDataset(Dataset[tuple[Tensor, int] | None]):
     def _count(self, error: BrokenImageError) -> None:
         self.broken += 1
         log.warning("skipped: %s", error)
-        if self.broken > max(FEW, self.max_broken * self.read):
+        if self.broken > max(ALLOWED_BROKEN, self.max_broken * self.read):
             raise DataError(
                 f"{self.broken} of the last {self.read} images were unreadable, more than the allowed share "
                 f"{self.max_broken} (data.max_broken); the last: {error}"
@@ -136,67 +119,6 @@ class FaceDataset(Dataset[tuple[Tensor, int] | None]):
             raise DataError(f"no image of a whole batch ({len(items)}) could be read; is the data folder still there?")
         rows = torch.tensor([row for _, row in read])
         images = torch.stack([image for image, _ in read])
-        labels = FaceLabels._make(column[rows] for column in self.labels)
-        soft = None if self.soft is None else SoftLabels._make(column[rows].float() for column in self.soft)
-        return FaceBatch(image=images, row=rows, soft=soft, **labels._asdict())
-
-
-class FaceLabels(NamedTuple):
-    """Labels and masks of a whole split; fields as in ``FaceBatch``, N instead of B."""
-
-    gender: Tensor
-    age: Tensor
-    emotion: Tensor
-    gender_mask: Tensor
-    age_mask: Tensor
-    emotion_mask: Tensor
-    age_range: Tensor
-    votes: Tensor
-    emotion_crowd: Tensor
-    emotion_original: Tensor
-    dataset: Tensor
-
-    @classmethod
-    def none(cls, count: int) -> FaceLabels:
-        """Return those of faces of which nothing is known."""
-        unknown, no = torch.zeros(count, dtype=torch.int64), torch.zeros(count, dtype=torch.bool)
-        ranges, votes = torch.full((count, 2), -1.0), torch.zeros(count, len(VOTES))
-        return cls(unknown, torch.zeros(count), unknown, no, no, no, ranges, votes, unknown - 1, unknown - 1, unknown)
-
-    @classmethod
-    def of(cls, faces: pd.DataFrame, datasets: list[str]) -> FaceLabels:
-        """Read them from rows of a ``FaceIndex``."""
-        tasks = ("gender", "age", "emotion")
-        gender_mask, age_mask, emotion_mask = (
-            torch.from_numpy(faces[task].notna().to_numpy(bool, copy=True)) for task in tasks
-        )
-        filled = [faces[task].fillna(0).to_numpy(np.float32, copy=True) for task in tasks]
-        gender, age, emotion = (torch.from_numpy(values) for values in filled)
-        number = {name: i for i, name in enumerate(datasets)}
-        dataset = torch.tensor([number[name] for name in faces["dataset"]], dtype=torch.int64)
-        age_range, votes = (
-            torch.from_numpy(faces[list(columns)].to_numpy(np.float32, copy=True))
-            for columns in (("age_low", "age_high"), VOTES)
-        )
-        crowd, original = (
-            torch.from_numpy(faces[name].fillna(-1).to_numpy(np.int64))
-            for name in ("emotion_crowd", "emotion_original")
-        )
-        return cls(
-            gender=gender.long(),
-            age=age,
-            emotion=emotion.long(),
-            gender_mask=gender_mask,
-            age_mask=age_mask,
-            emotion_mask=emotion_mask,
-            age_range=age_range.nan_to_num(-1.0),
-            votes=votes.nan_to_num(0.0),
-            emotion_crowd=crowd,
-            emotion_original=original,
-            dataset=dataset,
-        )
-
-    def ages(self) -> np.ndarray:
-        """Return (N,) years, the middle of a range; NaN where nothing is known."""
-        middle = self.age_range.mean(1)
-        return np.asarray(torch.where(self.age_mask, self.age, torch.where(middle < 0, torch.nan, middle)))
+        labels = {name: column[rows] for name, column in self.labels.items()}
+        soft = None if self.soft is None else {task: said[rows].float() for task, said in self.soft.items()}
+        return FaceBatch(images, labels, self.datasets[rows], rows, soft)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from smart_retail.data.images import read_image
 from smart_retail.data.index import FaceIndex, SplitSettings, build_index
 from smart_retail.data.sources.base import Source
 from smart_retail.errors import BrokenImageError, CheckpointError, DataError
+from smart_retail.tasks import Task
 
 
 @dataclass
@@ -88,11 +89,12 @@ def training_config(checkpoint: Mapping[str, Any], name: str) -> dict[str, Any]:
     return config
 
 
-def read_index(config: Mapping[str, Any]) -> FaceIndex:
+def read_index(config: Mapping[str, Any], tasks: Sequence[Task]) -> FaceIndex:
     """List and split the faces of a training config, as its training did.
 
     Args:
         config: with ``data.sources`` and optionally ``data.splits`` and ``data.max_broken``, as ``fit`` takes it.
+        tasks: of the network at hand: what labels are read of.
 
     Raises:
         DataError: a source is missing or unusable.
@@ -116,16 +118,4 @@ def read_index(config: Mapping[str, Any]) -> FaceIndex:
     except ArgumentError as error:
         line = " ".join(str(error).split())
         raise DataError(f"the training's data sources cannot be made: {line[:200]}") from error
-    return build_index(made.sources, made.splits, max_broken=made.max_broken)
-
-
-def split_of(index: FaceIndex, split: str, contract: Contract) -> FaceCrops:
-    """Return the faces of one split.
-
-    Raises:
-        DataError: there is none.
-    """
-    part = index.part(split)
-    if part.empty:
-        raise DataError(f"no face in the {split} part of {', '.join(index.datasets)}")
-    return FaceCrops(part.reset_index(drop=True), contract)
+    return build_index(made.sources, made.splits, tasks, max_broken=made.max_broken)

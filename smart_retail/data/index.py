@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from smart_retail.data.duplicates import cluster, scan_faces
-from smart_retail.data.sources.base import VOTES, Listing, Source, labelled
+from smart_retail.data.sources.base import Listing, Source, labelled
 from smart_retail.data.splits import (
     CONTRADICTORY,
     REPEATED,
@@ -21,7 +21,7 @@ from smart_retail.data.splits import (
     exclude_training,
 )
 from smart_retail.errors import ConfigError, DataError
-from smart_retail.labels import TASKS
+from smart_retail.tasks import TASKS, Task
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,14 @@ class FaceIndex:
             (numbers of groups), ``split``, ``leaks`` and ``excluded``.
         skipped: data set to (reason to number of files).
         terms: the terms of use of each data set.
+        tasks: what their labels are of.
         broken: path of each unreadable file, and what is wrong with it.
     """
 
     faces: pd.DataFrame
     skipped: dict[str, Counter[str]]
     terms: list[str]
+    tasks: tuple[Task, ...] = TASKS
     broken: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -71,11 +73,21 @@ class FaceIndex:
         """Return the faces of one split."""
         return self.faces[self.faces["split"] == split]
 
-    def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that change with any pixel, any label that is trained on, and any split."""
-        names = ["key", "split", "gender", "age", "emotion"]
-        names += [name for name in ("age_low", "age_high", *VOTES) if self.faces[name].notna().any()]
-        columns = self.faces[names].sort_values("key")
+    def fingerprint(self, tasks: Sequence[Task] | None = None) -> str:
+        """Return 16 hexadecimal digits that change with any pixel, any label that is trained on, and any split.
+
+        Args:
+            tasks: whose labels count; all by default.
+        """
+        tasks = self.tasks if tasks is None else tasks
+        names = ["key", "split", *(task.name for task in tasks)]
+        ends = [name for task in tasks if not task.is_classes for name in task.range_columns]
+        votes = [name for task in tasks for name in task.vote_columns]
+        names += [name for name in (*ends, *votes) if self.faces[name].notna().any()]
+        # The first packs and checkpoints knew votes on emotions alone, and named their columns so.
+        columns = (
+            self.faces[names].sort_values("key").rename(columns=lambda name: name.replace("emotion_votes_", "votes_"))
+        )
         digest = hashlib.blake2b(columns.to_csv(index=False).encode(), digest_size=8)
         digest.update(b"".join(self.faces.sort_values("key")["digest"]))
         return digest.hexdigest()
@@ -84,6 +96,7 @@ class FaceIndex:
 def build_index(
     sources: Sequence[Source],
     settings: SplitSettings,
+    tasks: Sequence[Task] = TASKS,
     *,
     max_broken: float = 0.01,
     workers: int | None = None,
@@ -96,6 +109,7 @@ def build_index(
     Args:
         sources: the data sets; names must differ.
         settings: how to split.
+        tasks: what is to be learnt.
         max_broken: largest share of unreadable files in a data set.
         workers: processes to decode with; None for one per core.
 
@@ -106,7 +120,7 @@ def build_index(
     if not sources:
         raise ConfigError("no source of faces: set data.sources (configs/data has examples)")
     parts, skipped, terms, broken = [], {}, [], []
-    for listing in _listings(sources):
+    for listing in _listings(sources, tasks):
         scans = listing.scans
         if scans is None:
             scans = scan_faces(listing.faces, workers or len(os.sched_getaffinity(0)))
@@ -127,15 +141,15 @@ def build_index(
     faces = pd.concat(parts, ignore_index=True)
     faces["exact"], faces["cluster"] = cluster(faces)
     faces = pd.concat([faces, _split(faces, settings)], axis=1)
-    _leave_out(faces, settings)
-    return FaceIndex(faces.drop(columns="error"), skipped, terms, broken)
+    _leave_out(faces, settings, tasks)
+    return FaceIndex(faces.drop(columns="error"), skipped, terms, tuple(tasks), broken)
 
 
-def _listings(sources: Sequence[Source]) -> list[Listing]:
+def _listings(sources: Sequence[Source], tasks: Sequence[Task]) -> list[Listing]:
     owners: dict[str, Source] = {}
     found = []
     for source in sources:
-        for listing in source.listings():
+        for listing in source.listings(tasks):
             if (other := owners.get(listing.name)) is not None:
                 raise ConfigError(
                     f"two sources have one name, {listing.name}: {str(other)[:200]} and {str(source)[:200]}; leave one "
@@ -156,12 +170,12 @@ def _split(faces: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
     )
 
 
-def _leave_out(faces: pd.DataFrame, settings: SplitSettings) -> None:
+def _leave_out(faces: pd.DataFrame, settings: SplitSettings, tasks: Sequence[Task]) -> None:
     """Apply the options that shrink the training part, in place."""
     if settings.drop_contradictions:
-        exclude_training(faces, contradictions(faces).any(axis=1), CONTRADICTORY)
+        exclude_training(faces, contradictions(faces, tasks).any(axis=1), CONTRADICTORY)
     if settings.drop_repeats:
         # Faces that carry other kinds of labels are no repeats: a twin may know the age only.
-        kinds = np.column_stack([labelled(faces, task) for task in TASKS])
-        group = faces[["exact", "split"]].assign(kind=kinds @ np.array([1, 2, 4]))
+        kinds = np.column_stack([labelled(faces, task) for task in tasks])
+        group = faces[["exact", "split"]].assign(kind=kinds @ (1 << np.arange(len(tasks))))
         exclude_training(faces, group.duplicated(), REPEATED)

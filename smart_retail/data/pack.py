@@ -32,7 +32,7 @@ from smart_retail.data.index import FaceIndex
 from smart_retail.data.packed_images import IMAGE
 from smart_retail.data.processes import in_processes
 from smart_retail.data.sources.base import COLUMNS
-from smart_retail.data.sources.packed import FORMAT, NAME, STORED, sha256
+from smart_retail.data.sources.packed import FORMAT, NAME, sha256, stored_columns
 from smart_retail.data.transforms import Augmentation
 from smart_retail.errors import ConfigError
 
@@ -131,13 +131,14 @@ def write_pack(
         images = in_processes(
             pack_face, tasks, workers or len(os.sched_getaffinity(0)), "packing", Path(tasks[0][0]).parent
         )
-        names = _write_files(aside, _placeless(index.faces), images, settings.megabytes * 10**6)
+        names = _write_files(aside, _placeless(index), images, settings.megabytes * 10**6)
         sizes = {name: (aside / name).stat().st_size for name in names}
         about = {
             "format": FORMAT,
             "faces": len(tasks),
             "fingerprint": index.fingerprint(),
             "settings": asdict(settings),
+            "tasks": [task.to_dict() for task in index.tasks],
             "datasets": [
                 {"name": name, "terms": terms, "skipped": index.skipped[name]}
                 for name, terms in zip(index.datasets, index.terms, strict=True)
@@ -148,10 +149,10 @@ def write_pack(
     return Packed(len(tasks), sum(sizes.values()), time.monotonic() - start)
 
 
-def _placeless(faces: pd.DataFrame) -> pd.DataFrame:
+def _placeless(index: FaceIndex) -> pd.DataFrame:
     """Return what is stored of an index's rows; pictures are named by their first face, not by where they lie."""
-    picture = faces.groupby(["dataset", "picture"], sort=False)["key"].transform("min")
-    return faces.assign(picture=picture)[STORED]
+    picture = index.faces.groupby(["dataset", "picture"], sort=False)["key"].transform("min")
+    return index.faces.assign(picture=picture)[stored_columns(index.tasks)]
 
 
 def _write_files(

@@ -1,10 +1,11 @@
-"""Soft labels: what a teacher says of every training face, computed once and joined by the face's key."""
+"""Soft labels: what teachers say of every training face, computed once and joined by the face's key."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,51 +14,40 @@ from torch import Tensor
 from smart_retail.data.cache import write_aside
 from smart_retail.data.npz import read_npz
 from smart_retail.errors import DataError
-from smart_retail.labels import AGE_BINS, EMOTIONS, GENDERS, TASKS
+from smart_retail.tasks import Task
 
-WIDTHS = {"gender": len(GENDERS), "age": AGE_BINS, "emotion": len(EMOTIONS)}
-MOST_BYTES = 1 << 33
+MAX_BYTES = 1 << 33
 """Soft labels of ten million faces."""
+SoftLabels = dict[str, Tensor]
+"""By task (B, width) probabilities, for a batch or for all faces of a split; a row of zeros where nothing was said."""
 
 
-class SoftLabels(NamedTuple):
-    """Probabilities, for B faces of a batch or for all of a split; a row of zeros where nothing was said.
-
-    Attributes:
-        gender: (B, 2).
-        age: (B, 101), over the years 0 to 100.
-        emotion: (B, 6).
-    """
-
-    gender: Tensor
-    age: Tensor
-    emotion: Tensor
-
-    def tasks(self) -> list[str]:
-        """Return the tasks that something is said on."""
-        return [task for task in TASKS if getattr(self, task).any()]
+def tasks_said(soft: SoftLabels) -> list[str]:
+    """Return the tasks that something is said on."""
+    return [task for task, said in soft.items() if said.any()]
 
 
-def write_soft_labels(path: Path, keys: list[str], labels: SoftLabels, story: dict[str, Any]) -> None:
+def write_soft_labels(path: Path, keys: list[str], soft: SoftLabels, provenance: dict[str, Any]) -> None:
     """Write a file of soft labels, in float16.
 
     Args:
         path: an ``.npz`` file; written aside and renamed.
         keys: the faces' keys in the index, one for each row.
-        labels: their soft labels, N rows.
-        story: plain values that tell what made them.
+        soft: their soft labels, N rows.
+        provenance: plain values that tell what made them.
     """
-    arrays = {name: value.numpy().astype(np.float16) for name, value in labels._asdict().items()}
+    arrays: dict[str, Any] = {name: said.numpy().astype(np.float16) for name, said in soft.items()}
     with write_aside(path) as aside:
-        np.savez_compressed(aside, keys=np.array(keys, np.str_), story=np.array(json.dumps(story)), **arrays)
+        np.savez_compressed(aside, keys=np.array(keys, np.str_), story=np.array(json.dumps(provenance)), **arrays)
 
 
-def read_soft_labels(path: Path, keys: list[str]) -> SoftLabels:
+def read_soft_labels(path: Path, keys: list[str], tasks: Sequence[Task]) -> SoftLabels:
     """Read the soft labels of some faces.
 
     Args:
         path: what ``write_soft_labels`` wrote.
         keys: the faces' keys in the index.
+        tasks: of the network that learns from them; one that the file does not know gets rows of zeros.
 
     Returns:
         float16 probabilities, a row for each key.
@@ -67,11 +57,17 @@ def read_soft_labels(path: Path, keys: list[str]) -> SoftLabels:
     """
     if not path.is_file():
         raise DataError(f"data.soft_labels {path}: no such file; smart-retail soften makes it")
-    arrays = read_npz(path, MOST_BYTES)
+    arrays = read_npz(path, MAX_BYTES)
     known = arrays.pop("keys", np.empty(0))
-    shapes = {name: (len(known), width) for name, width in WIDTHS.items()} if known.ndim == 1 else {}
-    if known.dtype.kind != "U" or not shapes or any(not _fits(arrays.get(n), shape) for n, shape in shapes.items()):
+    wanted = {task.name: (len(known), task.width) for task in tasks if task.name in arrays}
+    if known.dtype.kind != "U" or known.ndim != 1 or not wanted:
         raise DataError(f"data.soft_labels {path} is no file of soft labels; smart-retail soften makes it")
+    for name, shape in wanted.items():
+        if arrays[name].dtype.kind != "f" or arrays[name].shape != shape:
+            raise DataError(
+                f"data.soft_labels {path}: {name} is {arrays[name].shape}, not {shape}; make it anew with "
+                "smart-retail soften and this config"
+            )
     place = {str(key): row for row, key in enumerate(known)}
     unknown = [key for key in keys if key not in place]
     if unknown:
@@ -80,8 +76,5 @@ def read_soft_labels(path: Path, keys: list[str]) -> SoftLabels:
             f"{unknown[0]}); make it anew with smart-retail soften and this config"
         )
     rows = [place[key] for key in keys]
-    return SoftLabels(*(torch.from_numpy(arrays[name][rows]) for name in SoftLabels._fields))
-
-
-def _fits(values: np.ndarray | None, shape: tuple[int, int]) -> bool:
-    return values is not None and values.dtype.kind == "f" and values.shape == shape
+    silent = {t.name: torch.zeros(len(keys), t.width, dtype=torch.float16) for t in tasks}
+    return silent | {name: torch.from_numpy(arrays[name][rows]) for name in wanted}

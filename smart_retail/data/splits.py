@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from smart_retail.errors import ConfigError
+from smart_retail.tasks import Task
 
 RANK = {"test": 2, "val": 1, "train": 0}
 LEAKED = "twin in val or test"
@@ -85,25 +87,25 @@ def _position(faces: pd.DataFrame, seed: int) -> np.ndarray:
     return first.map(lambda k: int.from_bytes(digest[k], "big") / 2**64).to_numpy(np.float64)
 
 
-def contradictions(faces: pd.DataFrame, cluster: str = "cluster") -> pd.DataFrame:
+def contradictions(faces: pd.DataFrame, tasks: Sequence[Task], cluster: str = "cluster") -> pd.DataFrame:
     """Mark faces in clusters whose labels disagree.
 
     Args:
         faces: listing with the labels and a column of cluster numbers.
+        tasks: whose labels.
         cluster: name of that column.
 
     Returns:
-        Boolean columns ``gender``, ``age`` and ``emotion``, one row a face.
+        A boolean column for each task, one row a face.
     """
     marks = {}
-    for task in ("gender", "age", "emotion"):
+    for task in tasks:
         # Ranges of ages agree as long as one age lies in all of them.
-        low, high = (
-            faces["age"].fillna(faces[f"age_{end}"]) if task == "age" else faces[task] for end in ("low", "high")
-        )
+        ends = (task.name, task.name) if task.is_classes else task.range_columns
+        low, high = (faces[task.name].fillna(faces[end]) for end in ends)
         spread = low.groupby(faces[cluster]).transform("max") - high.groupby(faces[cluster]).transform("min")
-        limit = AGE_TOLERANCE if task == "age" else 0
-        marks[task] = spread.astype("float64").fillna(0) > limit
+        limit = 0 if task.is_classes else AGE_TOLERANCE
+        marks[task.name] = spread.astype("float64").fillna(0) > limit
     return pd.DataFrame(marks)
 
 

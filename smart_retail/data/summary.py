@@ -15,10 +15,10 @@ from smart_retail.data.cache import write_aside
 from smart_retail.data.dataset import FaceDataset
 from smart_retail.data.index import FaceIndex
 from smart_retail.data.sampler import Draw
-from smart_retail.data.sources.base import VOTES, labelled
+from smart_retail.data.sources.base import labelled
 from smart_retail.data.splits import contradictions
 from smart_retail.errors import ConfigError, DataError
-from smart_retail.labels import EMOTIONS, GENDERS, SPLITS, TASKS
+from smart_retail.tasks import SPLITS, Task
 
 MOST_RANGES = 20
 """Ranges of ages that are told one by one."""
@@ -31,7 +31,7 @@ def print_summary(index: FaceIndex, console: Console | None = None) -> None:
     """Print the tables of an index: faces and labels, classes, duplicates, what was left out."""
     console = console or Console()
     faces = index.faces
-    for part in (_counts(index), _classes(faces), *_crowds(faces), _duplicates(index)):
+    for part in (_counts(index), _classes(index), *_crowds(faces), _duplicates(index)):
         console.print(part, "")
     left_out = _table("Left out or altered", "data set", "reason", "files", text=2)
     for name, reasons in index.skipped.items():
@@ -56,50 +56,61 @@ def _table(title: str, *columns: str, text: int = 1) -> Table:
 
 
 def _counts(index: FaceIndex) -> Table:
-    table = _table("Faces", "data set", "faces", *TASKS, *SPLITS, "aside")
+    table = _table("Faces", "data set", "faces", *_names(index), *SPLITS, "aside")
     for name, part in [*index.faces.groupby("dataset", sort=False), ("all", index.faces)]:
         if name == "all":
             table.add_section()
-        counts = [len(part), *(labelled(part, task).sum() for task in TASKS)]
+        counts = [len(part), *(labelled(part, task).sum() for task in index.tasks)]
         counts += [(part["split"] == split).sum() for split in (*SPLITS, "")]
         table.add_row(str(name), *(f"{n:,}" for n in counts))
     table.caption, table.caption_justify = "aside: training faces that are left out, see below", "left"
     return table
 
 
-def _classes(faces: pd.DataFrame) -> Table:
+def _names(index: FaceIndex) -> list[str]:
+    return [task.name for task in index.tasks]
+
+
+def _classes(index: FaceIndex) -> Table:
     table = _table("Training labels", "label", "share of the training faces that have it", text=2)
-    train = faces[faces["split"] == "train"]
-    for task, names in (("gender", GENDERS), ("emotion", EMOTIONS)):
-        shares = _class_shares(train, task, len(names))
+    train = index.part("train")
+    for task in index.tasks:
+        if not task.is_classes:
+            _years(table, train, task)
+            continue
+        shares = _class_shares(train, task)
         if len(shares):
-            table.add_row(task, ", ".join(f"{n} {s:.0%}" for n, s in zip(names, shares.mean(0), strict=True)))
-    if train["age"].notna().any():
-        low, first, middle, third, high = train["age"].quantile([0, 0.25, 0.5, 0.75, 1])
-        table.add_row(
-            "age", f"{low:.0f} to {high:.0f} years, median {middle:.0f}, half of them {first:.0f}-{third:.0f}"
-        )
-    ages = train[["age_low", "age_high"]].dropna().astype(int).itertuples(index=False)
-    ranges = pd.Series([f"{low}-{high}" for low, high in sorted(ages)]).value_counts(normalize=True, sort=False)
-    if len(ranges):
-        told = [f"{years} {share:.0%}" for years, share in ranges[:MOST_RANGES].items()]
-        table.add_row("age range", ", ".join([*told, "..."] if len(ranges) > MOST_RANGES else told))
+            told = zip(task.classes, shares.mean(0), strict=True)
+            table.add_row(task.name, ", ".join(f"{n} {s:.0%}" for n, s in told))
     return table
 
 
-def _class_shares(faces: pd.DataFrame, task: str, classes: int) -> np.ndarray:
+def _years(table: Table, train: pd.DataFrame, task: Task) -> None:
+    if train[task.name].notna().any():
+        low, first, middle, third, high = train[task.name].quantile([0, 0.25, 0.5, 0.75, 1])
+        table.add_row(
+            task.name, f"{low:.0f} to {high:.0f} years, median {middle:.0f}, half of them {first:.0f}-{third:.0f}"
+        )
+    ends = train[list(task.range_columns)].dropna().astype(int).itertuples(index=False)
+    ranges = pd.Series([f"{low}-{high}" for low, high in sorted(ends)]).value_counts(normalize=True, sort=False)
+    if len(ranges):
+        told = [f"{years} {share:.0%}" for years, share in ranges[:MOST_RANGES].items()]
+        table.add_row(f"{task.name} range", ", ".join([*told, "..."] if len(ranges) > MOST_RANGES else told))
+
+
+def _class_shares(faces: pd.DataFrame, task: Task) -> np.ndarray:
     """Return (N, classes) shares of the faces with a label: one of them, or people's votes."""
     faces = faces[labelled(faces, task)]
-    shares = np.eye(classes)[faces[task].fillna(0).to_numpy(int)]
-    if task == "emotion":
-        votes = faces[list(VOTES)].to_numpy(np.float64)
-        shares = np.where(np.isnan(votes), shares, votes)
-    return np.asarray(shares)
+    shares = np.eye(len(task.classes))[faces[task.name].fillna(0).to_numpy(int)]
+    votes = faces[list(task.vote_columns)].to_numpy(np.float64)
+    return np.where(np.isnan(votes), shares, votes)
 
 
 def _crowds(faces: pd.DataFrame) -> list[str]:
     """Return a line for each data set whose pictures people voted on, beside its own labels."""
-    lines = []
+    lines: list[str] = []
+    if not {"emotion_crowd", "emotion_original"} <= set(faces):
+        return lines
     for name, part in faces.groupby("dataset", sort=False):
         crowd, original = part["emotion_crowd"], part["emotion_original"]
         if crowd.notna().any():
@@ -112,19 +123,19 @@ def _crowds(faces: pd.DataFrame) -> list[str]:
 
 
 def _duplicates(index: FaceIndex) -> Table:
-    table = _table("Duplicates", "data set", "twins", "groups", "files", *TASKS, "leaks", text=2)
+    table = _table("Duplicates", "data set", "twins", "groups", "files", *_names(index), "leaks", text=2)
     for name, part in index.faces.groupby("dataset", sort=False):
         for kind, column in GROUPS:
             sizes = part.groupby(column)["key"].transform("size")
             twins = part[sizes > 1]
-            wrong = contradictions(twins, column)
-            groups = [twins.loc[wrong[task], column].nunique() for task in TASKS]
+            wrong = contradictions(twins, index.tasks, column)
+            groups = [twins.loc[wrong[task.name], column].nunique() for task in index.tasks]
             leaks = _leaks(part, column)
             counts = [twins[column].nunique(), len(twins), *groups, leaks]
             table.add_row(str(name), kind, *(f"{n:,}" for n in counts))
     across = index.faces.groupby("cluster")["dataset"].nunique()
     table.caption = (
-        "gender, age, emotion: groups whose labels disagree; leaks: official validation and test faces with a "
+        f"{', '.join(_names(index))}: groups whose labels disagree; leaks: official validation and test faces with a "
         f"twin in official training; groups that reach over data sets: {(across > 1).sum()}"
     )
     table.caption_justify = "left"
@@ -154,7 +165,7 @@ def contact_sheet(data: FaceDataset, datasets: list[str], *, size: int, rows: in
     """
     strips: list[np.ndarray] = []
     for number in range(len(datasets)):
-        members = np.flatnonzero(data.labels.dataset.numpy() == number)
+        members = np.flatnonzero(data.datasets.numpy() == number)
         for row in members[np.linspace(0, len(members) - 1, min(rows, len(members)), dtype=int)]:
             seeds = range(len(strips) * SHOWN, (len(strips) + 1) * SHOWN)
             draws: list[int | Draw] = [int(row), *(Draw(int(row), size, seed) for seed in seeds)]

@@ -27,10 +27,7 @@ def annotate(image: np.ndarray, square: Square, prediction: Prediction) -> None:
     size = max(0.35, min(image.shape[:2]) / 900)
     line = max(1, round(2 * size))
     cv2.polylines(image, [corners], isClosed=True, color=COLOUR, thickness=line)
-    years = f"{prediction.age:.0f}"
-    if prediction.age_interval:
-        years += " ({:.0f}-{:.0f})".format(*prediction.age_interval)
-    texts = [f"{prediction.gender} {years}", prediction.emotion]
+    texts = lines(prediction)
     height = round(28 * size)
     # Above the face where there is room, else inside it.
     base = top - height * (len(texts) - 1) - 4 if top > height * len(texts) + 4 else max(0, top) + height
@@ -38,3 +35,14 @@ def annotate(image: np.ndarray, square: Square, prediction: Prediction) -> None:
         at = (max(0, left), base + i * height)
         cv2.putText(image, text, at, FONT, size, (0, 0, 0), line + 2, cv2.LINE_AA)
         cv2.putText(image, text, at, FONT, size, COLOUR, line, cv2.LINE_AA)
+
+
+def lines(prediction: Prediction) -> list[str]:
+    """Return what was said in few lines: gender and age share the first, every other task has its own."""
+    words = {}
+    for task, found in prediction.attributes.items():
+        words[task] = found.value if isinstance(found.value, str) else f"{found.value:.0f}"
+        if found.interval:
+            words[task] += " ({:.0f}-{:.0f})".format(*found.interval)
+    first = [words.pop(task) for task in ("gender", "age") if task in words]
+    return [" ".join(first), *words.values()] if first else list(words.values())

@@ -86,7 +86,8 @@ def verify(bundle: str | Path) -> dict[str, float]:
             expected = golden.get(f"{precision}.{output}", np.empty(0))
             if expected.shape != value.shape or expected.dtype.kind != "f":
                 raise BundleError(f"{folder / GOLDEN} has no answers of {name} to compare {output} with")
-            scale = 100.0 if output == "age" else max(1.0, float(np.abs(expected).max()))
+            years = {task.name for task in manifest.contract.tasks if not task.is_classes}
+            scale = 100.0 if output in years else max(1.0, float(np.abs(expected).max()))
             deviation = float(np.abs(value - expected).max()) / scale
             if not deviation <= TOLERANCE[precision]:  # not a number either
                 raise BundleError(

@@ -6,21 +6,21 @@ decision, only how sure it sounds. The Predictor imports this file: NumPy alone 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from smart_retail.errors import BundleError
-from smart_retail.labels import EMOTIONS, GENDERS
+from smart_retail.tasks import Task
 
-FEW = 100
+MIN_LABELS = 100
 """Labels below which no temperature is fitted."""
 BINS = 15
 """Of confidence, as in Guo et al."""
 LOG_LIMIT = 2.0
 """A temperature lies between exp(-2) and exp(2)."""
 LEAST = 1e-12
-CLASSES = {"gender": GENDERS, "emotion": EMOTIONS}
 
 
 def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
@@ -44,14 +44,14 @@ def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return float(-np.log(np.maximum(said, LEAST)).mean())
 
 
-def temperatures(calibration: Any) -> dict[str, float]:
-    """Return the temperature of each task from a manifest's ``calibration``; 1 where it has none.
+def temperatures(calibration: Any, tasks: Iterable[Task]) -> dict[str, float]:
+    """Return the temperature of each task of classes from a manifest's ``calibration``; 1 where it has none.
 
     Raises:
         BundleError: one is no positive number.
     """
     found = {}
-    for task in CLASSES:
+    for task in (task.name for task in tasks if task.is_classes):
         try:
             value = float(calibration.get(task, {}).get("temperature", 1.0))
         except (AttributeError, TypeError, ValueError):
@@ -97,10 +97,10 @@ def calibrate(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         labels: (N,) class numbers, NaN where there is none.
 
     Returns:
-        Empty with fewer than ``FEW`` labels.
+        Empty with fewer than ``MIN_LABELS`` labels.
     """
     known = ~np.isnan(labels) & np.isfinite(probabilities).all(axis=1)
-    if known.sum() < FEW:
+    if known.sum() < MIN_LABELS:
         return {}
     probabilities, classes = probabilities[known], labels[known].astype(np.int64)
     temperature = fit_temperature(probabilities, classes)

@@ -12,7 +12,7 @@ from smart_retail.contract import Contract
 from smart_retail.errors import BundleError, CheckpointError, one_line
 
 NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 """Raised when older code could misread a bundle."""
 CARD = "MODEL_CARD.md"
 GOLDEN = "golden.npz"
@@ -20,9 +20,9 @@ PRECISIONS = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
 DROPS = {"int8": "drop", "ptq": "drop_ptq"}
 """By variant, where the metrics tell what it loses. A bundle from quantisation-aware training also
 tells of post-training quantisation of the same network (``ptq``), which it does not hold."""
-OUTPUTS = ("gender", "age", "emotion")
-DISTRIBUTION = "age_distribution"
-PARTS = ("variants", "metrics", "age_interval", "latency", "made_by")
+DISTRIBUTION = "_distribution"
+"""Behind the name of a task of years: its output with the probability of each year."""
+PARTS = ("variants", "metrics", "intervals", "latency", "made_by")
 """Entries that map names to values. (``calibration`` is checked where it is read.)"""
 LARGEST = 1 << 24
 """Bytes; a manifest takes some ten thousand."""
@@ -35,12 +35,12 @@ class Manifest:
     Attributes:
         contract: what the network is fed and what it says.
         input: ``float32`` ((B, 3, S, S), normalised) or ``uint8`` ((B, S, S, 3) RGB as it is).
-        form: ``probabilities`` or ``logits`` of gender and emotion.
+        form: ``probabilities`` or ``logits`` of classes.
         outputs: names of the outputs, in their order.
         files: sha256 of each file of the bundle.
         variants: by precision: size, how it was quantised, integer kernels, parity.
         metrics: by split and precision: values, labels behind them, drops.
-        age_interval: half-widths by predicted age that reach the stated coverage.
+        intervals: by task of years, half-widths by the predicted years that reach the stated coverage.
         calibration: by task the temperature of its probabilities, see ``edge.calibration``; bundles
             written before have none.
         latency: what was measured, and the device.
@@ -56,7 +56,7 @@ class Manifest:
     files: dict[str, str]
     variants: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
-    age_interval: dict[str, Any] = field(default_factory=dict)
+    intervals: dict[str, Any] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)
     latency: dict[str, Any] = field(default_factory=dict)
     made_by: dict[str, Any] = field(default_factory=dict)
@@ -107,6 +107,8 @@ def read_manifest(bundle: str | Path) -> Manifest:
     required = {"contract", "input", "form", "outputs", "files"}
     if missing := required - values.keys():
         raise BundleError(f"{path} lacks {', '.join(sorted(missing))}")
+    if values["format"] == 1:
+        values = _of_format_1(values)
     try:
         contract = Contract.from_dict(values.pop("contract"))
     except (CheckpointError, TypeError, AttributeError) as error:
@@ -116,6 +118,48 @@ def read_manifest(bundle: str | Path) -> Manifest:
     outputs = tuple(values.pop("outputs"))
     known = {f.name for f in fields(Manifest)}
     return Manifest(contract=contract, outputs=outputs, **{k: v for k, v in values.items() if k in known})
+
+
+def _of_format_1(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest of the first format in the form of this one; what is odd in it stays for ``_wrong``."""
+    values = values | ({"intervals": {"age": values["age_interval"]}} if values.get("age_interval") else {})
+    metrics = values.get("metrics")
+    if not isinstance(metrics, dict):
+        return values
+    return values | {"metrics": {split: _figures_of_format_1(found) for split, found in metrics.items()}}
+
+
+def _figures_of_format_1(found: Any) -> Any:
+    """Return the figures of one split; they were plain numbers, with the faces behind those of a task beside them."""
+    if not isinstance(found, dict):
+        return found
+    made = {}
+    for name, part in found.items():
+        if name in DROPS.values():
+            made[name] = _losses_of_format_1(part)
+        elif name == "groups" and isinstance(part, dict):
+            made[name] = {group: _numbers_of_format_1(values) for group, values in part.items()}
+        else:
+            made[name] = _numbers_of_format_1(part)
+    return made
+
+
+def _numbers_of_format_1(part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    faces = {metric: f"{metric.rpartition('_')[0]}_faces" for metric in part} | {"age_inside": "age_range_faces"}
+    return {
+        metric: {"value": value, "low": None, "high": None, "faces": part.get(faces[metric])}
+        for metric, value in part.items()
+        if not metric.endswith("_faces")
+    }
+
+
+def _losses_of_format_1(part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    units = {task: "years" if task == "age" else "points" for task in part}
+    return {task: {"unit": units[task], **d} if isinstance(d, dict) else d for task, d in part.items()}
 
 
 def _wrong(values: dict[str, Any]) -> str:
@@ -128,10 +172,14 @@ def _wrong(values: dict[str, Any]) -> str:
         "files": isinstance(files, dict) and all(isinstance(found, str) for found in files.values()),
     }
     checks |= {name: isinstance(values.get(name, {}), dict) for name in PARTS}
-    if checks["age_interval"]:
-        bands = values.get("age_interval", {}).get("bands", [])
-        checks["age_interval"] = isinstance(bands, list) and all(map(_is_band, bands))
+    if checks["intervals"]:
+        checks["intervals"] = all(map(_is_interval, values.get("intervals", {}).values()))
     return next((name for name, good in checks.items() if not good), "")
+
+
+def _is_interval(interval: Any) -> bool:
+    bands = interval.get("bands", []) if isinstance(interval, dict) else None
+    return isinstance(bands, list) and all(map(_is_band, bands))
 
 
 def _is_band(band: Any) -> bool:

@@ -24,8 +24,7 @@ from smart_retail.edge.manifest import read_manifest
 from smart_retail.edge.predictor import Prediction, Predictor
 from smart_retail.edge.pretrained import find_bundle, names_bundle
 from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
-
-COLUMNS = ("file", *Square._fields, "gender", "age", "age_from", "age_to", "emotion", "gender_p", "emotion_p", "error")
+from smart_retail.tasks import Task
 
 
 class Answer(NamedTuple):
@@ -85,7 +84,7 @@ def predict(args: list[str]) -> None:
     quiet = sys.stdout.isatty() or not sys.stderr.isatty()
     with tqdm(total=len(files), unit="image", disable=quiet, file=sys.stderr) as bar:
         write = {"table": _table, "json": _json, "csv": _csv}[options.format]
-        if write(files, _counted(answers, bar), sys.stdout) == 0:
+        if write(files, _counted(answers, bar), predictor.contract.tasks, sys.stdout) == 0:
             raise DataError(f"none of {len(files)} images gave a face")
 
 
@@ -156,7 +155,7 @@ def _counted(answers: Iterable[Answer], bar: tqdm) -> Iterator[Answer]:
         yield answer
 
 
-def _json(files: list[str], answers: Iterable[Answer], out: TextIO) -> int:
+def _json(files: list[str], answers: Iterable[Answer], tasks: Sequence[Task], out: TextIO) -> int:
     good = 0
     for file, square, said in answers:
         good += isinstance(said, Prediction)
@@ -166,47 +165,68 @@ def _json(files: list[str], answers: Iterable[Answer], out: TextIO) -> int:
     return good
 
 
-def _csv(files: list[str], answers: Iterable[Answer], out: TextIO) -> int:
-    writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
+def _csv(files: list[str], answers: Iterable[Answer], tasks: Sequence[Task], out: TextIO) -> int:
+    writer = csv.DictWriter(out, _columns(tasks), restval="", lineterminator="\n")
     writer.writeheader()
     good = 0
     for file, square, said in answers:
         good += isinstance(said, Prediction)
         where = {name: f"{v:.1f}" for name, v in square._asdict().items()} if square else {}
-        writer.writerow({"file": file} | where | (_row(said) if isinstance(said, Prediction) else {"error": str(said)}))
+        writer.writerow(
+            {"file": file} | where | (_row(said, tasks) if isinstance(said, Prediction) else {"error": str(said)})
+        )
     return good
 
 
-def _row(p: Prediction) -> dict[str, str]:
-    low, high = (f"{years:.0f}" for years in p.age_interval) if p.age_interval else ("", "")
-    return {
-        "gender": p.gender,
-        "age": f"{p.age:.1f}",
-        "age_from": low,
-        "age_to": high,
-        "emotion": p.emotion,
-        "gender_p": f"{p.gender_probabilities[p.gender]:.2f}",
-        "emotion_p": f"{p.emotion_probabilities[p.emotion]:.2f}",
-    }
+def _columns(tasks: Sequence[Task]) -> list[str]:
+    """Return the columns of a CSV."""
+    answers = [name for task in tasks for name in (task.name, *(() if task.is_classes else _ends(task)))]
+    return ["file", *Square._fields, *answers, *(f"{task.name}_p" for task in tasks if task.is_classes), "error"]
 
 
-def _table(files: list[str], answers: Iterable[Answer], out: TextIO) -> int:
+def _ends(task: Task) -> tuple[str, str]:
+    return f"{task.name}_from", f"{task.name}_to"
+
+
+def _row(p: Prediction, tasks: Sequence[Task]) -> dict[str, str]:
+    row: dict[str, str] = {}
+    for task in tasks:
+        found = p.attributes[task.name]
+        if found.probabilities is not None:
+            row |= {task.name: str(found.value), f"{task.name}_p": f"{found.probabilities[str(found.value)]:.2f}"}
+            continue
+        ends = (f"{years:.0f}" for years in found.interval) if found.interval else ("", "")
+        row |= {task.name: f"{found.value:.1f}"} | dict(zip(_ends(task), ends, strict=True))
+    return row
+
+
+def _table(files: list[str], answers: Iterable[Answer], tasks: Sequence[Task], out: TextIO) -> int:
     width = max(4, min(40, max(len(f) for f in files)))
-    print(f"{'file':{width}}  {'gender':12} {'age':>4}  {'interval':9} emotion", file=out)
+    widths = [max(len(task.name), *map(len, task.classes)) + 5 if task.is_classes else 15 for task in tasks]
+    heads = [f"{task.name}{' interval' * (not task.is_classes)}" for task in tasks]
+    print(f"{'file':{width}}  {_cells(heads, widths)}", file=out)
     good = 0
     for file, _, said in answers:
         name = printable(file)
         name = name if len(name) <= width else "..." + name[3 - width :]
         if isinstance(said, Prediction):
             good += 1
-            r = _row(said)
-            gender, emotion = f"{r['gender']} {r['gender_p']}", f"{r['emotion']} {r['emotion_p']}"
-            interval = f"{r['age_from']} to {r['age_to']}" if said.age_interval else ""
-            print(f"{name:{width}}  {gender:12} {said.age:4.0f}  {interval:9} {emotion}", file=out)
+            print(f"{name:{width}}  {_cells([_words(said, task) for task in tasks], widths)}", file=out)
         else:
             why = str(said).removeprefix(f"{file}: ")  # the name stands in front already
             print(f"{name:{width}}  {printable(why)}", file=out)
     return good
+
+
+def _words(p: Prediction, task: Task) -> str:
+    found = p.attributes[task.name]
+    if found.probabilities is not None:
+        return f"{found.value} {found.probabilities[str(found.value)]:.2f}"
+    return f"{found.value:3.0f}" + ("  {:.0f} to {:.0f}".format(*found.interval) if found.interval else "")
+
+
+def _cells(words: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(f"{word:{width}}" for word, width in zip(words, widths, strict=True)).rstrip()
 
 
 def verify_bundle(args: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Predictor: a bundle in, gender, age and emotion of faces out. Needs no PyTorch."""
+"""Predictor: a bundle in, gender, age, emotion (and whatever else was learnt) of faces out. Needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -24,39 +24,79 @@ from smart_retail.edge.manifest import PRECISIONS, Manifest, check_files, read_m
 from smart_retail.edge.pretrained import DEFAULT, find_bundle
 from smart_retail.edge.runtime import check_session, feed, open_session
 from smart_retail.errors import BrokenImageError, BundleError, ConfigError
+from smart_retail.tasks import AGE_MAX, AGE_MIN
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """What the network answers to one task on one face.
+
+    Attributes:
+        value: the likeliest class, or years.
+        probabilities: by class; None for years.
+        interval: youngest and oldest years; of validation faces the manifest's share lies inside. None for
+            classes, and where the bundle tells none: too few validation faces had an age.
+    """
+
+    value: str | float
+    probabilities: dict[str, float] | None = None
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says of one face.
+    """What the network answers on one face.
+
+    >>> face.gender, face.age, face.emotion
+    >>> face.attributes["glasses"].value
 
     Attributes:
-        gender: the likelier class.
-        gender_probabilities: by class.
-        age: years.
-        age_interval: youngest and oldest years; of validation faces the manifest's share lies inside.
-            None where the bundle tells none: too few validation faces had an age.
-        emotion: the likeliest class.
-        emotion_probabilities: by class.
+        attributes: by task.
     """
 
-    gender: str
-    gender_probabilities: dict[str, float]
-    age: float
-    age_interval: tuple[float, float] | None
-    emotion: str
-    emotion_probabilities: dict[str, float]
+    attributes: dict[str, Attribute]
+
+    @property
+    def gender(self) -> str:
+        """The likelier class."""
+        return str(self.attributes["gender"].value)
+
+    @property
+    def gender_probabilities(self) -> dict[str, float]:
+        """By class."""
+        return self.attributes["gender"].probabilities or {}
+
+    @property
+    def age(self) -> float:
+        """Years."""
+        return float(self.attributes["age"].value)
+
+    @property
+    def age_interval(self) -> tuple[float, float] | None:
+        """Youngest and oldest years, see ``Attribute``."""
+        return self.attributes["age"].interval
+
+    @property
+    def emotion(self) -> str:
+        """The likeliest class."""
+        return str(self.attributes["emotion"].value)
+
+    @property
+    def emotion_probabilities(self) -> dict[str, float]:
+        """By class."""
+        return self.attributes["emotion"].probabilities or {}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types, rounded for reading."""
-        return {
-            "gender": self.gender,
-            "age": round(self.age, 1),
-            "age_interval": self.age_interval and [round(years, 1) for years in self.age_interval],
-            "emotion": self.emotion,
-            "gender_probabilities": {k: round(p, 4) for k, p in self.gender_probabilities.items()},
-            "emotion_probabilities": {k: round(p, 4) for k, p in self.emotion_probabilities.items()},
-        }
+        values: dict[str, Any] = {}
+        for task, found in self.attributes.items():
+            values[task] = found.value if isinstance(found.value, str) else round(found.value, 1)
+            if found.probabilities is None:
+                values[f"{task}_interval"] = found.interval and [round(years, 1) for years in found.interval]
+        for task, found in self.attributes.items():
+            if found.probabilities is not None:
+                values[f"{task}_probabilities"] = {k: round(p, 4) for k, p in found.probabilities.items()}
+        return values
 
 
 class Predictor:
@@ -78,7 +118,7 @@ class Predictor:
         if batch_size < 1 or threads < 0:
             raise ConfigError(f"batch_size {batch_size} must be 1 or more, threads {threads} 0 or more")
         self.manifest, self.batch_size = manifest, batch_size
-        self.temperatures = temperatures(manifest.calibration)
+        self.temperatures = temperatures(manifest.calibration, manifest.contract.tasks)
         self.session = open_session(path, threads=threads)
         check_session(self.session, manifest.contract, manifest.outputs, path)
 
@@ -225,8 +265,8 @@ class Predictor:
         predictions = []
         for start in range(0, len(crops), self.batch_size):
             said = self.outputs(crops[start : start + self.batch_size])
-            for gender, age, emotion in zip(said["gender"], said["age"][:, 0], said["emotion"], strict=True):
-                predictions.append(self._prediction(gender, float(age), emotion))
+            for row in range(len(crops[start : start + self.batch_size])):
+                predictions.append(self._prediction({name: values[row] for name, values in said.items()}))
         return predictions
 
     def outputs(self, crops: np.ndarray) -> dict[str, np.ndarray]:
@@ -236,7 +276,7 @@ class Predictor:
             crops: (N, S, S, 3) uint8 RGB, a batch.
 
         Returns:
-            ``gender`` (N, 2) and ``emotion`` (N, 6): calibrated probabilities; ``age`` (N, 1) years; and
+            By task (N, classes) calibrated probabilities or (N, 1) years: ``gender``, ``age``, ``emotion``, ...; and
             ``age_distribution`` (N, 101) where the network has it.
         """
         said = feed(self.session, crops, self.contract)
@@ -247,18 +287,19 @@ class Predictor:
             said[task] = tempered(values, temperature)
         return said
 
-    def _prediction(self, gender: np.ndarray, age: float, emotion: np.ndarray) -> Prediction:
-        c = self.contract
-        age = min(max(age, c.age_range[0]), c.age_range[1])
-        reach = interval_reach(age, self.manifest.age_interval)
-        return Prediction(
-            gender=c.genders[int(gender.argmax())],
-            gender_probabilities=dict(zip(c.genders, map(float, gender), strict=True)),
-            age=age,
-            age_interval=reach and (max(c.age_range[0], age - reach[0]), min(c.age_range[1], age + reach[1])),
-            emotion=c.emotions[int(emotion.argmax())],
-            emotion_probabilities=dict(zip(c.emotions, map(float, emotion), strict=True)),
-        )
+    def _prediction(self, answers: dict[str, np.ndarray]) -> Prediction:
+        found = {}
+        for task in self.contract.tasks:
+            values = answers[task.name]
+            if task.is_classes:
+                probabilities = dict(zip(task.classes, map(float, values), strict=True))
+                found[task.name] = Attribute(task.classes[int(values.argmax())], probabilities)
+                continue
+            years = min(max(float(values[0]), AGE_MIN), AGE_MAX)
+            reach = interval_reach(years, self.manifest.intervals.get(task.name, {}))
+            ends = reach and (max(AGE_MIN, years - reach[0]), min(AGE_MAX, years + reach[1]))
+            found[task.name] = Attribute(years, interval=ends)
+        return Prediction(found)
 
 
 def interval_reach(age: float, interval: dict[str, Any]) -> tuple[float, float] | None:
@@ -266,7 +307,7 @@ def interval_reach(age: float, interval: dict[str, Any]) -> tuple[float, float] 
 
     Args:
         age: predicted years.
-        interval: ``age_interval`` of a manifest.
+        interval: of a manifest's ``intervals``.
     """
     bands = [band for band in interval.get("bands", []) if band["from"] <= age]
     if not bands:

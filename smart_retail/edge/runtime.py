@@ -67,7 +67,7 @@ def check_session(session: ort.InferenceSession, contract: Contract, outputs: tu
     inputs = session.get_inputs()
     if len(inputs) != 1 or list(inputs[0].shape[1:]) != forms.get(inputs[0].type):
         raise BundleError(f"{path} takes {[i.shape for i in inputs]}; the contract says faces of {s} px")
-    widths = {"gender": len(contract.genders), "age": 1, "emotion": len(contract.emotions)}
+    widths = {task.name: len(task.classes) or 1 for task in contract.tasks}
     for answer in answers:
         width = widths.pop(answer.name, None)
         if answer.type != "tensor(float)" or len(answer.shape) != 2 or width not in (None, answer.shape[1]):

@@ -1,14 +1,17 @@
-"""Calm answers on video: gender and age settle over a track, emotion follows the face."""
+"""Calm answers on video: gender, age and the like settle over a track, emotion follows the face."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from smart_retail.data.crops import Square
-from smart_retail.edge.predictor import Prediction
+from smart_retail.edge.predictor import Attribute, Prediction
 from smart_retail.errors import ConfigError
+
+PASSING = ("emotion",)
+"""Tasks whose answers change while a face is in view; others settle."""
 
 
 @dataclass
@@ -24,7 +27,7 @@ class Track:
 class TrackSmoother:
     """Follows faces from frame to frame by overlap and averages what the network says of each.
 
-    Who a person is does not change within a track: gender and age are means over it, with at most
+    What does not change within a track, as gender and age, is a mean over it, with at most
     ``memory`` faces' weight in the past. Expressions do: emotion fades with a half-life.
 
     Not an identification: a track ends when its face leaves, and nothing of it is kept.
@@ -87,24 +90,12 @@ class TrackSmoother:
     def _blend(self, track: Track, new: Prediction, elapsed: float) -> Prediction:
         if track.said is None:
             return new
-        old, slow = track.said, 1 / min(track.count + 1, self.memory)
-        fast = 1 - math.pow(0.5, elapsed / self.half_life)
-        gender = _mix(old.gender_probabilities, new.gender_probabilities, slow)
-        emotion = _mix(old.emotion_probabilities, new.emotion_probabilities, fast)
-        age = old.age + slow * (new.age - old.age)
-        interval = new.age_interval
-        if old.age_interval and interval:
-            low, high = (a + slow * (b - a) for a, b in zip(old.age_interval, interval, strict=True))
-            interval = low, high
-        return replace(
-            new,
-            gender=max(gender, key=gender.__getitem__),
-            gender_probabilities=gender,
-            age=age,
-            age_interval=interval,
-            emotion=max(emotion, key=emotion.__getitem__),
-            emotion_probabilities=emotion,
-        )
+        slow, fast = 1 / min(track.count + 1, self.memory), 1 - math.pow(0.5, elapsed / self.half_life)
+        blended = {}
+        for task, found in new.attributes.items():
+            share = fast if task in PASSING else slow
+            blended[task] = _mix(track.said.attributes[task], found, share)
+        return Prediction(blended)
 
 
 def overlap(first: Square, second: Square) -> float:
@@ -120,5 +111,17 @@ def overlap(first: Square, second: Square) -> float:
     return shared / (first.side**2 + second.side**2 - shared)
 
 
-def _mix(old: dict[str, float], new: dict[str, float], share: float) -> dict[str, float]:
-    return {name: value + share * (new[name] - value) for name, value in old.items()}
+def _mix(old: Attribute, new: Attribute, share: float) -> Attribute:
+    """Move an answer by a share of the way towards a new one."""
+    if old.probabilities is not None and new.probabilities is not None:
+        mixed = {
+            name: old.probabilities[name] + share * (p - old.probabilities[name])
+            for name, p in new.probabilities.items()
+        }
+        return Attribute(max(mixed, key=mixed.__getitem__), mixed)
+    years = float(old.value) + share * (float(new.value) - float(old.value))
+    interval = new.interval
+    if old.interval and interval:
+        low, high = (a + share * (b - a) for a, b in zip(old.interval, interval, strict=True))
+        interval = low, high
+    return Attribute(years, interval=interval)

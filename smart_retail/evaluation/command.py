@@ -29,10 +29,10 @@ EPILOG = """\
 Whatever else is given is a setting of the data, as for fit: --config FILE, --data.limit_eval 500.
 Without any, the data are those of the first model's own training.
 
-A CSV needs a column key (the name of a face in predictions.parquet) and any of age_said,
-gender_said, emotion_said (names of classes), or probabilities p_male, p_female, p_angry, ...
-Labels and data sets are taken from the first model, or from its own columns gender, age,
-emotion, dataset, race, cluster.
+A CSV needs a column key (the name of a face in predictions.parquet) and any of age_pred,
+gender_pred, emotion_pred (names of classes), or probabilities p_gender_male, p_gender_female,
+p_emotion_angry, ... Labels and data sets are taken from the first model, or from its own
+columns gender, age, emotion, dataset, race, cluster.
 
 examples:
   smart-retail evaluate lightning_logs/cpu/version_0 --output report

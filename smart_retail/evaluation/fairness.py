@@ -8,13 +8,14 @@ from fairlearn.metrics import MetricFrame
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
 from smart_retail.evaluation.intervals import Statistic, bootstrap
-from smart_retail.evaluation.metrics import FEW, answered, slices
-from smart_retail.evaluation.predictions import CLASSES
+from smart_retail.evaluation.metrics import MIN_GROUP_FACES, Question, answered, classes_said, slices
+from smart_retail.evaluation.predictions import tasks_of_table
 
 FACTORS = {"race": ["by_race"], "gender": ["by_gender"], "age": ["by_age"]}
 FACTORS["race, gender and age"] = ["by_race", "by_gender", "by_age"]
 COLUMNS = ["factor", "metric", "best", "best_value", "worst", "worst_value", "gap", "low", "high", "groups"]
-METRICS = {"gender_acc": ("gender", accuracy_score), "age_mae": ("age", mean_absolute_error)}
+LEADING = ("gender_acc", "age_mae")
+"""Metrics of the tasks that faces with a race, a gender and an age have labels of."""
 
 
 def gaps(faces: pd.DataFrame) -> pd.DataFrame:
@@ -27,26 +28,28 @@ def gaps(faces: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         ``COLUMNS``: ``gap`` is worst minus best (points below zero, years above); ``groups`` with at least
-        ``FEW`` faces were compared. Nothing where fewer than two have as many.
+        ``MIN_GROUP_FACES`` faces were compared. Nothing where fewer than two have as many.
     """
     rows = []
-    for metric, (task, score) in METRICS.items():
-        known = answered(slices(faces), task)
+    for task in (task for task in tasks_of_table(faces) if task.name in ("gender", "age")):
+        metric = task.metric
+        score = accuracy_score if task.is_classes else mean_absolute_error
+        known = answered(slices(faces), Question(task, task.name))
         if known.empty:
             continue
-        known = known.assign(said=known["age_said"] if task == "age" else known[CLASSES[task][1]].to_numpy().argmax(1))
+        known = known.assign(said=classes_said(known, task) if task.is_classes else known[f"{task.name}_pred"])
         for factor, parts in FACTORS.items():
             names = known[parts].astype(str).agg(", ".join, axis=1)
             counts = names.value_counts()
-            small = counts[counts < FEW]
+            small = counts[counts < MIN_GROUP_FACES]
             rest = known.assign(group=names)[~names.isin(small.index)]
             if rest["group"].nunique() < 2:
                 continue
-            said, labels = rest["said"].to_numpy(), rest[task].to_numpy()
+            said, labels = rest["said"].to_numpy(), rest[task.name].to_numpy()
             frame = MetricFrame(metrics=score, y_true=labels, y_pred=said, sensitive_features=rest["group"].to_numpy())
             ends = frame.by_group.idxmin(), frame.by_group.idxmax()
-            best, worst = ends if task == "age" else ends[::-1]
-            losses = np.abs(said - labels) if task == "age" else said == labels
+            best, worst = ends[::-1] if task.is_classes else ends
+            losses = said == labels if task.is_classes else np.abs(said - labels)
             gap = bootstrap(
                 _gap(losses.astype(float), rest["group"].to_numpy(), best, worst), rest["cluster"].to_numpy()
             )

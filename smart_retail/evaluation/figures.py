@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from smart_retail.evaluation.wording import GOALS, NAMES
+from smart_retail.evaluation.wording import GOALS, in_years, metric_name
 
 WIDTH = 4.6
 """Inches."""
@@ -36,16 +36,17 @@ def _plain(height: float) -> tuple[Figure, matplotlib.axes.Axes]:
     return figure, axes
 
 
-def error_by_age(figures: pd.DataFrame) -> Figure:
+def error_by_age(figures: pd.DataFrame, task: str) -> Figure:
     """Draw mean error and bias by decade of the labelled age, with their intervals.
 
     Args:
         figures: rows of the part ``decade``.
+        task: of years.
     """
     figure, axes = _plain(3.2)
     for metric, colour, words in (
-        ("age_mae", COLOURS[0], "mean error"),
-        ("age_bias", COLOURS[1], "bias (above 0: said too old)"),
+        (f"{task}_mae", COLOURS[0], "mean error"),
+        (f"{task}_bias", COLOURS[1], "bias (above 0: predicted too old)"),
     ):
         rows = figures[(figures["metric"] == metric) & figures["value"].notna()]
         middle = rows["group"].str.split(" ").str[0].astype(int) + 5
@@ -67,15 +68,16 @@ def dots(figures: pd.DataFrame, metric: str) -> Figure:
     """
     rows = figures.iloc[::-1]
     figure, axes = _plain(0.9 + 0.27 * len(rows))
-    factor = 1 if metric in ("age_mae", "age_bias") else 100
+    factor = 1 if in_years(metric) else 100
     values = factor * rows[["value", "low", "high"]].to_numpy()
     places = np.arange(len(rows))
     reach = np.abs(values[:, 1:].T - values[:, 0])
     axes.errorbar(values[:, 0], places, xerr=reach, fmt="o", color=COLOURS[0], markersize=5, capsize=3)
-    axes.axvline(factor * GOALS[metric], color="grey", linewidth=0.8, linestyle="--")
+    if metric in GOALS:
+        axes.axvline(factor * GOALS[metric], color="grey", linewidth=0.8, linestyle="--")
     axes.set_yticks(places, [f"{g} ({n:,})" for g, n in zip(rows["group"], rows["faces"], strict=True)])
     axes.set_ylim(-0.7, len(rows) - 0.3)
-    axes.set_xlabel(f"{NAMES[metric]} (dashed: goal)")
+    axes.set_xlabel(metric_name(metric) + " (dashed: goal)" * (metric in GOALS))
     return figure
 
 
@@ -108,7 +110,7 @@ def robustness_curves(rows: pd.DataFrame, metric: str) -> Figure:
         metric: its name.
     """
     figure, axes = _plain(3.6)
-    factor = 1 if metric == "age_mae" else 100
+    factor = 1 if in_years(metric) else 100
     clean = rows[rows["severity"] == 0].iloc[0]
     axes.axhspan(factor * clean["low"], factor * clean["high"], color="grey", alpha=0.2, linewidth=0)
     changed = rows[rows["severity"] > 0]
@@ -125,7 +127,7 @@ def robustness_curves(rows: pd.DataFrame, metric: str) -> Figure:
             label=kind,
         )
     axes.set_xticks(range(5), ["as is", "1", "2", "3", "4"])
-    axes.set(xlabel="severity", ylabel=NAMES[metric])
+    axes.set(xlabel="severity", ylabel=metric_name(metric))
     figure.legend(fontsize=8, frameon=False, loc="outside upper center", ncols=4)
     figure.set_layout_engine("constrained")
     return figure

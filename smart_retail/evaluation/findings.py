@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from smart_retail.evaluation.report import Table
-from smart_retail.evaluation.wording import NAMES, cell
+from smart_retail.evaluation.wording import cell, metric_name
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ def _repeats(metric: str, by_name: Mapping[str, pd.Series]) -> bool:
 def grid(rows: pd.DataFrame, title: str = "", *, folded: bool = False) -> Table:
     """Return figures of one part as a table: a row a group, a column a metric."""
     by_name = {str(name): values.set_index("group")["value"] for name, values in rows.groupby("metric")}
-    metrics = [metric for metric in NAMES if metric in by_name and not _repeats(metric, by_name)]
+    metrics = [metric for metric in map(str, rows["metric"].unique()) if not _repeats(metric, by_name)]
     cells = []
     for group, values in rows.groupby("group", sort=False):
         by_metric = values.set_index("metric")
         row = [cell(by_metric.loc[m], m) if m in by_metric.index else "" for m in metrics]
         cells.append([str(group), f"{by_metric['faces'].max():,}", *row])
-    return Table(["", "labels, at most", *(NAMES[m] for m in metrics)], cells, title, folded)
+    return Table(["", "labels, at most", *(metric_name(m) for m in metrics)], cells, title, folded)

@@ -12,36 +12,32 @@ from smart_retail.contract import Contract
 from smart_retail.data.crops import cut_face, face_squares
 from smart_retail.data.images import read_image
 from smart_retail.errors import BrokenImageError
-from smart_retail.evaluation.metrics import answered
-from smart_retail.evaluation.predictions import CLASSES
+from smart_retail.evaluation.metrics import Question, answered
+from smart_retail.evaluation.predictions import probability_columns
+from smart_retail.tasks import Task
 
 COUNT = 10
 SIDE = 96
 """Pixels of a thumbnail."""
 
 
-def mistakes(faces: pd.DataFrame, task: str, count: int = COUNT) -> pd.DataFrame:
-    """Return the faces with the largest age error, or the surest wrong class: ``key``, ``label``, ``said``."""
-    known = answered(faces, task)
-    if task == "age":
-        found = known.loc[(known["age_said"] - known["age"]).abs().nlargest(count).index]
-        return pd.DataFrame(
-            {
-                "key": found["key"],
-                "label": found["age"].map("{:.0f}".format),
-                "said": found["age_said"].map("{:.0f}".format),
-            }
-        )
-    names, columns = CLASSES[task]
-    said = known[columns].set_axis(range(len(names)), axis=1)
-    wrong = said[said.idxmax(axis=1) != known[task]]
+def mistakes(faces: pd.DataFrame, task: Task, count: int = COUNT) -> pd.DataFrame:
+    """Return the faces with the largest error in years, or the surest wrong class: key, label, predicted."""
+    known = answered(faces, Question(task, task.name))
+    if not task.is_classes:
+        said = known[f"{task.name}_pred"]
+        farthest = (said - known[task.name]).abs().nlargest(count).index
+        words = [column[farthest].map("{:.0f}".format) for column in (known[task.name], said)]
+        return pd.DataFrame({"key": known.loc[farthest, "key"], "label": words[0], "predicted": words[1]})
+    sure = known[probability_columns(task)].set_axis(range(len(task.classes)), axis=1)
+    wrong = sure[sure.idxmax(axis=1) != known[task.name]]
     worst = wrong.max(axis=1).nlargest(count)
     classes = wrong.loc[worst.index].idxmax(axis=1)
     return pd.DataFrame(
         {
             "key": known.loc[worst.index, "key"],
-            "label": [names[int(number)] for number in known.loc[worst.index, task]],
-            "said": [f"{names[c]} ({sure:.0%} sure)" for c, sure in zip(classes, worst, strict=True)],
+            "label": [task.classes[int(number)] for number in known.loc[worst.index, task.name]],
+            "predicted": [f"{task.classes[c]} ({share:.0%} sure)" for c, share in zip(classes, worst, strict=True)],
         }
     )
 
@@ -50,7 +46,7 @@ def thumbnails(faces: pd.DataFrame, keys: list[str], contract: Contract) -> Mapp
     """Return small pictures of some faces as data URIs, by key; unreadable files are left out.
 
     Args:
-        faces: see ``networks.select``.
+        faces: see ``judging.select``.
         keys: of the faces.
         contract: how they are cut.
     """

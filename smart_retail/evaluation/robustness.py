@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -14,14 +14,11 @@ from smart_retail.data.crops import Square, crop_square, cut_face, face_squares,
 from smart_retail.data.images import read_image
 from smart_retail.errors import BrokenImageError, DataError
 from smart_retail.evaluation.intervals import bootstrap, mean_of
-from smart_retail.evaluation.metrics import answered, statistics
-from smart_retail.evaluation.networks import Judge, about_faces
-from smart_retail.evaluation.predictions import EMOTION_COLUMNS, OUTPUTS
+from smart_retail.evaluation.judging import Judge, about_faces, answers_table
+from smart_retail.evaluation.metrics import answered, classes_said, questions, statistics
+from smart_retail.evaluation.predictions import first_output
+from smart_retail.tasks import Task
 
-METRICS = {"gender_acc": "gender", "age_mae": "age", "age_inside": "age_range", "emotion_acc": "emotion"}
-KEPT = "emotion_kept"
-"""Of faces without an emotion label: how many keep the emotion that the network says of them as they are.
-Emotions are learnt from grey faces; what greying changes in coloured ones is the gap between the data sets."""
 COLUMNS = ["model", "kind", "severity", "amount", "metric", "value", "low", "high", "faces"]
 FACES_AT_ONCE = 8
 
@@ -59,7 +56,7 @@ def robustness(
 
     Args:
         judges: the networks.
-        faces: see ``networks.select``.
+        faces: see ``judging.select``.
         count: at most so many, drawn by the seed.
         kinds: of ``KINDS``; all by default.
         seed: of the draw.
@@ -103,28 +100,28 @@ def robustness(
             bar.update(len(steps) * len(pictures))
     if not read:
         raise DataError("no face can be read; is the data folder still there?")
-    about = about_faces(faces.iloc[read])
     rows = []
-    for (number, step), parts in said.items():
-        table = about.copy()
-        table[OUTPUTS] = np.concatenate(parts).astype(np.float64)
-        if not step:
-            unchanged = _emotions(table)
-        figures = _figures(table, _emotions(table) == unchanged)
-        rows += [(judges[number].name, *steps[step], *figure) for figure in figures]
+    for number, judge in enumerate(judges):
+        about = about_faces(faces.iloc[read], judge.contract.tasks)
+        tables = [answers_table(about, judge, np.concatenate(said[number, step])) for step in range(len(steps))]
+        for level, table in zip(steps, tables, strict=True):
+            rows += [(judge.name, *level, *figure) for figure in _figures(table, tables[0], judge.contract.tasks)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _emotions(table: pd.DataFrame) -> np.ndarray:
-    return np.asarray(table[EMOTION_COLUMNS].to_numpy().argmax(1))
+def _figures(table: pd.DataFrame, clean: pd.DataFrame, tasks: Sequence[Task]) -> Iterator[tuple]:
+    """Yield name, value, interval and faces of the leading metrics.
 
-
-def _figures(table: pd.DataFrame, kept: np.ndarray) -> list[tuple]:
+    ``<task>_kept``: of faces without a label, how many keep the class that the network says of them as they are.
+    Emotions are learnt from grey faces; what greying changes in coloured ones is the gap between the data sets.
+    """
     clusters = table["cluster"].to_numpy()
-    found = []
-    for metric, task in METRICS.items():
-        if len(known := answered(table, task)):
-            found.append((metric, *bootstrap(statistics(known, task)[metric], known["cluster"].to_numpy())))
-    if (unlabelled := (table["emotion"].isna() & table[EMOTION_COLUMNS[0]].notna()).to_numpy()).any():
-        found.append((KEPT, *bootstrap(mean_of(kept[unlabelled]), clusters[unlabelled])))
-    return found
+    for task in tasks:
+        for question in (q for q in questions([task]) if q.column not in task.opinions):
+            if len(known := answered(table, question)):
+                metric, statistic = next(iter(statistics(known, question).items()))
+                yield metric, *bootstrap(statistic, known["cluster"].to_numpy())
+        unlabelled = (table[task.name].isna() & table[first_output(task)].notna()).to_numpy()
+        if task.is_classes and unlabelled.any():
+            kept = classes_said(table, task) == classes_said(clean, task)
+            yield f"{task.name}_kept", *bootstrap(mean_of(kept[unlabelled]), clusters[unlabelled])

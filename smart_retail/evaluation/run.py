@@ -6,6 +6,7 @@ import argparse
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,15 +19,17 @@ from smart_retail.errors import ConfigError, DataError
 from smart_retail.evaluation.command import Asked
 from smart_retail.evaluation.compare import compare_all
 from smart_retail.evaluation.findings import Findings
+from smart_retail.evaluation.judging import Judge, predict, select
 from smart_retail.evaluation.metrics import tabulate
 from smart_retail.evaluation.mistakes import mistakes, thumbnails
-from smart_retail.evaluation.networks import Judge, open_bundle, open_checkpoint, predict, select
-from smart_retail.evaluation.predictions import LABELS, read_predictions, write_predictions
+from smart_retail.evaluation.networks import open_bundle, open_checkpoint
+from smart_retail.evaluation.predictions import read_predictions, tasks_of_table, write_predictions
 from smart_retail.evaluation.report import markdown, page
 from smart_retail.evaluation.robustness import COLUMNS as ROBUSTNESS_COLUMNS
 from smart_retail.evaluation.robustness import robustness
 from smart_retail.evaluation.sections import build
 from smart_retail.runs import find_checkpoint
+from smart_retail.tasks import Task, checked
 
 log = logging.getLogger(__name__)
 ROBUSTNESS, COMPARISON = "robustness.csv", "comparison.csv"
@@ -47,6 +50,7 @@ def judge_all(asked: Sequence[Asked], options: argparse.Namespace, settings: lis
     opened = {a: open_networks(a, options.precision) for a in asked if not a.is_table}
     judges = [judge for several in opened.values() for judge in several]
     faces, about = _faces(judges, options.split, settings) if judges else (pd.DataFrame(), {})
+    judged = iter(predict(judges, faces) if judges else ())
     tables: list[pd.DataFrame] = []
     taken: set[str] = set()
     for one in asked:
@@ -54,7 +58,7 @@ def judge_all(asked: Sequence[Asked], options: argparse.Namespace, settings: lis
             tables.append(_named(read_predictions(one.path, tables[0] if tables else None), one, tables))
             continue
         for judge in opened[one]:
-            table = predict(judge, faces)
+            table = next(judged)
             table.attrs |= about | {"trained_on": judge.made_by.get("data_fingerprint") or ""}
             name = "predictions" if len(judges) == 1 else free_name(f"predictions-{_slug(judge.name)}", taken)
             write_predictions(table, options.output / f"{name}.parquet")
@@ -67,7 +71,7 @@ def judge_all(asked: Sequence[Asked], options: argparse.Namespace, settings: lis
     comparison = compare_all(tables) if len(tables) > 1 else pd.DataFrame()
     pictures = {}
     if options.thumbnails:
-        keys = [str(key) for task in LABELS for key in mistakes(tables[0], task)["key"]]
+        keys = [str(key) for task in tasks_of_table(tables[0]) for key in mistakes(tables[0], task)["key"]]
         pictures = dict(thumbnails(faces, keys, judges[0].contract))
     return Findings(tables, figures, comparison, worse, pictures)
 
@@ -87,19 +91,38 @@ def _faces(judges: list[Judge], split: str, settings: list[str]) -> tuple[pd.Dat
         from smart_retail.training.cli import read_data
 
         data = read_data(settings, "evaluate", "Measure a network.")
+        data.contract = replace(data.contract, tasks=_tasks(judges))
         index, limit, seed = data.index, data.limit_eval, data.seed
     else:
         config = judges[0].training()
         if not config:
             raise ConfigError(f"{judges[0].name} does not tell its training data; name them with --config FILE")
-        index, limit, seed = read_index(config), None, 0
-    fingerprint = index.fingerprint()
+        index, limit, seed = read_index(config, _tasks(judges)), None, 0
+    fingerprint = index.fingerprint(judges[0].contract.tasks)
     for judge in judges:
-        if judge.made_by.get("data_fingerprint") not in (None, "", fingerprint):
+        found = index.fingerprint(judge.contract.tasks)
+        if judge.made_by.get("data_fingerprint") not in (None, "", found):
             log.warning(
                 "%s was trained on other data or another split: it may have seen some of these faces", judge.name
             )
     return select(index, split, limit, seed), {"split": split, "data_fingerprint": fingerprint}
+
+
+def _tasks(judges: list[Judge]) -> tuple[Task, ...]:
+    """Return the tasks of all networks.
+
+    Raises:
+        ConfigError: two have a task of one name with other classes.
+    """
+    found: dict[str, Task] = {}
+    for judge in judges:
+        for task in judge.contract.tasks:
+            if found.setdefault(task.name, task).classes != task.classes:
+                raise ConfigError(
+                    f"{judge.name} knows {task.name} as {', '.join(task.classes)}, {judges[0].name} as "
+                    f"{', '.join(found[task.name].classes)}: judge them one by one"
+                )
+    return checked(found.values())
 
 
 def _named(table: pd.DataFrame, asked: Asked, others: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -11,9 +11,19 @@ from smart_retail.edge.processor import in_words
 from smart_retail.evaluation.closer import confidence, groups, kinds, worse_pictures, worst_mistakes
 from smart_retail.evaluation.compare import verdict
 from smart_retail.evaluation.findings import Findings, grid
-from smart_retail.evaluation.metrics import FEW
+from smart_retail.evaluation.metrics import MIN_GROUP_FACES
 from smart_retail.evaluation.report import Goal, Report, Section, Table
-from smart_retail.evaluation.wording import FEW_WORDS, GOALS, NAMES, cell, file_size, number, p_value, signed
+from smart_retail.evaluation.wording import (
+    FEW_WORDS,
+    GOALS,
+    cell,
+    file_size,
+    in_years,
+    metric_name,
+    number,
+    p_value,
+    signed,
+)
 
 LIMITS = (
     "Labels are what annotators saw: the look of a gender in two classes, of an age, of an expression. They say "
@@ -21,7 +31,8 @@ LIMITS = (
     "The figures hold for faces like these. Cameras, light, people and crops differ elsewhere: measure there first.",
     "Intervals are bootstraps that resample clusters of duplicates: they tell how other faces of the same kind would "
     "change a figure, not how another training would.",
-    f"Groups of fewer than {FEW} faces are named without a figure. The worst of many groups looks worse than it is.",
+    f"Groups of fewer than {MIN_GROUP_FACES} faces are named without a figure. The worst of many groups "
+    "looks worse than it is.",
     "Validation faces chose the checkpoint and tuned what could be tuned. Only test faces, looked at once, tell how "
     "good a network is.",
 )
@@ -60,7 +71,7 @@ def _goals(found: Findings) -> list[Goal]:
         if metric not in overall.index or _told(metric, overall):
             continue
         row: Any = overall.loc[metric]
-        years = metric == "age_mae"
+        years = in_years(metric)
         reached = bool(row["value"] < mark if years else row["value"] > mark)
         words = "reached" if reached else "not reached"
         if row["low"] <= mark <= row["high"]:
@@ -69,7 +80,7 @@ def _goals(found: Findings) -> list[Goal]:
         parts = by_set[by_set["metric"] == metric]
         goals.append(
             Goal(
-                name=NAMES[metric].removesuffix(", %").replace(", mean error in years", ", mean error"),
+                name=metric_name(metric).removesuffix(", %").replace(", mean error in years", ", mean error"),
                 value=number(row["value"], metric) + unit,
                 interval=f"{number(row['low'], metric)} to {number(row['high'], metric)}"
                 if pd.notna(row["low"])
@@ -91,7 +102,7 @@ def _told(metric: str, overall: pd.DataFrame) -> bool:
 def _data_sets(found: Findings) -> Section:
     tables = [grid(found.of("data set"))]
     text = ["With 95% intervals."]
-    for part, title in (("ages", "Adults"), ("pose", "Turned heads"), ("twins", "Faces with a twin")):
+    for part, title in (("ages", "Adults"), ("pose", "Turned heads"), ("duplicates", "Faces with a duplicate")):
         if len(rows := found.of(part)):
             tables.append(grid(rows, title))
     if len(found.of("pose")):
@@ -103,12 +114,12 @@ def _data_sets(found: Findings) -> Section:
             "Ages that are known as ranges: a whole year reaches from half a year before to half a year after, and the "
             "years outside are a mean over all faces, those inside with zero."
         )
-    twins = (found.tables[0]["twin"] != "").sum()
-    if twins:
-        trained = (found.tables[0]["twin"] == "in training").sum()
+    duplicates = (found.tables[0]["duplicate"] != "").sum()
+    if duplicates:
+        trained = (found.tables[0]["duplicate"] == "in training").sum()
         text.append(
-            f"{twins:,} faces have a twin, the same picture or nearly so, in the training data: {trained:,} of these "
-            f"twins were trained on, {twins - trained:,} were set aside."
+            f"{duplicates:,} faces have a duplicate, the same picture or nearly so, in the training data: {trained:,} "
+            f"of these were trained on, {duplicates - trained:,} were set aside."
         )
     return Section("Data sets", (), text, tables)
 
@@ -130,7 +141,7 @@ def _models(found: Findings) -> Section | None:
             values = [number(row[name], metric) for name in ("first", "second")]
             cells.append(
                 [
-                    f"{group}: {NAMES[metric]}",
+                    f"{group}: {metric_name(metric)}",
                     *values,
                     FEW_WORDS if few else change,
                     p_value(row["p"]),
@@ -142,7 +153,7 @@ def _models(found: Findings) -> Section | None:
         tables.append(Table(header, cells, f"{model} beside {found.name}"))
         overall = rows[(rows["group"] == "all") & rows["metric"].isin(GOALS)]
         words = [
-            f"{NAMES[r['metric']].removesuffix(', %')} {verdict(r)} ({signed(r['difference'], r['metric'])})"
+            f"{metric_name(r['metric']).removesuffix(', %')} {verdict(r)} ({signed(r['difference'], r['metric'])})"
             for _, r in overall.iterrows()
         ]
         lines.append(f"{model} against {found.name}: {', '.join(words)}.")
@@ -179,7 +190,7 @@ def _bundle(bundles: list[dict[str, Any]]) -> Section | None:
         )
     if told["drop"]:
         drops = ", ".join(
-            f"{task} {d['drop']:+.2f} ({d['low']:+.2f} to {d['high']:+.2f}) {'years' if task == 'age' else 'points'}"
+            f"{task} {d['drop']:+.2f} ({d['low']:+.2f} to {d['high']:+.2f}) {d['unit']}"
             for task, d in told["drop"].items()
         )
         text.append(f"What INT8 lost against FP32 on the validation faces of the export: {drops}.")

@@ -8,36 +8,46 @@ import pandas as pd
 
 GOALS = {"gender_acc": 0.90, "age_mae": 4.0, "emotion_acc": 0.75, "emotion_original_acc": 0.75}
 """What a full training of the project is to reach: accuracies above, years below."""
-NAMES = {
-    "gender_acc": "gender accuracy, %",
-    "gender_balanced_acc": "gender balanced accuracy, %",
-    "age_mae": "age, mean error in years",
-    "age_bias": "age, bias in years",
-    "age_cs5": "age within 5 years, %",
-    "age_inside": "age inside the known range, %",
-    "age_outside": "age, years outside the known range",
-    "emotion_acc": "emotion accuracy, %",
-    "emotion_f1": "emotion macro F1, %",
-    "emotion_crowd_acc": "emotion accuracy, crowd's majority, %",
-    "emotion_crowd_f1": "emotion macro F1, crowd's majority, %",
-    "emotion_original_acc": "emotion accuracy, FER2013's labels, %",
-    "emotion_original_f1": "emotion macro F1, FER2013's labels, %",
-    "emotion_kept": "emotion kept on unlabelled faces, %",
+OPINIONS = {"emotion_crowd": ("emotion", ", crowd's majority"), "emotion_original": ("emotion", ", FER2013's labels")}
+KINDS = {
+    "balanced_acc": "{} balanced accuracy{}, %",
+    "acc": "{} accuracy{}, %",
+    "f1": "{} macro F1{}, %",
+    "kept": "{} kept on unlabelled faces{}, %",
+    "mae": "{}, mean error in years{}",
+    "bias": "{}, bias in years{}",
+    "cs5": "{} within 5 years{}, %",
+    "inside": "{} inside the known range{}, %",
+    "outside": "{}, years outside the known range{}",
 }
-YEARS = ("age_mae", "age_bias", "age_outside")
+"""Of metrics, by the end of their names."""
 FEW_WORDS = "too few"
+
+
+def metric_name(metric: str) -> str:
+    """Return the name of a metric in words, with its unit."""
+    kind = next((end for end in KINDS if metric.endswith(f"_{end}")), None)
+    if kind is None:
+        return metric
+    column = metric.removesuffix(f"_{kind}")
+    return KINDS[kind].format(*OPINIONS.get(column, (column, "")))
+
+
+def in_years(metric: str) -> bool:
+    """Whether a metric is in years, and smaller is better; others are shares."""
+    return metric.endswith(("_mae", "_bias", "_outside"))
 
 
 def number(value: float, metric: str) -> str:
     """Return a figure in years with two digits, or in percent with one."""
     if pd.isna(value):
         return FEW_WORDS
-    return f"{value:.2f}" if metric in YEARS else f"{100 * value:.1f}"
+    return f"{value:.2f}" if in_years(metric) else f"{100 * value:.1f}"
 
 
 def units(value: float, metric: str) -> str:
     """Return a figure with its unit."""
-    return number(value, metric) + (" years" if metric in YEARS else "%")
+    return number(value, metric) + (" years" if in_years(metric) else "%")
 
 
 def cell(row: Any, metric: str) -> str:
@@ -51,7 +61,7 @@ def cell(row: Any, metric: str) -> str:
 
 def signed(value: float, metric: str) -> str:
     """Return a difference with its sign, in years or points."""
-    return f"{value:+.2f}" if metric in YEARS else f"{100 * value:+.1f}"
+    return f"{value:+.2f}" if in_years(metric) else f"{100 * value:+.1f}"
 
 
 def p_value(p: float) -> str:

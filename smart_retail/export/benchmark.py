@@ -119,8 +119,8 @@ def torch_variants(checkpoint: str | Path, threads: int) -> dict[str, Feed]:
 
     def run(module: torch.nn.Module, crops: np.ndarray) -> dict[str, np.ndarray]:
         with torch.inference_mode():
-            gender, age, emotion = module(torch.from_numpy(normalise(crops, network.contract)))[:3]
-        return {"gender": gender.numpy(), "age": age.numpy(), "emotion": emotion.numpy()}
+            answers = module(torch.from_numpy(normalise(crops, network.contract)))
+        return {name: values.numpy() for name, values in answers._asdict().items()}
 
     return {"PyTorch": partial(run, network), "PyTorch reparameterised": partial(run, fused)}
 

@@ -9,17 +9,23 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from smart_retail.config_files import read_yaml
+from smart_retail.contract import Contract
 from smart_retail.edge.manifest import PRECISIONS, Manifest, check_files, read_manifest
 from smart_retail.edge.pretrained import find_bundle
 from smart_retail.edge.processor import device
 from smart_retail.edge.runtime import Feed
 from smart_retail.errors import ConfigError
 from smart_retail.export.benchmark import Timing, bundle_variants, measure, torch_variants
+from smart_retail.tasks import Task
+
+Figures = dict[str, dict[str, Any]]
+"""By metric ``value``, ``low``, ``high`` and ``faces``."""
 
 
 def benchmark_bundle(args: list[str]) -> None:
@@ -64,7 +70,7 @@ def benchmark_bundle(args: list[str]) -> None:
 
         checkpoint = str(find_checkpoint(options.checkpoint, run="run"))
     timings: list[Timing] = []
-    accuracy: dict[str, dict[str, float]] = {}
+    accuracy: dict[str, Figures] = {}
     for size in options.image_size or [manifest.contract.image_size]:
         with TemporaryDirectory() as folder:
             measured, variants = manifest, partial(_open, bundle, manifest, checkpoint)
@@ -88,7 +94,7 @@ def benchmark_bundle(args: list[str]) -> None:
         values |= {"timings": [t.to_dict() for t in timings], "accuracy": accuracy, "accuracy_on": faces}
         print(json.dumps(values))
     else:
-        _print_table(timings, accuracy, manifest.contract.image_size)
+        _print_table(timings, accuracy, manifest.contract)
         print("size: " + ", ".join(f"{name} {n / 1e6:.2f} MB" for name, n in sizes.items()))
 
 
@@ -96,16 +102,22 @@ def _open(bundle: Path, manifest: Manifest, checkpoint: str | None, threads: int
     return (torch_variants(checkpoint, threads) if checkpoint else {}) | bundle_variants(bundle, manifest, threads)
 
 
-def _accuracy(
-    variants: dict[str, Feed], manifest: Manifest, count: int, data: str | None
-) -> dict[str, dict[str, float]]:
+def _accuracy(variants: dict[str, Feed], manifest: Manifest, count: int, data: str | None) -> dict[str, Figures]:
     """Judge validation faces by every variant: no runtime is taken at its word."""
-    from smart_retail.data.face_crops import read_index, split_of, training_config
-    from smart_retail.export.measure import judge
+    from smart_retail.data.face_crops import read_index, training_config
+    from smart_retail.evaluation.judging import predict, select
+    from smart_retail.export.export import figures, judge_of
 
+    contract = manifest.contract
     config = read_yaml(Path(data)) if data else training_config({"made_by": manifest.made_by}, "the bundle")
-    faces = split_of(read_index(config), "val", manifest.contract).sample(count)
-    return {name: judged.summary() for name, judged in judge(variants, faces, what="validation faces").items()}
+    faces = select(read_index(config, contract.tasks), "val", count)
+    judges = [judge_of(name, run, contract, _form(name, manifest)) for name, run in variants.items()]
+    tables = predict(judges, faces, "validation faces")
+    return {name: figures(table) for name, table in zip(variants, tables, strict=True)}
+
+
+def _form(variant: str, manifest: Manifest) -> str:
+    return "logits" if variant.startswith("PyTorch") else manifest.form
 
 
 def _resized(checkpoint: str, manifest: Manifest, folder: Path, size: int) -> tuple[Manifest, str]:
@@ -133,20 +145,27 @@ def _resized(checkpoint: str, manifest: Manifest, folder: Path, size: int) -> tu
     return replace(manifest, contract=contract, files=files, metrics={}), resized
 
 
-def _print_table(timings: list[Timing], accuracy: dict[str, dict[str, float]], deployed: int) -> None:
+def _print_table(timings: list[Timing], accuracy: dict[str, Figures], contract: Contract) -> None:
     where = device()
     dot = "with" if where["int8_dot_product"] else "without"
     print(f"{where['processor']}, {where['cores']} cores, {dot} INT8 dot products")
+    heads = "".join(f"{task.name + ' %' * task.is_classes:>{len(task.name) + 4}}" for task in contract.tasks)
     print(
         f"{'':26}{'px':>4}{'threads':>8}{'batch':>6}{'median ms':>11}{'10-90%':>16}{'cpu ms':>9}{'faces/s':>9}"
-        f"{'x FP32':>8}{'cpu':>6}{'gender %':>10}{'age':>7}{'emotion %':>11}"
+        f"{'x FP32':>8}{'cpu':>6}{heads}"
     )
     for t in timings:
-        known = accuracy.get(t.variant, {}) if t.image_size == deployed else {}
-        gender, emotion = (f"{100 * known[k]:.1f}" if k in known else "" for k in ("gender_acc", "emotion_acc"))
-        age = f"{known['age_mae']:.2f}" if "age_mae" in known else ""
+        known = accuracy.get(t.variant, {}) if t.image_size == contract.image_size else {}
+        cells = "".join(f"{_figure(known, task):>{len(task.name) + 4}}" for task in contract.tasks)
         spread = f"{t.low:.2f}-{t.high:.2f}"
         print(
             f"{t.variant:26}{t.image_size:4}{t.threads:8}{t.batch:6}{t.median:11.2f}{spread:>16}{t.processor:9.2f}"
-            f"{t.faces_per_second:9.0f}{t.speedup:8.2f}{t.processor_speedup:6.2f}{gender:>10}{age:>7}{emotion:>11}".rstrip()
+            f"{t.faces_per_second:9.0f}{t.speedup:8.2f}{t.processor_speedup:6.2f}{cells}".rstrip()
         )
+
+
+def _figure(known: Figures, task: Task) -> str:
+    found = known.get(task.metric)
+    if not found:
+        return ""
+    return f"{100 * found['value']:.1f}" if task.is_classes else f"{found['value']:.2f}"

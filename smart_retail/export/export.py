@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -14,19 +14,23 @@ from typing import Any, Literal
 
 import numpy as np
 import onnx
+import pandas as pd
 
 from smart_retail.contract import Contract
-from smart_retail.data.face_crops import FaceCrops, read_index, split_of, training_config
+from smart_retail.data.face_crops import FaceCrops, read_index, training_config
 from smart_retail.data.index import FaceIndex
 from smart_retail.data.sources.drawing import FaceSpec, draw_face
 from smart_retail.edge.bundle import seal, write_bundle, write_golden
-from smart_retail.edge.calibration import CLASSES, calibrate, softmax
-from smart_retail.edge.manifest import CARD, DISTRIBUTION, DROPS, OUTPUTS, PRECISIONS, Manifest
+from smart_retail.edge.calibration import calibrate
+from smart_retail.edge.manifest import CARD, DISTRIBUTION, DROPS, PRECISIONS, Manifest
 from smart_retail.edge.processor import device
 from smart_retail.edge.runtime import Feed, feed, open_session
 from smart_retail.errors import CheckpointError, ConfigError
+from smart_retail.evaluation.judging import Judge, as_columns, predict, select
+from smart_retail.evaluation.metrics import Question, answered, losses_between, tabulate
+from smart_retail.evaluation.predictions import probability_columns
 from smart_retail.export.gate import Gate
-from smart_retail.export.measure import Judged, age_interval, drops, groups, judge
+from smart_retail.export.intervals import years_interval
 from smart_retail.export.model_card import model_card
 from smart_retail.export.onnx import PARITY, export_network
 from smart_retail.models.fake_quantise import convolutions
@@ -36,6 +40,7 @@ from smart_retail.provenance import versions, without_places
 from smart_retail.quantise.compact import half_weights
 from smart_retail.quantise.post_training import Int8Settings, quantise
 from smart_retail.quantise.qat import quantise_qat
+from smart_retail.tasks import Task
 from smart_retail.timing import time_in_turns
 
 log = logging.getLogger(__name__)
@@ -51,8 +56,8 @@ class ExportSettings:
         precision: int8 writes FP32 and INT8, fp32 the former alone.
         input: float32 takes normalised (B, 3, S, S); uint8 takes (B, S, S, 3) RGB as it is, with the
             preprocessing in the graph.
-        outputs: what gender and emotion say.
-        age_distribution: also answer with the probability of each year.
+        outputs: of classes.
+        age_distribution: also answer with the probability of each year, for tasks of years.
         int8: how INT8 is made.
         gate: how much INT8 may lose on the validation faces.
         limit_eval: measure on this many validation and test faces only, drawn by the seed.
@@ -108,10 +113,10 @@ def export_bundle(
             raise CheckpointError(f"{checkpoint} lacks the float network that its INT8 is judged against")
         network, qat = network_of(content["qat"]["reference"], str(checkpoint)), network
     if not isinstance(data, FaceIndex):
-        data = read_index(data or training_config(content, str(checkpoint)))
+        data = read_index(data or training_config(content, str(checkpoint)), network.contract.tasks)
     index = data
     made_by = dict(content.get("made_by") or {})
-    trained_on, found = made_by.get("data_fingerprint"), index.fingerprint()
+    trained_on, found = made_by.get("data_fingerprint"), index.fingerprint(network.contract.tasks)
     if trained_on and trained_on != found:
         log.warning(
             "the faces are not those of the training (fingerprint %s, trained on %s): "
@@ -125,9 +130,11 @@ def export_bundle(
     # Those of the training first: the faces it is measured on may be others.
     made_by["data_terms"] = list(dict.fromkeys([*made_by.get("data_terms", []), *index.terms]))
     made_by["exported"] = datetime.now(UTC).isoformat(timespec="seconds")
-    parts = {split: split_of(index, split, network.contract) for split in ("train", "val", "test")}
-    for split in ("val", "test"):
-        parts[split] = parts[split].sample(settings.limit_eval, settings.seed)
+    limits = {"train": None, "val": settings.limit_eval, "test": settings.limit_eval}
+    parts = {
+        split: FaceCrops(select(index, split, limit, settings.seed), network.contract)
+        for split, limit in limits.items()
+    }
     with write_bundle(Path(folder)) as aside:
         return fill_bundle(aside, network, parts, settings, made_by, qat)
 
@@ -176,24 +183,26 @@ def fill_bundle(
         for precision, path in paths.items():
             variants[precision]["bytes"] = path.stat().st_size
             networks[precision] = partial(feed, open_session(path), contract=contract)
-    val = judge(networks, parts["val"], what="validation faces")
-    metrics: dict[str, Any] = {"val": _metrics(val)}
+    judges = [judge_of(name, network, contract, settings.outputs) for name, network in networks.items()]
+    shipped = "int8" if "int8" in paths else "fp32"
+    val = dict(zip(networks, predict(judges, parts["val"].table, "validation faces"), strict=True))
+    metrics: dict[str, Any] = {"val": _metrics(val, contract.tasks)}
     if "int8" in paths:
         settings.gate.check(metrics["val"]["drop"])
-    test = judge(networks, parts["test"], what="test faces")
-    metrics["test"] = _metrics(test)
-    shipped = "int8" if "int8" in paths else "fp32"
-    metrics["test"]["groups"] = groups(test[shipped], parts["test"].table)
+    test = dict(zip(networks, predict(judges, parts["test"].table, "test faces"), strict=True))
+    metrics["test"] = _metrics(test, contract.tasks) | {"groups": _groups(test[shipped])}
+    years = [task for task in contract.tasks if not task.is_classes]
+    intervals = {task.name: years_interval(val[shipped], task) for task in years}
     manifest = Manifest(
         contract=contract,
         input=settings.input,
         form=settings.outputs,
-        outputs=OUTPUTS + ((DISTRIBUTION,) if settings.age_distribution else ()),
+        outputs=contract.task_names + tuple(t.name + DISTRIBUTION for t in years if settings.age_distribution),
         files={},
         variants=variants,
         metrics=metrics,
-        age_interval=age_interval(val[shipped]),
-        calibration=_calibration(val[shipped], settings.outputs),
+        intervals={task: interval for task, interval in intervals.items() if interval},
+        calibration=_calibration(val[shipped], contract.tasks),
         latency=_latency(networks, parts["val"].first(1)),
         terms=made_by.pop("data_terms", []),
         made_by=made_by,
@@ -235,19 +244,45 @@ def _int8(paths: Mapping[str, Path], faces: FaceCrops, settings: ExportSettings,
     return quantise_qat(qat, paths["int8"], faces.sample(count, settings.seed).first(count), settings.int8, shape)
 
 
-def _metrics(judged: dict[str, Judged]) -> dict[str, Any]:
-    found: dict[str, Any] = {name: j.summary() for name, j in judged.items()}
+def judge_of(name: str, run: Feed, contract: Contract, form: str) -> Judge:
+    """Return a network that runs as a bundle's does; ``form`` tells what it says of classes."""
+    return Judge(name, contract, lambda crops: as_columns(run(crops), contract.tasks, logits=form == "logits"))
+
+
+def _metrics(tables: dict[str, pd.DataFrame], tasks: Sequence[Task]) -> dict[str, Any]:
+    """Return by variant its figures on all faces; and what each loses against FP32."""
+    found: dict[str, Any] = {name: figures(table) for name, table in tables.items()}
     for name, key in DROPS.items():
-        if name in judged:
-            found[key] = drops(judged["fp32"], judged[name])
+        if name in tables:
+            found[key] = losses_between(tables["fp32"], tables[name], tasks)
     return found
 
 
-def _calibration(judged: Judged, form: str) -> dict[str, Any]:
+def figures(table: pd.DataFrame) -> dict[str, Any]:
+    """Return by metric its ``value``, ``low``, ``high`` and ``faces``, on all faces of a table of predictions."""
+    return {str(row["metric"]): _figure(row) for _, row in tabulate(table, ("all",)).iterrows()}
+
+
+def _groups(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return the figures of each data set, pose, and group of race, gender and age that has enough faces."""
+    found: dict[str, dict[str, Any]] = {}
+    for _, row in tabulate(table, ("data set", "pose", "group")).iterrows():
+        if not np.isnan(row["value"]):
+            found.setdefault(str(row["group"]), {})[str(row["metric"])] = _figure(row)
+    return found
+
+
+def _figure(row: pd.Series) -> dict[str, float | None]:
+    """Return value, interval and faces; an interval of a single cluster is not there."""
+    values = {name: float(row[name]) for name in ("value", "low", "high")}
+    return {n: None if np.isnan(v) else v for n, v in values.items()} | {"faces": int(row["faces"])}
+
+
+def _calibration(table: pd.DataFrame, tasks: Sequence[Task]) -> dict[str, Any]:
     found = {}
-    for task in CLASSES:
-        said = judged.said[task] if form == "probabilities" else softmax(judged.said[task])
-        found[task] = calibrate(said, judged.labels[task])
+    for task in (task for task in tasks if task.is_classes):
+        known = answered(table, Question(task, task.name))
+        found[task.name] = calibrate(known[probability_columns(task)].to_numpy(), known[task.name].to_numpy())
     return {task: values for task, values in found.items() if values}
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from smart_retail.contract import Contract
 from smart_retail.edge.manifest import DROPS, Manifest
 from smart_retail.edge.processor import in_words
+from smart_retail.evaluation.wording import in_years, metric_name
 
 USES = """- Counting visitors by group and time of day, without keeping faces, where people are told, the law
   allows it, and the terms above do.
@@ -30,39 +32,44 @@ def summary(manifest: Manifest) -> str:
     latency = manifest.latency.get("variants", {})
     rows.append(("latency, ms", *(f"{latency[p]['processor_ms']:.2f}" if p in latency else "" for p in columns)))
     for split, values in manifest.metrics.items():
-        for metric, text in METRICS.items():
-            if any(metric in values[p] for p in columns):
-                cells = (_value(metric, values[p].get(metric)) for p in columns)
-                changes = (_loss(values.get(key, {}), metric) for key in losses.values())
-                rows.append((f"{split}: {text}", *cells, *changes))
+        for metric in dict.fromkeys(metric for p in columns for metric in values[p]):
+            cells = (_value(metric, values[p].get(metric)) for p in columns)
+            changes = (_loss(values.get(key, {}), metric) for key in losses.values())
+            rows.append((f"{split}: {metric_name(metric)}", *cells, *changes))
     widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=False)).rstrip() for row in rows)
 
 
-def _loss(drops: dict[str, dict[str, float]], metric: str) -> str:
-    drop = drops.get(metric.split("_")[0])
-    if drop is None or metric not in ("gender_acc", "age_mae", "emotion_acc"):
-        return ""
-    return f"{drop['drop']:+.2f} ({drop['low']:+.2f} to {drop['high']:+.2f})"
+def _loss(drops: dict[str, dict[str, Any]], metric: str) -> str:
+    """Return what a task lost, beside the metric that it was measured by."""
+    task, _, kind = metric.rpartition("_")
+    drop = drops.get(task) if kind in ("acc", "mae") else None
+    return f"{drop['drop']:+.2f} ({drop['low']:+.2f} to {drop['high']:+.2f})" if drop else ""
 
 
-METRICS = {
-    "gender_acc": "gender accuracy, %",
-    "age_mae": "age, mean error in years",
-    "age_cs5": "age within 5 years, %",
-    "age_inside": "age inside the known range, %",
-    "emotion_acc": "emotion accuracy, %",
-    "emotion_crowd_acc": "emotion accuracy, crowd's majority, %",
-    "emotion_crowd_f1": "emotion macro F1, crowd's majority, %",
-    "emotion_original_acc": "emotion accuracy, FER2013's labels, %",
-    "emotion_original_f1": "emotion macro F1, FER2013's labels, %",
-}
-
-
-def _value(metric: str, value: float | None) -> str:
-    if value is None:
+def _value(metric: str, figure: dict[str, Any] | None) -> str:
+    """Return ``value (low to high)``."""
+    if figure is None:
         return "-"
-    return f"{value:.2f}" if metric == "age_mae" else f"{100 * value:.2f}"
+    factor = 1 if in_years(metric) else 100
+    low, high = (figure[end] for end in ("low", "high"))
+    reach = "" if low is None or high is None else f" ({factor * low:.2f} to {factor * high:.2f})"
+    return f"{factor * figure['value']:.2f}{reach}"
+
+
+def _tasks(contract: Contract) -> str:
+    words = [f"{t.name} ({len(t.classes)} classes)" if t.is_classes else f"{t.name} (years)" for t in contract.tasks]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _intervals(intervals: dict[str, dict[str, Any]]) -> str:
+    if not intervals:
+        return "Too few validation faces with an age to give intervals."
+    return " ".join(
+        f"The interval of {task} is set so that about {100 * found['coverage']:.0f}% of {found['faces']:,} validation "
+        "faces lie inside it."
+        for task, found in intervals.items()
+    )
 
 
 def model_card(manifest: Manifest, notes: str = "") -> str:
@@ -76,13 +83,6 @@ def model_card(manifest: Manifest, notes: str = "") -> str:
     terms = "\n".join(f"- {line}" for line in manifest.terms) or "- not recorded"
     config = str(made.get("config") or "not recorded").strip()
     versions = ", ".join(f"{k} {v}" for k, v in made.get("versions", {}).items()) or "not recorded"
-    bands = manifest.age_interval.get("bands", [])
-    interval = (
-        f"The interval of an age is set so that about {100 * manifest.age_interval['coverage']:.0f}% of "
-        f"{manifest.age_interval['faces']:,} validation faces lie inside it."
-        if bands
-        else "Too few validation faces with an age to give intervals."
-    )
     tried = f"\n## How it was made\n\n{notes.strip()}\n" if notes.strip() else ""
     return f"""# Model card
 
@@ -93,8 +93,7 @@ def model_card(manifest: Manifest, notes: str = "") -> str:
 For other uses train it on faces whose licence allows them:
 `smart-retail fit --config configs/experiment/cpu.yaml --config configs/data/own.yaml`.
 
-One network for gender (2 classes), age (years) and emotion (6 classes) of a face crop of
-{manifest.contract.image_size} px.
+One network for {_tasks(manifest.contract)} of a face crop of {manifest.contract.image_size} px.
 
 ## Measured
 
@@ -103,8 +102,8 @@ One network for gender (2 classes), age (years) and emotion (6 classes) of a fac
 ```
 
 Latency: batch 1, one thread, median of the processor time, on {in_words(manifest.latency.get("device", {}))}.
-Intervals resample faces; those of `smart-retail evaluate` resample clusters of duplicates.
-`val` chose the checkpoint and gates INT8; `test` chose nothing. {interval}
+Intervals are 95% and resample clusters of duplicates.
+`val` chose the checkpoint and gates INT8; `test` chose nothing. {_intervals(manifest.intervals)}
 {_calibration(manifest.calibration)}
 
 ### By group, test faces, {"INT8" if "int8" in manifest.variants else "FP32"}
@@ -145,16 +144,16 @@ def _calibration(calibration: dict[str, dict[str, float]]) -> str:
     return f"Temperatures of the probabilities, applied by the Predictor: {'; '.join(parts)}."
 
 
-def _groups(groups: dict[str, dict[str, float]]) -> str:
+def _groups(groups: dict[str, dict[str, Any]]) -> str:
     if not groups:
         return "No group had enough labelled faces."
-    shown = [metric for metric in METRICS if any(metric in values for values in groups.values())]
+    shown = list(dict.fromkeys(metric for values in groups.values() for metric in values))
     lines = [
-        "| group | faces | " + " | ".join(METRICS[metric] for metric in shown) + " |",
+        "| group | faces | " + " | ".join(map(metric_name, shown)) + " |",
         "| --- | ---: " + "| ---: " * len(shown) + "|",
     ]
     for name, values in groups.items():
-        faces = max(values[f"{task}_faces"] for task in ("gender", "age", "emotion"))
+        faces = max(figure["faces"] for figure in values.values())
         cells = " | ".join(_value(metric, values.get(metric)) for metric in shown)
         lines.append(f"| {name} | {faces:.0f} | {cells} |")
     return "\n".join(lines)

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from smart_retail.contract import Contract
 from smart_retail.data.cache import write_aside
-from smart_retail.edge.manifest import DISTRIBUTION, OUTPUTS
+from smart_retail.edge.manifest import DISTRIBUTION
 from smart_retail.edge.runtime import BYTES, FLOAT, feed, normalise, open_session
 from smart_retail.errors import ConfigError, ExportError
 from smart_retail.export.notes import drop_notes
-from smart_retail.models.age import AgeDistribution
+from smart_retail.models.heads import YearsDistribution
 from smart_retail.models.network import FaceNet
 from smart_retail.models.reparameterise import reparameterise
 
@@ -39,10 +39,10 @@ class DeployedNet(nn.Module):
         """Wrap a network.
 
         Args:
-            network: has ``raw``, ``decode`` and ``age`` of a ``FaceNet``.
+            network: has ``raw``, ``decode`` and ``heads`` of a ``FaceNet``.
             contract: of the network.
             source: ``float32`` for (B, 3, S, S) normalised, ``uint8`` for (B, S, S, 3) RGB as it is.
-            form: ``probabilities`` or ``logits`` of gender and emotion.
+            form: ``probabilities`` or ``logits`` of classes.
             ages: also say the (B, 101) distribution over the years.
 
         Raises:
@@ -51,22 +51,27 @@ class DeployedNet(nn.Module):
         super().__init__()
         if source not in (FLOAT, BYTES) or form not in FORMS:
             raise ConfigError(f"input {source!r} is float32 or uint8, outputs {form!r} are probabilities or logits")
-        if ages and not isinstance(network.age, AgeDistribution):
-            raise ConfigError("this network has no age distribution: its age head is a plain regression")
-        self.network, self.source, self.form, self.ages = network, source, form, ages
-        self.names = OUTPUTS + ((DISTRIBUTION,) if ages else ())
+        years = [task.name for task in contract.tasks if not task.is_classes]
+        if ages and not (years and all(isinstance(network.heads[name], YearsDistribution) for name in years)):
+            raise ConfigError(
+                "this network has no age distribution: its age head is a plain regression, or it has none"
+            )
+        self.network, self.source, self.form = network, source, form
+        self.classes = [task.name for task in contract.tasks if task.is_classes]
+        self.distributions = years if ages else []
+        self.names = (*contract.task_names, *(name + DISTRIBUTION for name in self.distributions))
         self.register_buffer("mean", torch.tensor(contract.mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(contract.std).view(3, 1, 1) * 255, persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Judge B faces; returns gender (B, 2), age (B, 1), emotion (B, 6) and the ages if asked for."""
+        """Judge B faces; returns (B, classes) or (B, 1) years by task, then the (B, 101) years if asked for."""
         if self.source == BYTES:
             images = (images.permute(0, 3, 1, 2).float() - self.mean) / self.std  # type: ignore[operator]
         raw = self.network.raw(images)
-        gender, age, emotion = self.network.decode(raw)
+        answers = self.network.decode(raw)._asdict()
         if self.form == "probabilities":
-            gender, emotion = gender.softmax(1), emotion.softmax(1)
-        return (gender, age, emotion, raw.age.softmax(1)) if self.ages else (gender, age, emotion)
+            answers |= {name: answers[name].softmax(1) for name in self.classes}
+        return (*answers.values(), *(raw.heads[name].softmax(1) for name in self.distributions))
 
 
 def export_network(

@@ -15,6 +15,7 @@ from smart_retail.models.bounded import ACTIVATION_LIMIT
 from smart_retail.models.fake_quantise import fake_quantise, fuse, is_fake_quantised
 from smart_retail.models.network import FaceNet
 from smart_retail.models.weights_file import read_safetensors
+from smart_retail.tasks import TASKS, tasks_of
 
 PREFIX = "net."
 
@@ -29,6 +30,7 @@ def network_from(settings: Mapping[str, Any], *, pretrained: bool | None = None)
     """
     return FaceNet(
         settings["backbone"],
+        tasks=tasks_of(settings.get("tasks")),
         pretrained=settings["pretrained"] if pretrained is None else pretrained,
         weights=settings.get("weights") if pretrained is None else None,
         dropout=settings["dropout"],
@@ -79,6 +81,15 @@ def network_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
 
 
+def renamed(state: Mapping[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
+    """Return weights under the names of this version; the first ones had no ``heads`` before those of a task."""
+    first = tuple(f"{prefix}{task.name}." for task in TASKS)
+    return {
+        f"{prefix}heads.{name.removeprefix(prefix)}" if name.startswith(first) else name: value
+        for name, value in state.items()
+    }
+
+
 def read_model(path: str | Path) -> dict[str, Any]:
     """Read the network's part of a checkpoint, a ``model.pth`` or a file of weights.
 
@@ -108,7 +119,7 @@ def _weights_of(content: Mapping[str, Any]) -> dict[str, Tensor]:
     state = content.get("state_dict") if found is None else found
     if not (isinstance(state, Mapping) and all(isinstance(n, str) and isinstance(v, Tensor) for n, v in state.items())):
         return {}
-    return network_weights(state) if found is None else dict(state)
+    return renamed(network_weights(state) if found is None else state)
 
 
 def _names(content: Mapping[str, Any]) -> str:

@@ -1,63 +1,56 @@
-"""FaceNet: any timm backbone with a head each for gender, age and emotion. Pure PyTorch."""
+"""FaceNet: any timm backbone with a head for each task. Pure PyTorch."""
 
 from __future__ import annotations
 
+from collections import namedtuple
 from difflib import get_close_matches
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import timm
 from torch import Tensor, nn
 
 from smart_retail.contract import Contract
 from smart_retail.errors import ConfigError
-from smart_retail.labels import EMOTIONS, GENDERS
-from smart_retail.models.age import age_head
 from smart_retail.models.bounded import ACTIVATION_LIMIT, bound_activations
+from smart_retail.models.heads import Head, make_head
 from smart_retail.models.initialisation import identity_init
 from smart_retail.models.memory_layout import decimate_pointwise
 from smart_retail.models.pretrained import start_from
-
-
-class FaceOutputs(NamedTuple):
-    """What the network says of B faces.
-
-    Attributes:
-        gender: (B, 2) logits.
-        age: (B, 1) years.
-        emotion: (B, 6) logits.
-    """
-
-    gender: Tensor
-    age: Tensor
-    emotion: Tensor
+from smart_retail.tasks import TASKS, Task
 
 
 class RawOutputs(NamedTuple):
     """What the losses need of B faces.
 
     Attributes:
-        gender: (B, 2) logits.
-        age: (B, 101) logits or (B, 1) decades, as the age head has it.
-        emotion: (B, 6) logits.
+        heads: by task the output of its head: logits of classes, (B, 101) logits or (B, 1) decades of ages.
         features: (B, F) pooled features of the backbone.
     """
 
-    gender: Tensor
-    age: Tensor
-    emotion: Tensor
+    heads: dict[str, Tensor]
     features: Tensor
 
 
+@cache
+def outputs_type(tasks: tuple[str, ...]) -> Any:
+    """Return the named tuple of what a network with these tasks answers: (B, C) logits or (B, 1) years each."""
+    return namedtuple("FaceOutputs", tasks)  # type: ignore[misc]
+
+
 class FaceNet(nn.Module):
-    """One backbone, three heads.
+    """One backbone, a head for each task.
 
     >>> gender_logits, age_pred, emotion_logits = model(images)
     """
+
+    heads: Any
 
     def __init__(
         self,
         backbone: str = "mobileone_s2",
         *,
+        tasks: tuple[Task, ...] = TASKS,
         pretrained: bool = False,
         weights: str | None = None,
         dropout: float = 0.3,
@@ -71,6 +64,7 @@ class FaceNet(nn.Module):
 
         Args:
             backbone: name of a timm network.
+            tasks: what it learns, in the order of its outputs.
             pretrained: start from timm's weights (ImageNet; needs a network or timm's cache).
             weights: start from a file or a package instead, see ``models.pretrained``.
             dropout: on the pooled features, in training.
@@ -111,22 +105,30 @@ class FaceNet(nn.Module):
         # MobileNetV3 and its like have a wider layer behind the last feature map; the rest name one width.
         features = getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features
         self.dropout = nn.Dropout(dropout)
-        self.gender = nn.Linear(features, len(GENDERS))
-        self.age = age_head(age, features, age_sigma)
-        self.emotion = nn.Linear(features, len(EMOTIONS))
-        self.contract = Contract()
+        for task in tasks:
+            if hasattr(nn.ModuleDict, task.name):
+                raise ConfigError(f"task {task.name!r}: PyTorch's containers have this name; choose another")
+        self.heads = nn.ModuleDict({t.name: make_head(t, features, years=age, sigma=age_sigma) for t in tasks})
+        self.feature_width = features
+        self.contract = Contract(tasks=tasks)
         self.misfits = start_from(self, weights) if weights else []
 
     def raw(self, images: Tensor) -> RawOutputs:
         """Run backbone and heads on (B, 3, S, S) float32, normalised RGB."""
         features = self.backbone(images)
         hidden = self.dropout(features)
-        return RawOutputs(self.gender(hidden), self.age(hidden), self.emotion(hidden), features)
+        return RawOutputs({name: head(hidden) for name, head in self.heads.items()}, features)
 
-    def decode(self, raw: RawOutputs) -> FaceOutputs:
-        """Turn the age head's output into years."""
-        return FaceOutputs(raw.gender, self.age.years(raw.age), raw.emotion)
+    def decode(self, raw: RawOutputs) -> Any:
+        """Turn what the heads say into answers: logits of classes, years."""
+        answers = [self.head(name).decode(output) for name, output in raw.heads.items()]
+        return outputs_type(tuple(raw.heads))(*answers)
 
-    def forward(self, images: Tensor) -> FaceOutputs:
-        """Judge (B, 3, S, S) float32, normalised RGB."""
+    def head(self, task: str) -> Head:
+        """Return the head of a task."""
+        head: Head = self.heads[task]
+        return head
+
+    def forward(self, images: Tensor) -> Any:
+        """Judge (B, 3, S, S) float32, normalised RGB; return a named tuple, an answer for each task."""
         return self.decode(self.raw(images))

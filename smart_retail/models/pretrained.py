@@ -58,7 +58,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         CheckpointError: the file is missing, damaged, or holds no tensors.
     """
     # Here, not above: load imports the network, which imports this module.
-    from smart_retail.models.load import network_weights, read_checkpoint
+    from smart_retail.models.load import network_weights, read_checkpoint, renamed
 
     content: Mapping[str, Any] = read_checkpoint(path)
     whole = "hyper_parameters" in content and "model_state_dict" not in content
@@ -69,6 +69,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     tensors = {n: v.float() if v.is_floating_point() else v for n, v in named.items()}
     if whole:
         tensors = network_weights(tensors)
+    tensors = renamed(tensors)
     if not tensors:
         raise CheckpointError(f"{path} holds no weights")
     return tensors

@@ -9,10 +9,11 @@ import torch
 from lightning.fabric.utilities.apply_func import move_data_to_device
 from torch import nn
 
-from smart_retail.data.dataset import FaceBatch, FaceLabels
+from smart_retail.data.dataset import FaceBatch
+from smart_retail.data.labels import no_labels
 from smart_retail.errors import ConfigError
-from smart_retail.labels import TASKS
 from smart_retail.models.memory_layout import DecimatedConv2d
+from smart_retail.tasks import TASKS
 from smart_retail.timing import time_in_turns
 from smart_retail.training.benchmark_table import device, report
 from smart_retail.training.losses import task_losses
@@ -94,7 +95,7 @@ def step_pair(
             module.__class__ = nn.Conv2d  # type: ignore[assignment]
 
     def plain_loss() -> torch.Tensor:
-        loss: torch.Tensor = plain.weights(task_losses(plain.net, plain.net.raw(batch.image), batch, 0.0))
+        loss: torch.Tensor = plain.weights(task_losses(plain.net, plain.net.raw(batch.image), batch.labels, 0.0))
         return loss
 
     def ours(*, bf16: bool = False, compiled: bool = False) -> Callable[[], None]:
@@ -128,11 +129,10 @@ def taught_steps(backbone: str, image_size: int, batch_size: int, teacher: str) 
 
 
 def _random_batch(image_size: int, batch_size: int) -> FaceBatch:
-    mask = torch.ones(batch_size, dtype=torch.bool)
-    labels = FaceLabels.none(batch_size)._asdict() | {f"{task}_mask": mask for task in TASKS}
+    labels = {name: torch.zeros_like(values) for name, values in no_labels(batch_size, TASKS).items()}
     labels["age"] = torch.full((batch_size,), 30.0)
     images = torch.randn(batch_size, 3, image_size, image_size)
-    batch = FaceBatch(image=images, row=torch.arange(batch_size), **labels)
+    batch = FaceBatch(images, labels, dataset=torch.zeros(batch_size, dtype=torch.int64), row=torch.arange(batch_size))
     moved: FaceBatch = move_data_to_device(batch, device())
     return moved
 

@@ -66,6 +66,7 @@ class FaceCLI(LightningCLI):
         parser.add_lightning_class_args(EMA, "ema")
         parser.add_lightning_class_args(LastCheckpoint, "last")
         parser.add_lightning_class_args(Figures, "figures")
+        parser.link_arguments("data.tasks", "model.tasks")
         parser.link_arguments("data.image_size", "model.image_size")
         parser.link_arguments("data.crop", "model.crop")
 

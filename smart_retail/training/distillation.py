@@ -1,4 +1,4 @@
-"""Learning from teachers: frozen networks that speak on every face, labelled or not.
+"""Learning from teachers: frozen networks that give soft targets for every face, labelled or not.
 
 Hinton et al. 2015 (arXiv:1503.02531): the student follows the teacher's softened probabilities. With
 partly labelled data this is more than smoothing: a face without an age label teaches age, and colour
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smart_retail.contract import Contract
-from smart_retail.data.dataset import FaceBatch
-from smart_retail.data.soft_labels import WIDTHS, SoftLabels
+from smart_retail.data.labels import Labels, has_label
+from smart_retail.data.soft_labels import SoftLabels
 from smart_retail.errors import ConfigError
-from smart_retail.labels import TASKS
 from smart_retail.models.load import load_model
 from smart_retail.models.network import FaceNet, RawOutputs
-from smart_retail.training.losses import label_masks, masked_mean
+from smart_retail.tasks import TASKS, Task
+from smart_retail.training.losses import masked_mean
 
 
 @dataclass(frozen=True)
@@ -71,47 +71,31 @@ def distillation_of(settings: Distillation | Mapping[str, Any] | None) -> Distil
 def soft_losses(
     network: FaceNet,
     raw: RawOutputs,
-    batch: FaceBatch,
+    labels: Labels,
     soft: SoftLabels,
     settings: Distillation,
     *,
     over_ranks: bool = True,
 ) -> dict[str, Tensor]:
-    """Return the scalar loss of each task against soft labels.
+    """Return the scalar loss of each task against soft targets.
 
     Args:
-        network: whose age head knows its loss.
-        raw: outputs of ``network.raw`` for the batch.
-        batch: whose masks count with ``faces: labelled``.
+        network: whose heads know their losses.
+        raw: outputs of ``network.raw`` for B faces.
+        labels: of these faces; they count with ``faces: labelled``.
         soft: probabilities, B rows; a row of zeros is no word on that face.
         settings: temperature and faces.
         over_ranks: see ``masked_mean``.
     """
-    t = settings.temperature
-    faces = {
-        "gender": softened_divergence(raw.gender, soft.gender, t),
-        "age": network.age.soft_loss(raw.age, soft.age),
-        "emotion": softened_divergence(raw.emotion, soft.emotion, t),
-    }
-    masks = {task: word.sum(1) > 0 for task, word in soft._asdict().items()}
-    if settings.faces == "labelled":
-        labelled = label_masks(batch)
-        masks = {task: spoken & labelled[task] for task, spoken in masks.items()}
-    return {task: masked_mean(faces[task], masks[task], over_ranks=over_ranks) for task in TASKS}
-
-
-def softened_divergence(logits: Tensor, target: Tensor, temperature: float) -> Tensor:
-    """Return (B,) Kullback-Leibler divergences at a temperature, times its square.
-
-    Args:
-        logits: (B, C) of the student.
-        target: (B, C) probabilities of the teacher, at temperature 1.
-        temperature: of both.
-    """
-    # Stored probabilities are float16: the smallest are exact zeros.
-    softened = (target.clamp(min=1e-7).log() / temperature).log_softmax(1)
-    student = (logits / temperature).log_softmax(1)
-    return F.kl_div(student, softened, log_target=True, reduction="none").sum(1) * temperature**2
+    losses = {}
+    for task in network.contract.tasks:
+        target = soft[task.name]
+        faces = network.head(task.name).soft_loss(raw.heads[task.name], target, settings.temperature)
+        known = target.sum(1) > 0
+        if settings.faces == "labelled":
+            known = known & has_label(labels, task)
+        losses[task.name] = masked_mean(faces, known, over_ranks=over_ranks)
+    return losses
 
 
 class FeatureMatching(nn.Module):
@@ -139,7 +123,7 @@ class FeatureMatching(nn.Module):
         return torch.stack(losses).mean()
 
 
-class Word(NamedTuple):
+class SoftTargets(NamedTuple):
     """What teachers say of B faces.
 
     Attributes:
@@ -151,20 +135,21 @@ class Word(NamedTuple):
     features: tuple[Tensor, ...]
 
 
-def by_task(teachers: Sequence[str] | Mapping[str, str | Sequence[str]]) -> dict[str, list[str]]:
+def by_task(teachers: Sequence[str] | Mapping[str, str | Sequence[str]], tasks: Sequence[Task]) -> dict[str, list[str]]:
     """Return the checkpoints that speak on each task: those of a list speak on all.
 
     Raises:
         ConfigError: a task is unknown, or there is no teacher.
     """
+    names = [task.name for task in tasks]
     if not isinstance(teachers, Mapping):
-        teachers = dict.fromkeys(TASKS, teachers)
-    if unknown := sorted(set(teachers) - set(TASKS)):
-        raise ConfigError(f"model.teachers names {', '.join(unknown)}; tasks are {', '.join(TASKS)}")
+        teachers = dict.fromkeys(names, teachers)
+    if unknown := sorted(set(teachers) - set(names)):
+        raise ConfigError(f"model.teachers names {', '.join(unknown)}; tasks are {', '.join(names)}")
     listed = {task: [paths] if isinstance(paths, str) else list(paths) for task, paths in teachers.items()}
     if not any(listed.values()):
         raise ConfigError(f"model.teachers {teachers} has no teacher")
-    return {task: listed[task] for task in TASKS if listed.get(task)}
+    return {task: listed[task] for task in names if listed.get(task)}
 
 
 class Teachers:
@@ -173,25 +158,44 @@ class Teachers:
     No ``nn.Module``, so that a training module that holds them neither saves nor trains them.
     """
 
-    def __init__(self, teachers: Sequence[str] | Mapping[str, str | Sequence[str]], *, compiled: bool = False) -> None:
+    def __init__(
+        self,
+        teachers: Sequence[str] | Mapping[str, str | Sequence[str]],
+        tasks: Sequence[Task] = TASKS,
+        *,
+        compiled: bool = False,
+    ) -> None:
         """Load checkpoints, ``model.pth`` or safetensors files: a list for all tasks, or some by task.
+
+        Of a list each speaks on those of the student's tasks that it has itself, with the same classes.
 
         Args:
             teachers: the files.
+            tasks: of the student.
             compiled: run them through ``torch.compile``.
 
         Raises:
             CheckpointError: a file is missing, damaged, or no model of this project.
-            ConfigError: a task is unknown, or there is no teacher.
+            ConfigError: a task is unknown, a teacher does not have it, or there is no teacher.
         """
-        listed = by_task(teachers)
-        self.tasks = list(listed)
+        listed = by_task(teachers, tasks)
         paths = list(dict.fromkeys(path for files in listed.values() for path in files))
         # channels_last: an EfficientNet-Lite0 judges 1.6 times as many faces a second (96 px, one thread, AVX2).
         networks = [load_model(path).requires_grad_(False) for path in paths]
         self.networks = [network.to(memory_format=torch.channels_last) for network in networks]
         self.raw = [torch.compile(network.raw) if compiled else network.raw for network in self.networks]
-        self.subjects = [[task for task in self.tasks if path in listed[task]] for path in paths]
+        self.widths = {task.name: task.width for task in tasks}
+        classes = {task.name: task.classes for task in tasks}
+        self.subjects = []
+        for path, network in zip(paths, networks, strict=True):
+            able = [t.name for t in network.contract.tasks if classes.get(t.name) == t.classes]
+            asked = [task for task in listed if path in listed[task]]
+            if lacking := [task for task in asked if task not in able] if isinstance(teachers, Mapping) else []:
+                raise ConfigError(f"teacher {path} does not know {', '.join(lacking)} with the student's classes")
+            self.subjects.append([task for task in asked if task in able])
+        self.tasks = [task for task in listed if any(task in subjects for subjects in self.subjects)]
+        if not self.tasks:
+            raise ConfigError(f"no teacher of {', '.join(paths)} knows one of {', '.join(classes)} with these classes")
 
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that change with any weight."""
@@ -203,29 +207,28 @@ class Teachers:
         return digest.hexdigest()
 
     @torch.no_grad()
-    def __call__(self, images: Tensor, contract: Contract) -> Word:
+    def __call__(self, images: Tensor, contract: Contract) -> SoftTargets:
         """Judge images as the student gets them.
 
         Args:
             images: (B, 3, S, S) float32, normalised as ``contract`` says.
             contract: of the student; where a teacher's differs, images are scaled and normalised anew.
         """
-        said: dict[str, list[Tensor]] = {task: [] for task in TASKS}
+        said: dict[str, list[Tensor]] = {task: [] for task in self.widths}
         features = []
         for network, run, tasks in zip(self.networks, self.raw, self.subjects, strict=True):
-            if network.gender.weight.device != images.device:
+            if next(network.parameters()).device != images.device:
                 network.to(images.device)
             fed = fed_as(images, contract, network.contract)
             raw: RawOutputs = run(fed.contiguous(memory_format=torch.channels_last))
             features.append(raw.features)
-            words = SoftLabels(raw.gender.softmax(1), network.age.probabilities(raw.age), raw.emotion.softmax(1))
             for task in tasks:
-                said[task].append(getattr(words, task))
+                said[task].append(network.head(task).probabilities(raw.heads[task]))
         means = {
-            task: torch.stack(words).mean(0) if words else images.new_zeros(len(images), WIDTHS[task])
+            task: torch.stack(words).mean(0) if words else images.new_zeros(len(images), self.widths[task])
             for task, words in said.items()
         }
-        return Word(SoftLabels(**means), tuple(features))
+        return SoftTargets(means, tuple(features))
 
 
 def fed_as(images: Tensor, theirs: Contract, ours: Contract) -> Tensor:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from smart_retail.data.dataset import FaceBatch
+from smart_retail.data.labels import Labels, has_label
 from smart_retail.errors import ConfigError
-from smart_retail.labels import TASKS
 from smart_retail.models.network import FaceNet, RawOutputs
 
 
@@ -42,40 +39,22 @@ def masked_mean(losses: Tensor, mask: Tensor, *, over_ranks: bool = True) -> Ten
 
 
 def task_losses(
-    network: FaceNet, raw: RawOutputs, batch: FaceBatch, label_smoothing: float, *, over_ranks: bool = True
+    network: FaceNet, raw: RawOutputs, labels: Labels, label_smoothing: float, *, over_ranks: bool = True
 ) -> dict[str, Tensor]:
     """Return the scalar loss of each task.
 
-    Labels are not smoothed for age: uniform mass on far years would pull the expectation.
-
     Args:
-        network: whose age head knows its loss.
-        raw: outputs of ``network.raw`` for the batch.
-        batch: labels and masks.
-        label_smoothing: share of the target spread over all classes, for gender and emotion.
+        network: whose heads know their losses.
+        raw: outputs of ``network.raw`` for B faces.
+        labels: of these faces, see ``data.labels``.
+        label_smoothing: share of the target spread over all classes.
         over_ranks: see ``masked_mean``.
     """
-    smooth: dict[str, Any] = {"reduction": "none", "label_smoothing": label_smoothing}
-    masks = label_masks(batch)
-    voted = batch.votes.sum(1, keepdim=True) > 0
-    # By a comparison: one_hot would first look whether the numbers are in range.
-    classes = (batch.emotion[:, None] == torch.arange(batch.votes.shape[1], device=batch.votes.device)).float()
-    exact, within = network.age.loss(raw.age, batch.age), network.age.range_loss(raw.age, batch.age_range)
-    faces = {
-        "gender": F.cross_entropy(raw.gender, batch.gender, **smooth),
-        "age": torch.where(batch.age_mask, exact, within),
-        "emotion": F.cross_entropy(raw.emotion, torch.where(voted, batch.votes, classes), **smooth),
-    }
-    return {task: masked_mean(values, masks[task], over_ranks=over_ranks) for task, values in faces.items()}
-
-
-def label_masks(batch: FaceBatch) -> dict[str, Tensor]:
-    """Return by task (B,) bool: which faces have a label of any kind, exact, a range or votes."""
-    return {
-        "gender": batch.gender_mask,
-        "age": batch.age_mask | (batch.age_range[:, 0] >= 0),
-        "emotion": batch.emotion_mask | (batch.votes.sum(1) > 0),
-    }
+    losses = {}
+    for task in network.contract.tasks:
+        faces = network.head(task.name).loss(raw.heads[task.name], labels, label_smoothing)
+        losses[task.name] = masked_mean(faces, has_label(labels, task), over_ranks=over_ranks)
+    return losses
 
 
 class TaskWeights(nn.Module):
@@ -86,32 +65,32 @@ class TaskWeights(nn.Module):
     task of weight zero is left out, learnt or not.
     """
 
-    def __init__(self, weights: Mapping[str, float], *, learnt: bool) -> None:
+    def __init__(self, tasks: Sequence[str], weights: Mapping[str, float], *, learnt: bool) -> None:
         """Set the (initial) weight of each task.
 
         Raises:
             ConfigError: a weight is missing, unknown or negative, or all are zero.
         """
         super().__init__()
-        if set(weights) != set(TASKS):
-            raise ConfigError(f"task_weights {dict(weights)} must name {', '.join(TASKS)}")
-        numbers = [float(weights[task]) for task in TASKS]
+        if odd := sorted(set(weights) - set(tasks)):
+            raise ConfigError(f"task_weights names {', '.join(odd)}; tasks are {', '.join(tasks)}")
+        numbers = [float(weights.get(task, 1.0)) for task in tasks]
         if min(numbers) < 0 or not any(numbers):
             raise ConfigError(f"task_weights {dict(weights)} must not be negative, nor all zero")
-        self.learnt = learnt
+        self.tasks, self.learnt = tuple(tasks), learnt
         values = torch.tensor(numbers)
         self.register_buffer("fixed", values, persistent=False)
         if learnt:
             self.log_variance = nn.Parameter(-torch.where(values > 0, values, 1.0).log())
 
     def current(self) -> Tensor:
-        """Return the (3,) weights, in the order of ``TASKS``."""
+        """Return a weight for each task, in their order."""
         fixed = self.get_buffer("fixed")
         return torch.exp(-self.log_variance) * (fixed > 0) if self.learnt else fixed
 
     def forward(self, losses: Mapping[str, Tensor], *, over_ranks: bool = False) -> Tensor:
         """Return the total loss; ``over_ranks`` as the losses were computed, see ``masked_mean``."""
-        stacked = torch.stack([losses[task] for task in TASKS])
+        stacked = torch.stack([losses[task] for task in self.tasks])
         total = (self.current() * stacked).sum()
         if not self.learnt:
             return total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,9 @@ from torchmetrics import MeanAbsoluteError, MeanMetric, Metric, SumMetric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from smart_retail.data.dataset import FaceBatch
-from smart_retail.labels import CUMULATIVE_YEARS, EMOTIONS, GENDERS, TASKS
-from smart_retail.models.age import years_outside
-from smart_retail.models.network import FaceOutputs
-from smart_retail.training.losses import label_masks
+from smart_retail.data.labels import Labels, has_label
+from smart_retail.models.heads import years_outside
+from smart_retail.tasks import CUMULATIVE_YEARS, TASKS, Task
 
 OVERALL = "overall"
 PREFIX = "of_"
@@ -65,58 +64,70 @@ class Measure(NamedTuple):
     """One figure.
 
     Attributes:
-        prediction: a task: its class (the largest logit) or its years.
-        labels: columns of the batch that the prediction is compared with, most often one.
-        mask: column of the batch that tells for which faces there are such labels.
+        task: whose prediction is compared: its class (the largest logit) or its years.
+        labels: columns that it is compared with, most often one.
+        mask: column that tells for which faces there are such labels.
         metric: makes a torchmetrics metric whose ``update`` takes the prediction and the labels, (N,) each.
     """
 
-    prediction: str
+    task: Task
     labels: tuple[str, ...]
     mask: str
     metric: Callable[[], Metric]
 
 
-_GENDER = ("gender", ("gender",), "gender_mask")
-_AGE = ("age", ("age",), "age_mask")
-_RANGE = ("age", ("age_low", "age_high"), "age_range_mask")
-_ACCURACY = partial(MulticlassAccuracy, len(EMOTIONS), average="micro")
-_F1 = partial(MulticlassF1Score, len(EMOTIONS), average="macro")
-OPINIONS = ("emotion", "emotion_crowd", "emotion_original")
-"""The emotion that is learnt, what most people say, and what the data set says."""
-MEASURES = {
-    "gender_acc": Measure(*_GENDER, partial(MulticlassAccuracy, len(GENDERS), average="micro")),
-    "gender_balanced_acc": Measure(*_GENDER, partial(MulticlassAccuracy, len(GENDERS), average="macro")),
-    "age_mae": Measure(*_AGE, MeanAbsoluteError),
-    "age_cs5": Measure(*_AGE, CumulativeScore),
-    "age_inside": Measure(*_RANGE, InsideRange),
-    "age_outside": Measure(*_RANGE, OutsideRange),
-    **{f"{name}_acc": Measure("emotion", (name,), f"{name}_mask", _ACCURACY) for name in OPINIONS},
-    **{f"{name}_f1": Measure("emotion", (name,), f"{name}_mask", _F1) for name in OPINIONS},
-}
-"""All figures by name. One more is a line here, if ``columns_of`` has its labels."""
-MASKS = {task: f"{task}_labelled" for task in TASKS}
-"""Of the tasks' losses."""
+def measures_of(task: Task) -> dict[str, Measure]:
+    """Return all figures of a task by name. One more is a line here, if ``columns_of`` has its labels."""
+    name = task.name
+    if not task.is_classes:
+        ends = tuple(task.range_columns)
+        return {
+            f"{name}_mae": Measure(task, (name,), _mask(name), MeanAbsoluteError),
+            f"{name}_cs5": Measure(task, (name,), _mask(name), CumulativeScore),
+            f"{name}_inside": Measure(task, ends, _mask(task.range_labels), InsideRange),
+            f"{name}_outside": Measure(task, ends, _mask(task.range_labels), OutsideRange),
+        }
+    count = len(task.classes)
+    found = {}
+    for column in (name, *task.opinions):
+        found[f"{column}_acc"] = Measure(
+            task, (column,), _mask(column), partial(MulticlassAccuracy, count, average="micro")
+        )
+        if count == 2:
+            balanced = partial(MulticlassAccuracy, count, average="macro")
+            found[f"{column}_balanced_acc"] = Measure(task, (column,), _mask(column), balanced)
+        else:
+            found[f"{column}_f1"] = Measure(
+                task, (column,), _mask(column), partial(MulticlassF1Score, count, average="macro")
+            )
+    return found
 
 
-def columns_of(batch: FaceBatch) -> dict[str, Tensor]:
-    """Return (B,) labels and masks of a batch by name."""
-    low, high = batch.age_range.unbind(1)
-    opinions = {name: getattr(batch, name) for name in OPINIONS[1:]}
-    return {
-        **{name: getattr(batch, name) for task in TASKS for name in (task, f"{task}_mask")},
-        **{MASKS[task]: mask for task, mask in label_masks(batch).items()},
-        "age_low": low,
-        "age_high": high,
-        "age_range_mask": low >= 0,
-        **opinions,
-        **{f"{name}_mask": opinion >= 0 for name, opinion in opinions.items()},
-        "dataset": batch.dataset,
-    }
+def _mask(column: str) -> str:
+    return f"{column}_mask"
+
+
+def _labelled(task: str) -> str:
+    """Name of the column that tells for which faces a task has a label of any kind."""
+    return f"{task}_labelled"
+
+
+def columns_of(labels: Labels, tasks: Sequence[Task]) -> dict[str, Tensor]:
+    """Return (B,) labels of a batch by name, and masks that tell which of them are there."""
+    found = {}
+    for task in tasks:
+        for column in (task.name, *task.opinions):
+            found[column], found[_mask(column)] = labels[column], labels[column] >= 0
+        if not task.is_classes:
+            nowhere = torch.full_like(labels[task.name], -1)
+            ends = labels[task.range_labels].unbind(1) if task.range_labels in labels else (nowhere, nowhere)
+            found |= dict(zip(task.range_columns, ends, strict=True)) | {_mask(task.range_labels): ends[0] >= 0}
+        found[_labelled(task.name)] = has_label(labels, task)
+    return found
 
 
 class FaceMetrics(nn.Module):
-    """The figures of ``MEASURES`` and the mean losses.
+    """The figures of ``measures_of`` and the mean losses.
 
     Only labels that exist count; a figure without any has no value rather than a wrong one.
 
@@ -124,34 +135,34 @@ class FaceMetrics(nn.Module):
     have to be waited for; that happens once, in ``compute``.
     """
 
-    def __init__(self, datasets: Sequence[str] = ()) -> None:
-        """Measure overall, and each of ``datasets`` by its number in the batch."""
+    def __init__(self, tasks: Sequence[Task] = TASKS, datasets: Sequence[str] = ()) -> None:
+        """Measure some tasks overall, and for each of ``datasets`` by its number in the batch."""
         super().__init__()
-        self.datasets = list(datasets)
+        self.tasks, self.datasets = tuple(tasks), list(datasets)
+        self.measures = {name: measure for task in tasks for name, measure in measures_of(task).items()}
         # A single data set is the overall figure: said once.
         groups = [OVERALL, *(self.datasets if len(self.datasets) > 1 else [])]
-        masks = dict.fromkeys([*MASKS.values(), *(measure.mask for measure in MEASURES.values())])
+        masks = dict.fromkeys([*(_labelled(t.name) for t in tasks), *(m.mask for m in self.measures.values())])
         self.groups = nn.ModuleDict(
-            {PREFIX + group: nn.ModuleDict({n: m.metric() for n, m in MEASURES.items()}) for group in groups}
+            {PREFIX + group: nn.ModuleDict({n: m.metric() for n, m in self.measures.items()}) for group in groups}
         )
         self.counts = nn.ModuleDict({PREFIX + group: nn.ModuleDict({m: Count() for m in masks}) for group in groups})
-        self.losses = nn.ModuleDict({task: MeanMetric() for task in TASKS})
+        self.losses = nn.ModuleDict({PREFIX + task.name: MeanMetric() for task in tasks})
         self.columns: list[str] = []
         self.kept: list[tuple[Tensor, Tensor]] = []
 
-    def update(self, outputs: FaceOutputs, batch: FaceBatch, losses: dict[str, Tensor]) -> None:
+    def update(self, outputs: Any, batch: FaceBatch, losses: dict[str, Tensor]) -> None:
         """Keep one batch with the mean loss of each task.
 
         All in one new tensor of float32, in which numbers of classes are exact: the batch's own lie in memory
         that is shared with the loader's processes, of which a system gives so many pieces only.
         """
-        predictions = {"gender": outputs.gender.argmax(1), "age": outputs.age.squeeze(1)}
-        predictions["emotion"] = outputs.emotion.argmax(1)
-        known = columns_of(batch)
+        answers = outputs._asdict()
+        said = [answers[t.name].argmax(1) if t.is_classes else answers[t.name].squeeze(1) for t in self.tasks]
+        known = columns_of(batch.labels, self.tasks) | {"dataset": batch.dataset}
         self.columns = list(known)
-        columns = [*(predictions[task] for task in TASKS), *known.values()]
-        rows = torch.stack([column.detach().float() for column in columns])
-        self.kept.append((rows, torch.stack([losses[task].detach().float() for task in TASKS])))
+        rows = torch.stack([column.detach().float() for column in (*said, *known.values())])
+        self.kept.append((rows, torch.stack([losses[task.name].detach().float() for task in self.tasks])))
 
     def compute(self) -> dict[str, Tensor]:
         """Return ``loss_gender``, ``gender_acc``, ``<data set>/gender_acc``, ... where there are labels."""
@@ -163,10 +174,10 @@ class FaceMetrics(nn.Module):
             # Synchronised over the ranks, so that every rank logs the same keys.
             known = {mask for mask, count in _named(self.counts[key]) if count.compute() > 0}
             if group == OVERALL:
-                losses = dict(_named(self.losses))
-                values |= {f"loss_{task}": losses[task].compute() for task in TASKS if MASKS[task] in known}
+                losses = {name.removeprefix(PREFIX): loss for name, loss in _named(self.losses)}
+                values |= {f"loss_{task}": loss.compute() for task, loss in losses.items() if _labelled(task) in known}
             values |= {
-                prefix + name: metric.compute() for name, metric in _named(metrics) if MEASURES[name].mask in known
+                prefix + name: metric.compute() for name, metric in _named(metrics) if self.measures[name].mask in known
             }
         return values
 
@@ -182,7 +193,7 @@ class FaceMetrics(nn.Module):
         if not self.kept:
             return
         rows, self.kept = self.kept, []
-        names = [*(f"predicted_{task}" for task in TASKS), *self.columns]
+        names = [*(f"predicted {task.name}" for task in self.tasks), *self.columns]
         self._measure_losses([dict(zip(names, batch, strict=True)) for batch, _ in rows], [loss for _, loss in rows])
         column = dict(zip(names, torch.cat([batch for batch, _ in rows], 1), strict=True))
         for key, metrics in self.groups.items():
@@ -191,16 +202,16 @@ class FaceMetrics(nn.Module):
             for mask, count in _named(self.counts[key]):
                 count.update((inside & (column[mask] > 0)).sum())
             for name, metric in _named(metrics):
-                measure = MEASURES[name]
+                measure = self.measures[name]
                 chosen = inside & (column[measure.mask] > 0)
                 if chosen.any():
-                    compared = [column[f"predicted_{measure.prediction}"], *(column[n] for n in measure.labels)]
-                    whole = measure.prediction != "age"
+                    compared = [column[f"predicted {measure.task.name}"], *(column[n] for n in measure.labels)]
+                    whole = measure.task.is_classes
                     metric.update(*(value[chosen].long() if whole else value[chosen] for value in compared))
 
     def _measure_losses(self, batches: list[dict[str, Tensor]], losses: list[Tensor]) -> None:
-        for number, (task, metric) in enumerate(_named(self.losses)):
-            labels = torch.stack([batch[MASKS[task]].sum() for batch in batches])
+        for number, (name, metric) in enumerate(_named(self.losses)):
+            labels = torch.stack([batch[_labelled(name.removeprefix(PREFIX))].sum() for batch in batches])
             if labels.any():
                 metric.update(torch.stack(losses)[:, number], labels)
 
@@ -209,17 +220,18 @@ def _named(metrics: nn.Module) -> list[tuple[str, Metric]]:
     return [(name, metric) for name, metric in metrics.named_children() if isinstance(metric, Metric)]
 
 
-def score(values: dict[str, Tensor], tasks: Sequence[str] = TASKS) -> Tensor | None:
+def score(values: dict[str, Tensor], tasks: Sequence[Task] = TASKS) -> Tensor | None:
     """Return one number to choose a checkpoint by: the mean over those of ``tasks`` that were measured.
 
-    Gender and emotion enter with their accuracy, age with ``1 - MAE / 20 years`` (zero where one
-    guesses about the median of the data): a year weighs as much as five points. Where ages are ranges alone, the
-    share inside counts.
+    Classes enter with their accuracy, an age with ``1 - MAE / 20 years`` (zero where one guesses about the median of
+    the data): a year weighs as much as five points. Where ages are ranges alone, the share inside counts.
     """
-    accuracies = [f"{task}_acc" for task in ("gender", "emotion") if task in tasks]
-    parts = [values[name] for name in accuracies if name in values]
-    if "age" in tasks and "age_mae" in values:
-        parts.append(1 - values["age_mae"] / 20)
-    elif "age" in tasks and "age_inside" in values:
-        parts.append(values["age_inside"])
+    parts = []
+    for task in tasks:
+        if task.is_classes and (found := values.get(f"{task.name}_acc")) is not None:
+            parts.append(found)
+        elif (error := values.get(f"{task.name}_mae")) is not None:
+            parts.append(1 - error / 20)
+        elif (inside := values.get(f"{task.name}_inside")) is not None:
+            parts.append(inside)
     return torch.stack([p.float() for p in parts]).mean() if parts else None

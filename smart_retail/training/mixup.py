@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 
 from smart_retail.data.dataset import FaceBatch
 
@@ -36,7 +37,6 @@ def mixup(batch: FaceBatch, alpha: float) -> Mixed:
     share = float(torch.distributions.Beta(alpha, alpha).sample())
     share = max(share, 1 - share)
     order = torch.randperm(len(batch.row)).to(batch.image.device, non_blocking=True)
-    soft = None if batch.soft is None else type(batch.soft)(*(said[order] for said in batch.soft))
-    partner = batch._replace(**{n: v[order] for n, v in batch._asdict().items() if n != "soft"}, soft=soft)
+    partner: FaceBatch = apply_to_collection(batch, torch.Tensor, lambda values: values[order])
     image = torch.lerp(partner.image, batch.image, share)
     return Mixed(batch._replace(image=image), partner._replace(image=image), share)

@@ -18,15 +18,15 @@ from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.dataset import FaceBatch
 from smart_retail.errors import CheckpointError, ConfigError
-from smart_retail.labels import TASKS
-from smart_retail.models.load import check_weights, network_from
-from smart_retail.models.network import FaceOutputs, RawOutputs
+from smart_retail.models.load import check_weights, network_from, renamed
+from smart_retail.models.network import RawOutputs
+from smart_retail.tasks import Task, tasks_of
 from smart_retail.training.clock import time_share
 from smart_retail.training.distillation import (
     Distillation,
     FeatureMatching,
+    SoftTargets,
     Teachers,
-    Word,
     distillation_of,
     soft_losses,
 )
@@ -40,7 +40,7 @@ TICKS = 100_000
 
 
 class FaceAttributeModule(pl.LightningModule):
-    """Gender, age and emotion of a face, learnt from partial labels."""
+    """Tasks on a face, by default gender, age and emotion, learnt from partial labels."""
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class FaceAttributeModule(pl.LightningModule):
         freeze_backbone: bool = False,
         channels_last: bool = True,
         compile: bool = False,  # noqa: A002 - torch's own name for it
+        tasks: dict[str, dict[str, Any] | None] | None = None,
         image_size: int = 224,
         crop: str = "upright",
     ) -> None:
@@ -108,6 +109,7 @@ class FaceAttributeModule(pl.LightningModule):
             channels_last: memory layout; faster on CPUs and on GPUs with mixed precision.
             compile: run backbone and heads through ``torch.compile`` in training, and the teachers. Takes a minute
                 at the start and at each new image size; validation, checkpoints and exports are as without.
+            tasks: what is learnt beside the default tasks (taken from the data).
             image_size: side in pixels that the network is meant for (taken from the data).
             crop: how its faces are cut (taken from the data).
         """
@@ -119,13 +121,14 @@ class FaceAttributeModule(pl.LightningModule):
             )
         if schedule_by not in ("steps", "time"):
             raise ConfigError(f"schedule_by {schedule_by!r} is none of steps, time")
-        task_weights = {"gender": 1.0, "age": 1.0, "emotion": 1.0} | (task_weights or {})
+        self.contract = Contract(image_size=image_size, crop=crop, tasks=tasks_of(tasks))
+        self.tasks = self.contract.tasks
+        task_weights = {task.name: 1.0 for task in self.tasks} | (task_weights or {})
         self.save_hyperparameters()
         self.distillation = distillation_of(distillation)
         self.hparams["distillation"] = asdict(self.distillation)  # checkpoints hold plain types only
-        self.teachers = Teachers(teachers, compiled=compile) if teachers else None
-        self.taught = self.teachers.tasks if self.teachers else list(TASKS)
-        self.contract = Contract(image_size=image_size, crop=crop)
+        self.teachers = Teachers(teachers, self.tasks, compiled=compile) if teachers else None
+        self.taught = self.teachers.tasks if self.teachers else [task.name for task in self.tasks]
         if self.teachers and (other := {network.contract.crop for network in self.teachers.networks} - {crop}):
             rank_zero_warn(
                 f"teachers that learnt from faces cut by data.crop {', '.join(other)} judge faces cut by {crop} here; "
@@ -141,13 +144,15 @@ class FaceAttributeModule(pl.LightningModule):
         if freeze_backbone:
             self.net.backbone.requires_grad_(False)
             self.train()
-        self.weights = TaskWeights(task_weights, learnt=learn_task_weights)
+        self.weights = TaskWeights(self.contract.task_names, task_weights, learnt=learn_task_weights)
         self.fitting = self.restored = False
         self.matching = None
         if self.teachers and self.distillation.features > 0:
-            widths = [network.emotion.in_features for network in self.teachers.networks]
-            self.matching = FeatureMatching(self.net.emotion.in_features, widths, self.distillation.feature_distance)
-        self.metrics = torch.nn.ModuleDict({f"{stage}_stage": FaceMetrics() for stage in ("train", "val", "test")})
+            widths = [network.feature_width for network in self.teachers.networks]
+            self.matching = FeatureMatching(self.net.feature_width, widths, self.distillation.feature_distance)
+        self.metrics = torch.nn.ModuleDict(
+            {f"{stage}_stage": FaceMetrics(self.tasks) for stage in ("train", "val", "test")}
+        )
 
     def train(self, mode: bool = True) -> Self:
         """Train or evaluate; a frozen backbone is always evaluated, so that its statistics stay."""
@@ -170,15 +175,16 @@ class FaceAttributeModule(pl.LightningModule):
         if self.fitting and isinstance(data, FaceDataModule):
             stored = data.taught_tasks()
             self.taught = stored or (self.teachers.tasks if self.teachers else [])
+            learnt = {task.name for task in self.learnt()}
             for task in data.unlabelled_tasks():
-                if task in self.learnt_tasks() and task not in self.distillation.tasks_without_labels(self.taught):
+                if task in learnt and task not in self.distillation.tasks_without_labels(self.taught):
                     raise ConfigError(
                         f"no training face has a label for {task}: add a source that has, a teacher that knows it, "
                         f"or do without with --model.task_weights.{task}=0"
                     )
         names = data.index.datasets if isinstance(data, FaceDataModule) else []
         for split in ("val", "test"):
-            self.metrics[f"{split}_stage"] = FaceMetrics(names).to(self.device)
+            self.metrics[f"{split}_stage"] = FaceMetrics(self.tasks, names).to(self.device)
 
     def on_fit_start(self) -> None:
         """Check that a frozen backbone has been trained; a checkpoint is loaded by now.
@@ -193,10 +199,9 @@ class FaceAttributeModule(pl.LightningModule):
                 "to a trained network, or model.pretrained to true"
             )
 
-    def forward(self, images: Tensor) -> FaceOutputs:
-        """Judge (B, 3, S, S) float32, normalised RGB."""
-        outputs: FaceOutputs = self.net(images)
-        return outputs
+    def forward(self, images: Tensor) -> Any:
+        """Judge (B, 3, S, S) float32, normalised RGB; return a named tuple, an answer for each task."""
+        return self.net(images)
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
@@ -209,31 +214,32 @@ class FaceAttributeModule(pl.LightningModule):
         values["train/learning_rate"] = torch.full((), rate, device=self.device)
         if self.weights.learnt:
             current = self.weights.current().detach()
-            values |= {f"train/weight_{t}": w for t, w in zip(TASKS, current, strict=True)}
+            values |= {f"train/weight_{t}": w for t, w in zip(self.weights.tasks, current, strict=True)}
         # A rank's share of a mean over all ranks says nothing by itself.
         self.log_dict(values, batch_size=len(batch.row), sync_dist=True)
         return loss
 
     def validation_step(self, batch: FaceBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Measure one batch; return what the network says of it, for callbacks that draw."""
-        return self._measure(batch, "val")._asdict()
+        """Measure one batch; return what the network answers, for callbacks that draw."""
+        answers: dict[str, Tensor] = self._measure(batch, "val")._asdict()
+        return answers
 
     def test_step(self, batch: FaceBatch, batch_idx: int) -> None:
         """Measure one batch."""
         self._measure(batch, "test")
 
-    def _measure(self, batch: FaceBatch, stage: str) -> FaceOutputs:
+    def _measure(self, batch: FaceBatch, stage: str) -> Any:
         # In float32 whatever the training computes in, since that is what is exported: ages of a network that was
         # trained in bf16-mixed can differ by a third of a year between the two.
         with torch.autocast(self.device.type, enabled=False):
             return self.judge(batch, stage)[2]
 
-    def judge(self, batch: FaceBatch, stage: str) -> tuple[Tensor, dict[str, Tensor], FaceOutputs]:
+    def judge(self, batch: FaceBatch, stage: str) -> tuple[Tensor, dict[str, Tensor], Any]:
         """Run the network on a batch and add it to the metrics of a stage.
 
         Returns:
             The weighted loss, the loss of each task (with teachers also ``soft_gender``, ..., the parts
-            of it that follow them, and ``features``), and what the network says.
+            of it that follow them, and ``features``), and what the network answers.
         """
         partner, share = None, 1.0
         if stage == "train" and (alpha := float(self.hparams["mixup"])) > 0:
@@ -241,18 +247,18 @@ class FaceAttributeModule(pl.LightningModule):
         raw = self._raw(stage)(batch.image.contiguous(memory_format=self.layout))
         smoothing = float(self.hparams["label_smoothing"])
         shared = stage == "train" and ranks() > 1
-        losses = task_losses(self.net, raw, batch, smoothing, over_ranks=shared)
+        losses = task_losses(self.net, raw, batch.labels, smoothing, over_ranks=shared)
         with torch.no_grad():
             outputs = self.net.decode(raw)
             # torchmetrics averages over the ranks itself.
-            local = task_losses(self.net, raw, batch, smoothing, over_ranks=False) if shared else losses
+            local = task_losses(self.net, raw, batch.labels, smoothing, over_ranks=False) if shared else losses
             self._metrics(stage).update(outputs, batch, {task: value.detach() for task, value in local.items()})
         if stage == "train":
-            word = self._online_word(batch)
-            losses = self._with_teachers(raw, batch, losses, word)
+            targets = self._soft_targets(batch)
+            losses = self._with_teachers(raw, batch, losses, targets)
             if partner is not None:
-                theirs = task_losses(self.net, raw, partner, smoothing, over_ranks=shared)
-                theirs = self._with_teachers(raw, partner, theirs, word)
+                theirs = task_losses(self.net, raw, partner.labels, smoothing, over_ranks=shared)
+                theirs = self._with_teachers(raw, partner, theirs, targets)
                 losses = {name: share * value + (1 - share) * theirs[name] for name, value in losses.items()}
         loss: Tensor = self.weights(losses, over_ranks=shared)
         if "features" in losses:
@@ -276,24 +282,24 @@ class FaceAttributeModule(pl.LightningModule):
             self.compiled = torch.compile(self.net.raw)
         return self.compiled
 
-    def _online_word(self, batch: FaceBatch) -> Word | None:
+    def _soft_targets(self, batch: FaceBatch) -> SoftTargets | None:
         """Ask the teachers, unless what they say is stored and their features are not wanted."""
         if self.teachers is None or (batch.soft is not None and self.matching is None):
             return None
         return self.teachers(batch.image, self.contract)
 
     def _with_teachers(
-        self, raw: RawOutputs, batch: FaceBatch, losses: dict[str, Tensor], word: Word | None
+        self, raw: RawOutputs, batch: FaceBatch, losses: dict[str, Tensor], targets: SoftTargets | None
     ) -> dict[str, Tensor]:
-        """Mix the losses against labels with those against the teachers' word, where there is one."""
-        soft = word.soft if word is not None and batch.soft is None else batch.soft
+        """Mix the losses against labels with those against the teachers' soft targets, where there are any."""
+        soft = targets.soft if targets is not None and batch.soft is None else batch.soft
         if soft is None:
             return losses
-        theirs = soft_losses(self.net, raw, batch, soft, self.distillation)
-        shares = {task: self.distillation.share if task in self.taught else 0.0 for task in TASKS}
+        theirs = soft_losses(self.net, raw, batch.labels, soft, self.distillation)
+        shares = {task: self.distillation.share if task in self.taught else 0.0 for task in losses}
         mixed = {task: (1 - share) * losses[task] + share * theirs[task] for task, share in shares.items()}
-        if self.matching is not None and word is not None:
-            mixed["features"] = self.matching(raw.features, word.features)
+        if self.matching is not None and targets is not None:
+            mixed["features"] = self.matching(raw.features, targets.features)
         return mixed | {f"soft_{task}": value for task, value in theirs.items()}
 
     def on_train_epoch_end(self) -> None:
@@ -312,15 +318,16 @@ class FaceAttributeModule(pl.LightningModule):
         metrics = self._metrics(stage)
         values = metrics.compute()
         metrics.reset()
-        losses = {task: values.get(f"loss_{task}", torch.zeros((), device=self.device)) for task in TASKS}
+        nothing = torch.zeros((), device=self.device)
+        losses = {task.name: values.get(f"loss_{task.name}", nothing) for task in self.tasks}
         values["loss"] = self.weights(losses).detach()
-        if (total := score(values, self.learnt_tasks())) is not None:
+        if (total := score(values, self.learnt())) is not None:
             values["score"] = total
         self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
 
-    def learnt_tasks(self) -> list[str]:
+    def learnt(self) -> list[Task]:
         """Return the tasks with a weight."""
-        return [task for task, weight in zip(TASKS, self.weights.current().tolist(), strict=True) if weight > 0]
+        return [task for task, weight in zip(self.tasks, self.weights.current().tolist(), strict=True) if weight > 0]
 
     def _metrics(self, stage: str) -> FaceMetrics:
         metrics = self.metrics[f"{stage}_stage"]
@@ -355,6 +362,9 @@ class FaceAttributeModule(pl.LightningModule):
         Raises:
             CheckpointError: names or shapes of the weights differ.
         """
+        for name in ("state_dict", "current_model_state"):
+            if name in checkpoint:
+                checkpoint[name] = renamed(checkpoint[name], "net.")
         weights = checkpoint["state_dict"]
         if self.matching is None and not self.fitting:  # only training has the teachers
             for name in [name for name in weights if name.startswith("matching.")]:

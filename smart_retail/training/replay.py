@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from smart_retail.data.dataset import FaceBatch, FaceLabels
-from smart_retail.data.soft_labels import SoftLabels
+from smart_retail.data.dataset import FaceBatch
+from smart_retail.data.labels import has_label
 from smart_retail.errors import CheckpointError
-from smart_retail.labels import TASKS
 from smart_retail.models.fake_quantise import is_fake_quantised
 from smart_retail.models.load import check_weights, read_checkpoint
 from smart_retail.training.losses import task_losses
@@ -38,6 +38,8 @@ def replay(args: Sequence[str]) -> None:
     content = read_checkpoint(path)
     if not {"batch", "random_state", "files"} <= set(content):
         raise CheckpointError(f"{path} is no file of a diverged training; those lie in <run>/diverged")
+    if "labels" not in content["batch"]:
+        raise CheckpointError(f"{path} was left by an earlier version; replay it with that one")
     if is_fake_quantised(content["state_dict"]):
         raise CheckpointError(
             f"{path} is of quantisation-aware training, and does not tell how its step rounded: it cannot be "
@@ -68,10 +70,7 @@ def restore(content: dict[str, Any]) -> tuple[FaceAttributeModule, FaceBatch]:
     module = FaceAttributeModule(**content["hyper_parameters"] | {"pretrained": False, "weights": None})
     check_weights(content["state_dict"], module.state_dict(), "the file")
     module.load_state_dict(content["state_dict"])
-    soft = content["soft"] and SoftLabels(**content["soft"])
-    # A batch of an earlier version has fewer kinds of labels.
-    labels = FaceLabels.none(len(content["batch"]["row"]))._asdict() | content["batch"]
-    return module.train(), FaceBatch(**labels, soft=soft)
+    return module.train(), FaceBatch(**content["batch"])
 
 
 def watch(network: nn.Module) -> dict[str, None]:
@@ -97,17 +96,20 @@ def face_table(module: FaceAttributeModule, batch: FaceBatch, files: Sequence[st
     with torch.no_grad():
         raw = module.net.raw(batch.image)
         for i, file in enumerate(files):
-            face = FaceBatch._make([*(value[i : i + 1] for value in batch[:-1]), None])
-            alone = type(raw)._make(value[i : i + 1] for value in raw)
-            losses = task_losses(module.net, alone, face, 0.0, over_ranks=False)
-            known = {task: float(losses[task]) for task in TASKS if getattr(batch, f"{task}_mask")[i]}
+            labels, alone = apply_to_collection(
+                (batch.labels, raw), torch.Tensor, lambda values, i=i: values[i : i + 1]
+            )
+            losses = task_losses(module.net, alone, labels, 0.0, over_ranks=False)
+            known = {t.name: float(losses[t.name]) for t in module.tasks if has_label(labels, t)[0]}
             rows.append((file, bool(torch.isfinite(batch.image[i]).all()), known))
     rows.sort(key=lambda row: -max((v if math.isfinite(v) else math.inf for v in row[2].values()), default=0.0))
     table = Table(title="losses of each face", title_justify="left")
-    for column in ("file", "image", *TASKS):
+    for column in ("file", "image", *losses):
         table.add_column(column, overflow="fold")
     for file, fine, known in rows:
-        table.add_row(file, "fine" if fine else "no numbers", *(f"{known[t]:.4g}" if t in known else "" for t in TASKS))
+        table.add_row(
+            file, "fine" if fine else "no numbers", *(f"{known[t]:.4g}" if t in known else "" for t in losses)
+        )
     return table
 
 

@@ -21,9 +21,8 @@ from smart_retail.data.cache import write_aside
 from smart_retail.data.datamodule import FaceDataModule, normalise
 from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.sampler import Draw
-from smart_retail.data.soft_labels import WIDTHS, SoftLabels, write_soft_labels
+from smart_retail.data.soft_labels import SoftLabels, write_soft_labels
 from smart_retail.errors import ConfigError
-from smart_retail.labels import TASKS
 from smart_retail.training.cli import read_data
 from smart_retail.training.distillation import Teachers
 
@@ -51,8 +50,9 @@ def soften(args: Sequence[str]) -> None:
         raise ConfigError(f"--views {options.views} must be 1 or more, and --output {options.output} an .npz file")
     if options.threads is not None and options.threads < 1:
         raise ConfigError(f"--threads {options.threads} must be 1 or more")
-    teachers = Teachers(teachers_of(options.teacher))
     data = read_data(rest, "soften", str(parser.description))
+    tasks = data.contract.tasks
+    teachers = Teachers(teachers_of(options.teacher, data.contract.task_names), tasks)
     if options.threads:
         torch.set_num_threads(options.threads)
     crops = sorted({network.contract.crop for network in teachers.networks})
@@ -63,13 +63,15 @@ def soften(args: Sequence[str]) -> None:
     rows = soft_labels(teachers, data, options.views, story, options.output.with_suffix(".part.npz"))
     write_soft_labels(options.output, data.dataset("train").keys, rows, story | {"views": options.views})
     options.output.with_suffix(".part.npz").unlink(missing_ok=True)
-    print(f"{options.output}: {len(rows.gender)} faces, {options.output.stat().st_size / 1e6:.1f} MB")
+    print(f"{options.output}: {len(data.dataset('train'))} faces, {options.output.stat().st_size / 1e6:.1f} MB")
 
 
-def teachers_of(words: Sequence[str]) -> dict[str, list[str]]:
+def teachers_of(words: Sequence[str], tasks: Sequence[str]) -> list[str] | dict[str, list[str]]:
     """Return the checkpoints for each task, of words like ``a.pth`` (all tasks) and ``age=b.pth``."""
-    named = [(task, path) if task in TASKS else ("", word) for word in words for task, _, path in [word.partition("=")]]
-    return {task: [path for of, path in named if of in ("", task)] for task in TASKS}
+    named = [(task, path) if task in tasks else ("", word) for word in words for task, _, path in [word.partition("=")]]
+    if not any(task for task, _ in named):
+        return list(words)
+    return {task: [path for of, path in named if of in ("", task)] for task in tasks}
 
 
 def story_of(teachers: Teachers, data: FaceDataModule) -> dict[str, Any]:
@@ -103,7 +105,7 @@ def soft_labels(teachers: Teachers, data: FaceDataModule, views: int, story: dic
     plain = copy.copy(faces)
     plain.transform = None
     size = max(network.contract.image_size for network in teachers.networks)
-    done, sums = _resume(part, story, len(faces), views)
+    done, sums = _resume(part, story, len(faces), views, teachers.widths)
     for view in range(done, views):
         seeds = np.random.default_rng([data.seed, view]).integers(2**63, size=len(faces))
         draws = [Draw(row, size, int(seed)) for row, seed in enumerate(seeds)]
@@ -112,7 +114,7 @@ def soft_labels(teachers: Teachers, data: FaceDataModule, views: int, story: dic
             arrays: dict[str, Any] = {"done": view + 1, "story": json.dumps(story), **sums}
             np.savez(aside, **arrays)
     # A file that broke on the way has no sum: it stays at zero and is skipped in training as well.
-    return SoftLabels(*(torch.from_numpy(s / s.sum(1, keepdims=True).clip(min=1e-6)) for s in sums.values()))
+    return {task: torch.from_numpy(s / s.sum(1, keepdims=True).clip(min=1e-6)) for task, s in sums.items()}
 
 
 def _judge(
@@ -135,18 +137,20 @@ def _judge(
         batch: FaceBatch
         for batch in loader:
             said = teachers(normalise(batch.image, contract), contract)
-            for name, values in said.soft._asdict().items():
+            for name, values in said.soft.items():
                 sums[name][batch.row.numpy()] += values.numpy()
             bar.update(len(batch.row))
 
 
-def _resume(part: Path, story: dict[str, Any], count: int, views: int) -> tuple[int, dict[str, np.ndarray]]:
-    fresh = {name: np.zeros((count, width), np.float32) for name, width in WIDTHS.items()}
+def _resume(
+    part: Path, story: dict[str, Any], count: int, views: int, widths: dict[str, int]
+) -> tuple[int, dict[str, np.ndarray]]:
+    fresh = {name: np.zeros((count, width), np.float32) for name, width in widths.items()}
     try:
         with np.load(part, allow_pickle=False) as file:
-            same = str(file["story"]) == json.dumps(story) and file["gender"].shape[0] == count
+            same = str(file["story"]) == json.dumps(story) and all(file[name].shape[0] == count for name in widths)
             if same and file["done"] <= views:
-                return int(file["done"]), {name: file[name] for name in WIDTHS}
+                return int(file["done"]), {name: file[name] for name in widths}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass  # none, or one that was cut short
     return 0, fresh

@@ -19,6 +19,7 @@ with atheris.instrument_imports(include=["smart_retail.data", "smart_retail.edge
     from smart_retail.edge.manifest import NAME, read_manifest
 
 from smart_retail.edge.pretrained import find_bundle
+from smart_retail.tasks import TASKS
 from tests.fuzz.test_fuzz_models import KEYS, SOFT
 from tests.helpers.fuzz import only_clear_errors
 from tests.helpers.hostile_images import broken_images, readable_images
@@ -34,7 +35,8 @@ def images(path: Path) -> None:
 
 def soft_labels(path: Path) -> None:
     """Read as soft labels."""
-    assert [len(part) for part in read_soft_labels(path, KEYS)] == [len(KEYS)] * 3
+    soft = read_soft_labels(path, KEYS, TASKS)
+    assert {name: len(part) for name, part in soft.items()} == {task.name: len(KEYS) for task in TASKS}
 
 
 def manifest(path: Path) -> None:

@@ -18,13 +18,14 @@ from safetensors.torch import save
 from smart_retail.cli import main
 from smart_retail.contract import Contract
 from smart_retail.data.npz import read_npz
-from smart_retail.data.soft_labels import SoftLabels, read_soft_labels, write_soft_labels
+from smart_retail.data.soft_labels import read_soft_labels, write_soft_labels
 from smart_retail.errors import CheckpointError, DataError
 from smart_retail.evaluation.metrics import tabulate
-from smart_retail.evaluation.predictions import read_predictions
+from smart_retail.evaluation.predictions import probability_columns, read_predictions
 from smart_retail.models.load import load_model, network_from, read_checkpoint, read_model
 from smart_retail.models.pretrained import read_weights
 from smart_retail.models.weights_file import STORY
+from smart_retail.tasks import EMOTION, TASKS
 from tests.helpers.fuzz import damaged, fuzz, json_values, only_clear_errors, tree
 from tests.unit.test_load import SETTINGS, Attack
 
@@ -107,7 +108,13 @@ def test_code_in_a_file_never_runs(tmp_path, capsys):
     for name, content in attacks(tmp_path / "owned").items():
         path = tmp_path / name
         path.write_bytes(content)
-        for read in (read_checkpoint, load_model, read_model, read_weights, lambda p: read_soft_labels(p, ["a"])):
+        for read in (
+            read_checkpoint,
+            load_model,
+            read_model,
+            read_weights,
+            lambda p: read_soft_labels(p, ["a"], TASKS),
+        ):
             with pytest.raises((CheckpointError, DataError)):
                 read(path)
         report = ["--output", str(tmp_path / "out")]
@@ -138,7 +145,7 @@ def test_models_with_odd_entries(data):
     if part == "whole":
         content[data.draw(st.sampled_from(list(MODEL)))] = odd
     elif part == "model_state_dict":
-        content[part][data.draw(st.sampled_from(["gender.weight", "x"]))] = odd
+        content[part][data.draw(st.sampled_from(["heads.gender.weight", "gender.weight", "x"]))] = odd
     else:
         content[part][data.draw(st.sampled_from([*MODEL[part], "x"]))] = odd
     with tempfile.TemporaryDirectory() as folder, only_clear_errors():
@@ -157,7 +164,7 @@ KEYS = [f"own/{i}" for i in range(3)]
 def soft_file() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "soft.npz"
-        labels = SoftLabels(torch.full((3, 2), 0.5), torch.full((3, 101), 1 / 101), torch.full((3, 6), 1 / 6))
+        labels = {task.name: torch.full((3, task.width), 1 / task.width) for task in TASKS}
         write_soft_labels(path, KEYS, labels, {})
         return path.read_bytes()
 
@@ -184,8 +191,8 @@ def test_soft_labels(content):
     with tempfile.TemporaryDirectory() as folder, only_clear_errors():
         path = Path(folder) / "soft.npz"
         path.write_bytes(content)
-        soft = read_soft_labels(path, KEYS)
-        assert [value.shape for value in soft] == [(3, 2), (3, 101), (3, 6)]
+        soft = read_soft_labels(path, KEYS, TASKS)
+        assert {name: tuple(value.shape) for name, value in soft.items()} == {t.name: (3, t.width) for t in TASKS}
 
 
 def test_arrays_that_promise_or_unfold_too_much_are_refused(tmp_path):
@@ -200,9 +207,10 @@ def test_arrays_that_promise_or_unfold_too_much_are_refused(tmp_path):
 
 PREDICTIONS = {
     "key": KEYS, "dataset": ["own"] * 3, "race": [""] * 3, "cluster": [0, 1, 2], "gender": [0.0, 1, np.nan],
-    "age": [3.0, 40, np.nan], "emotion": [np.nan, 2, 5], "p_male": [0.5] * 3, "p_female": [0.5] * 3,
-    "age_said": [4.0, 5, 6], "age_std": [1.0] * 3,
-    **{f"p_{name}": [0.2] * 3 for name in ("angry", "fear", "happy", "neutral", "sad", "surprise")},
+    "age": [3.0, 40, np.nan], "emotion": [np.nan, 2, 5], "p_gender_male": [0.5] * 3,
+    "p_gender_female": [0.5] * 3,
+    "age_pred": [4.0, 5, 6], "age_std": [1.0] * 3,
+    **{name: [0.2] * 3 for name in probability_columns(EMOTION)},
 }  # fmt: skip
 ODD = st.one_of(st.none(), st.text(max_size=4), st.floats(), st.integers(-5, 300), st.booleans())
 

@@ -14,7 +14,7 @@ from smart_retail.data.duplicates import _read_cache
 from smart_retail.data.sources.ages import parse_age
 from smart_retail.data.sources.all_age_faces import NAME as ALL_AGE_NAME
 from smart_retail.data.sources.all_age_faces import AllAgeFaces, read_halves, read_landmarks
-from smart_retail.data.sources.base import COLUMNS
+from smart_retail.data.sources.base import COLUMNS, label_columns
 from smart_retail.data.sources.fairface import FairFace
 from smart_retail.data.sources.fer2013 import FER2013
 from smart_retail.data.sources.fer2013 import NAME as FER_NAME
@@ -23,7 +23,7 @@ from smart_retail.data.sources.table import FaceTable
 from smart_retail.data.sources.utkface import NAME as UTK_NAME
 from smart_retail.data.sources.utkface import UTKFace
 from smart_retail.errors import DataError
-from smart_retail.labels import AGE_MAX, EMOTIONS
+from smart_retail.tasks import AGE_MAX, EMOTIONS, TASKS
 from tests.helpers.fuzz import damaged, fuzz, only_clear_errors, tree
 from tests.helpers.pictures import write_face
 from tests.helpers.trees import face_points, write_points
@@ -49,7 +49,7 @@ def write_names(folder: Path, found: list[bytes]) -> None:
 
 
 def check_listing(faces: pd.DataFrame) -> None:
-    assert list(faces.columns) == list(COLUMNS)
+    assert list(faces.columns) == [*COLUMNS, *label_columns(TASKS)]
     assert faces["age"].dropna().between(0, AGE_MAX).all()
     assert faces["gender"].dropna().isin([0, 1]).all()
     assert faces["emotion"].dropna().isin(range(len(EMOTIONS))).all()

@@ -1,10 +1,15 @@
 """Batches and networks small enough to train in a test."""
 
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
-from smart_retail.data.dataset import FaceBatch, FaceLabels
-from smart_retail.models.network import FaceNet
+from smart_retail.data.dataset import FaceBatch
+from smart_retail.data.labels import no_labels
+from smart_retail.models.network import FaceNet, outputs_type
+from smart_retail.tasks import TASKS
+
+FaceOutputs = outputs_type(("gender", "age", "emotion"))
 
 
 def tiny_network(backbone: str = "resnet10t", *, seed: int = 0, **settings: object) -> FaceNet:
@@ -38,13 +43,19 @@ def face_batch(
     generator = torch.Generator().manual_seed(seed)
     count = len(gender)
     image = torch.randn(count, 3, size, size, generator=generator)
-    labels = FaceLabels.none(count)._replace(
-        gender=torch.randint(2, (count,), generator=generator),
-        age=torch.randint(1, 90, (count,), generator=generator).float(),
-        emotion=torch.randint(6, (count,), generator=generator),
-        gender_mask=mask(gender),
-        age_mask=mask(age),
-        emotion_mask=mask(emotion),
-        dataset=torch.arange(count) % 2,
-    )
-    return FaceBatch(image=image, row=torch.arange(count), **labels._asdict())
+    labels = no_labels(count, TASKS)
+    labels["gender"] = torch.where(mask(gender), torch.randint(2, (count,), generator=generator), -1)
+    labels["age"] = torch.where(mask(age), torch.randint(1, 90, (count,), generator=generator).float(), -1)
+    labels["emotion"] = torch.where(mask(emotion), torch.randint(6, (count,), generator=generator), -1)
+    return FaceBatch(image, labels, dataset=torch.arange(count) % 2, row=torch.arange(count))
+
+
+def relabelled(batch: FaceBatch, **labels: Tensor) -> FaceBatch:
+    """Return a batch with other labels, by their name in ``data.labels``."""
+    return batch._replace(labels=batch.labels | labels)
+
+
+def part_of(batch: FaceBatch, rows: slice | Tensor) -> FaceBatch:
+    """Return some faces of a batch."""
+    part: FaceBatch = apply_to_collection(batch, Tensor, lambda values: values[rows])
+    return part

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from smart_retail.data.sources.base import COLUMNS
+from smart_retail.data.sources.base import CLASS, COLUMNS, label_columns
+from smart_retail.tasks import TASKS
 
 
 def face_table(
@@ -19,12 +20,13 @@ def face_table(
     """Return a listing with one row for each cluster number."""
     count = len(clusters)
     faces = pd.DataFrame(index=range(count))
-    for column, dtype in COLUMNS.items():
-        faces[column] = pd.Series([{"str": "", "Int8": pd.NA}.get(dtype, np.nan)] * count).astype(dtype)
+    columns = COLUMNS | label_columns(TASKS)
+    for column, dtype in columns.items():
+        faces[column] = pd.Series([{"str": "", CLASS: pd.NA}.get(dtype, np.nan)] * count).astype(dtype)
     faces["dataset"], faces["official"] = dataset, official
     faces["key"] = list(keys) if keys is not None else [f"{name}/{i:05d}" for i, name in enumerate(faces["dataset"])]
     faces["path"] = faces["picture"] = faces["key"]
     faces["cluster"] = faces["exact"] = np.asarray(clusters)
     for name, values in labels.items():
-        faces[name] = pd.Series(list(values), dtype=COLUMNS[name])
+        faces[name] = pd.Series(list(values), dtype=columns[name])
     return faces

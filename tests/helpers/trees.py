@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smart_retail.labels import EMOTIONS
+from smart_retail.tasks import EMOTIONS
 from tests.helpers.pictures import drawn_face, truncate, write_face, write_image
 
 MALFORMED_UTKFACE = (

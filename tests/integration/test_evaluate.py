@@ -33,7 +33,7 @@ def test_both_precisions_of_a_bundle_its_checkpoint_and_a_csv_side_by_side(tmp_p
     config = write_config(tmp_path, data={"sources": SOURCES})
     assert run("fit", "--config", config, "--trainer.max_epochs", "1", "--data.limit_train", "16") == 0
     run_folder = "lightning_logs/tiny/version_0"
-    gate = ("--gate.gender", "100", "--gate.age", "100", "--gate.emotion", "100", "--int8.calibration_faces", "32")
+    gate = ("--gate.points", "100", "--gate.years", "100", "--int8.calibration_faces", "32")
     assert run("export", "--checkpoint", run_folder, "--output", "bundle", *gate) == 0
     words = ["--robustness", "4", "--thumbnails", "--output", "report", "--split", "val"]
     assert (
@@ -50,7 +50,7 @@ def test_both_precisions_of_a_bundle_its_checkpoint_and_a_csv_side_by_side(tmp_p
     page = (tmp_path / "report/report.html").read_text()
     assert "deviation from PyTorch" in page and "data:image/jpeg" in page and "Worse pictures" in page
     tables = [tmp_path / f"report/predictions-{name}.parquet" for name in ("bundle-fp32", "bundle-int8", "mine")]
-    theirs = pd.read_parquet(tables[2])[["key"]].assign(age_said=30.0)
+    theirs = pd.read_parquet(tables[2])[["key"]].assign(age_pred=30.0)
     theirs.to_csv("theirs.csv", index=False)
     assert run("evaluate", "--from", tables[0], "theirs.csv", "--output", "again") == 0
     assert "theirs against bundle FP32: age" in capsys.readouterr().out
@@ -73,7 +73,7 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
     (tmp_path / "folder").mkdir()
     assert run("evaluate", "folder", "--output", "report") == 2
     assert "neither a bundle" in capsys.readouterr().err
-    (tmp_path / "t.csv").write_text("key,age,age_said\na,1,2\n")
+    (tmp_path / "t.csv").write_text("key,age,age_pred\na,1,2\n")
     assert run("evaluate", "t.csv", "--thumbnails", "--output", "report") == 2
     assert "--thumbnails needs a network" in capsys.readouterr().err
     assert run("evaluate", "t.csv", "--output", "report") == 0

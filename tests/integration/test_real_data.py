@@ -12,6 +12,7 @@ from smart_retail.data.sources.base import find_root
 from smart_retail.data.sources.fer2013 import FER2013, HANDLE
 from smart_retail.data.sources.utkface import UTKFace
 from smart_retail.data.splits import contradictions
+from smart_retail.tasks import TASKS
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -28,7 +29,7 @@ def part(index, name):
 def exact(faces):
     """Groups, files in them, and groups with labels that disagree by task."""
     twins = faces[faces.groupby("exact")["key"].transform("size") > 1]
-    wrong = contradictions(twins, "exact")
+    wrong = contradictions(twins, TASKS, "exact")
     return (
         twins["exact"].nunique(),
         len(twins),

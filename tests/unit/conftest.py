@@ -26,7 +26,7 @@ SETTINGS = {
     "age_sigma": 2.0,
     "identity_start": True,
 }
-OPEN = Gate(gender=100, age=100, emotion=100)
+OPEN = Gate(points=100, years=100)
 QUICK = ExportSettings(int8=Int8Settings(calibration_faces=32), gate=OPEN)
 
 

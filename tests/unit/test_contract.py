@@ -4,6 +4,7 @@ import pytest
 
 from smart_retail.contract import Contract
 from smart_retail.errors import CheckpointError
+from smart_retail.tasks import EMOTIONS, GENDERS
 
 
 def test_a_contract_survives_json():
@@ -26,10 +27,20 @@ def test_networks_of_before_the_choice_are_cut_by_the_eyes():
     assert Contract.from_dict(values).crop == "eyes"
 
 
+def test_the_contract_of_before_there_were_tasks_is_that_of_the_default_ones():
+    values = Contract(image_size=96).to_dict()
+    del values["tasks"]
+    former = {"genders": list(GENDERS), "emotions": list(EMOTIONS), "age_range": [0.0, 100.0]}
+    assert Contract.from_dict(values | former) == Contract(image_size=96)
+    for odd in ({"age_range": [100.0, 0.0]}, {"age_range": 3}, {"genders": "male"}, {"emotions": [1, 2]}):
+        with pytest.raises(CheckpointError):
+            Contract.from_dict(values | former | odd)
+
+
 def test_class_names_travel_in_the_order_of_the_logits():
-    values = Contract().to_dict()
-    assert values["genders"] == ["male", "female"]
-    assert values["emotions"][2] == "happy"
+    gender, _, emotion = Contract().to_dict()["tasks"]
+    assert gender["classes"] == ["male", "female"]
+    assert emotion["classes"][2] == "happy"
 
 
 @pytest.mark.parametrize(
@@ -42,12 +53,15 @@ def test_class_names_travel_in_the_order_of_the_logits():
         ("mean", [0.5, "x", 0.5]),
         ("std", [0.0, 1.0, 1.0]),
         ("eye_distance", float("nan")),
-        ("genders", ["male", []]),
-        ("genders", ["male", "male"]),
-        ("emotions", ["\x1b[31m"] * 6),
-        ("age_range", [100.0, 0.0]),
+        ("tasks", []),
+        ("no task", [3]),
+        ("task gender", [{"name": "gender", "classes": ["male", []]}]),
+        ("task gender", [{"name": "gender", "classes": ["male", "male"]}]),
+        ("task gender", [{"name": "gender", "kind": "numbers"}]),
+        ("tasks gender, gender", [{"name": "gender", "classes": ["male", "female"]}] * 2),
+        ("task emotion", [{"name": "emotion", "classes": ["\x1b[31m", "sad"]}]),
     ],
 )
 def test_values_that_no_network_can_have_are_named(name, value):
     with pytest.raises(CheckpointError, match=name):
-        Contract.from_dict(Contract().to_dict() | {name: value})
+        Contract.from_dict(Contract().to_dict() | {"tasks" if "task" in name else name: value})

@@ -4,11 +4,12 @@ import torch
 
 from smart_retail.contract import Contract
 from smart_retail.data.crops import crop_square, whole_image
-from smart_retail.data.dataset import FEW, FaceDataset
+from smart_retail.data.dataset import ALLOWED_BROKEN, FaceDataset
 from smart_retail.data.images import read_image
 from smart_retail.data.sampler import Draw
 from smart_retail.data.transforms import Augmentation, TrainTransform
 from smart_retail.errors import DataError
+from smart_retail.tasks import TASKS
 from tests.helpers.pictures import truncate, write_face
 from tests.helpers.tables import face_table
 
@@ -46,24 +47,13 @@ def test_a_crop_square_is_used_where_there_is_one(tmp_path):
     assert (image.permute(1, 2, 0).numpy() == read_image(faces["path"][0])[8:24, 8:24]).all()
 
 
-def test_masks_are_false_exactly_where_labels_are_missing(tmp_path):
+def test_labels_are_minus_one_exactly_where_they_are_missing(tmp_path):
     faces = faces_on_disk(tmp_path, gender=[1, None, 0, None], age=[3, 4, None, None], emotion=[None, None, None, 5])
     data = dataset(faces)
-    batch = data.collate([data[i] for i in range(4)])
-    assert batch.gender_mask.tolist() == [True, False, True, False]
-    assert batch.age_mask.tolist() == [True, True, False, False]
-    assert batch.emotion_mask.tolist() == [False, False, False, True]
-    assert batch.gender[batch.gender_mask].tolist() == [1, 0]
-    assert batch.age[batch.age_mask].tolist() == [3, 4]
-    assert batch.emotion[batch.emotion_mask].tolist() == [5]
-
-
-def test_fillers_are_valid_classes_and_finite(tmp_path):
-    data = dataset(faces_on_disk(tmp_path, age=[None] * 4))
-    batch = data.collate([data[0]])
-    assert 0 <= batch.gender[0] < 2
-    assert 0 <= batch.emotion[0] < 6
-    assert torch.isfinite(batch.age).all()
+    labels = data.collate([data[i] for i in range(4)]).labels
+    assert labels["gender"].tolist() == [1, -1, 0, -1]
+    assert labels["age"].tolist() == [3, 4, -1, -1]
+    assert labels["emotion"].tolist() == [-1, -1, -1, 5]
 
 
 def test_a_batch_has_the_documented_types(tmp_path):
@@ -71,7 +61,7 @@ def test_a_batch_has_the_documented_types(tmp_path):
     batch = data.collate([data[0], data[3]])
     assert (batch.image.dtype, batch.image.shape) == (torch.uint8, (2, 3, 32, 32))
     assert batch.image.is_contiguous()
-    assert (batch.gender.dtype, batch.age.dtype, batch.emotion.dtype) == (torch.int64, torch.float32, torch.int64)
+    assert [batch.labels[task.name].dtype for task in TASKS] == [torch.int64, torch.float32, torch.int64]
     assert batch.row.tolist() == [0, 3]
 
 
@@ -81,7 +71,7 @@ def test_a_file_broken_since_the_scan_is_left_out_of_its_batch(tmp_path, caplog)
     data = dataset(faces)
     batch = data.collate([data[i] for i in range(4)])
     assert batch.row.tolist() == [0, 2, 3]
-    assert batch.gender.tolist() == [0, 0, 1]
+    assert batch.labels["gender"].tolist() == [0, 0, 1]
     assert "1.png" in caplog.text
 
 
@@ -92,20 +82,23 @@ def test_a_batch_without_any_readable_image_stops(tmp_path):
 
 
 def test_a_few_broken_files_never_stop_a_run(tmp_path):
-    faces = faces_on_disk(tmp_path, FEW)
+    faces = faces_on_disk(tmp_path, ALLOWED_BROKEN)
     for path in tmp_path.iterdir():
         truncate(path, 0)
     data = dataset(faces, max_broken=0.0)
-    assert [data[i] for i in range(FEW)] == [None] * FEW
+    assert [data[i] for i in range(ALLOWED_BROKEN)] == [None] * ALLOWED_BROKEN
 
 
 def test_more_than_the_allowed_share_stops_with_the_last_file(tmp_path):
-    faces = faces_on_disk(tmp_path, FEW + 1)
+    faces = faces_on_disk(tmp_path, ALLOWED_BROKEN + 1)
     for path in tmp_path.iterdir():
         truncate(path, 0)
     data = dataset(faces, max_broken=0.5)
-    with pytest.raises(DataError, match=rf"{FEW + 1} of the last {FEW + 1} images.*max_broken.*{FEW}\.png"):
-        for i in range(FEW + 1):
+    with pytest.raises(
+        DataError,
+        match=rf"{ALLOWED_BROKEN + 1} of the last {ALLOWED_BROKEN + 1} images.*max_broken.*{ALLOWED_BROKEN}\.png",
+    ):
+        for i in range(ALLOWED_BROKEN + 1):
             _ = data[i]
 
 
@@ -113,5 +106,5 @@ def test_the_data_set_number_is_its_place_in_the_list(tmp_path):
     faces = faces_on_disk(tmp_path)
     faces["dataset"] = ["b", "a", "b", "c"]
     data = FaceDataset(faces, ["a", "b", "c"], contract=Contract(image_size=32))
-    assert data.labels.dataset.tolist() == [1, 0, 1, 2]
+    assert data.datasets.tolist() == [1, 0, 1, 2]
     assert np.array_equal(data.collate([data[3], data[0]]).dataset, [2, 1])

@@ -3,8 +3,10 @@ import torch
 from torch.nn import functional as F
 
 from smart_retail.contract import Contract
-from smart_retail.data.soft_labels import SoftLabels
+from smart_retail.data.soft_labels import tasks_said
 from smart_retail.errors import ConfigError
+from smart_retail.models.heads import ClassHead
+from smart_retail.tasks import EMOTION, GENDER, TASKS
 from smart_retail.training.distillation import (
     Distillation,
     FeatureMatching,
@@ -12,7 +14,6 @@ from smart_retail.training.distillation import (
     by_task,
     fed_as,
     soft_losses,
-    softened_divergence,
 )
 from smart_retail.training.module import FaceAttributeModule
 from smart_retail.training.soften import teachers_of
@@ -21,30 +22,30 @@ from tests.helpers.batches import face_batch, tiny_network
 
 def word(count=4, seed=3):
     generator = torch.Generator().manual_seed(seed)
-    return SoftLabels(*(torch.randn(count, n, generator=generator).softmax(1) for n in (2, 101, 6)))
+    return {task.name: torch.randn(count, task.width, generator=generator).softmax(1) for task in TASKS}
 
 
 def test_the_divergence_is_zero_where_student_and_teacher_agree():
     logits = torch.randn(5, 6)
     for temperature in (1.0, 2.0, 5.0):
-        assert softened_divergence(logits, logits.softmax(1), temperature).abs().max() < 1e-4
+        assert ClassHead(EMOTION, 4).soft_loss(logits, logits.softmax(1), temperature).abs().max() < 1e-4
 
 
 def test_at_temperature_one_it_is_the_plain_divergence():
     logits, target = torch.randn(5, 6), torch.randn(5, 6).softmax(1)
     plain = (target * (target.log() - F.log_softmax(logits, 1))).sum(1)
-    torch.testing.assert_close(softened_divergence(logits, target, 1.0), plain)
+    torch.testing.assert_close(ClassHead(EMOTION, 4).soft_loss(logits, target, 1.0), plain)
 
 
 def test_the_temperature_softens_both_sides():
     student, teacher = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 4.0]])
     p, q = (teacher / 2).softmax(1), (student / 2).softmax(1)
     expected = 4 * (p * (p / q).log()).sum(1)
-    torch.testing.assert_close(softened_divergence(student, teacher.softmax(1), 2.0), expected)
+    torch.testing.assert_close(ClassHead(GENDER, 4).soft_loss(student, teacher.softmax(1), 2.0), expected)
 
 
 def test_stored_zeros_do_no_harm():
-    loss = softened_divergence(torch.randn(1, 6), torch.tensor([[1.0, 0, 0, 0, 0, 0]]), 4.0)
+    loss = ClassHead(EMOTION, 4).soft_loss(torch.randn(1, 6), torch.tensor([[1.0, 0, 0, 0, 0, 0]]), 4.0)
     assert loss.isfinite().all()
 
 
@@ -52,22 +53,22 @@ def test_stored_zeros_do_no_harm():
 def test_unlabelled_faces_teach_with_all_and_not_with_labelled(age):
     network, batch = tiny_network(age=age), face_batch("....", "....", "....")
     for which in ("all", "labelled"):
-        losses = soft_losses(network, network.raw(batch.image), batch, word(), Distillation(faces=which))
+        losses = soft_losses(network, network.raw(batch.image), batch.labels, word(), Distillation(faces=which))
         for task, loss in losses.items():
             network.zero_grad()
             loss.backward(retain_graph=True)
-            moved = getattr(network, task).weight.grad.abs().sum()
+            moved = network.heads[task].weight.grad.abs().sum()
             assert (moved > 0) == (which == "all")
 
 
 def test_the_soft_loss_of_ages_is_least_where_they_agree():
-    head, target = tiny_network().age, word().age
+    head, target = tiny_network().heads["age"], word()["age"]
     assert head.soft_loss(target.log(), target).abs().max() < 1e-3
     assert (head.soft_loss(torch.randn(4, 101), target) > 0.1).all()
 
 
 def test_a_regression_follows_the_mean_of_the_distribution():
-    head = tiny_network(age="regression").age
+    head = tiny_network(age="regression").heads["age"]
     target = torch.zeros(1, 101)
     target[0, 20] = target[0, 40] = 0.5
     torch.testing.assert_close(head.soft_loss(torch.tensor([[4.0]]), target), torch.tensor([1.0]))
@@ -94,14 +95,16 @@ def test_settings_out_of_range_are_refused(settings):
 
 def test_a_face_without_a_word_teaches_nothing():
     network, batch = tiny_network(), face_batch()
-    half = SoftLabels(*(values * torch.tensor([[1.0], [1.0], [0.0], [0.0]]) for values in word()))
-    losses = soft_losses(network, network.raw(batch.image), batch, half, Distillation())
-    first = soft_losses(network, network.raw(batch.image[:2]), face_batch("xx", "xx", "xx"), word(2), Distillation())
-    assert half.tasks() == ["gender", "age", "emotion"]
+    half = {task: said * torch.tensor([[1.0], [1.0], [0.0], [0.0]]) for task, said in word().items()}
+    losses = soft_losses(network, network.raw(batch.image), batch.labels, half, Distillation())
+    first = soft_losses(
+        network, network.raw(batch.image[:2]), face_batch("xx", "xx", "xx").labels, word(2), Distillation()
+    )
+    assert tasks_said(half) == ["gender", "age", "emotion"]
     assert set(losses) == set(first) and all(value.isfinite() for value in losses.values())
-    half = half._replace(gender=torch.zeros(4, 2))
-    assert half.tasks() == ["age", "emotion"]
-    assert soft_losses(network, network.raw(batch.image), batch, half, Distillation())["gender"] == 0
+    half |= {"gender": torch.zeros(4, 2)}
+    assert tasks_said(half) == ["age", "emotion"]
+    assert soft_losses(network, network.raw(batch.image), batch.labels, half, Distillation())["gender"] == 0
 
 
 @pytest.mark.parametrize("distance", ["cosine", "l2"])
@@ -132,10 +135,10 @@ def test_each_task_may_have_its_own_teachers_of_any_backbone_and_size(tmp_path):
     alone = {path: Teachers([path])(images, contract).soft for path in (a, b, c)}
     teachers = Teachers({"gender": a, "age": [b, c]})
     said = teachers(images, contract)
-    assert teachers.tasks == said.soft.tasks() == ["gender", "age"]
-    torch.testing.assert_close(said.soft.gender, alone[a].gender)
-    torch.testing.assert_close(said.soft.age, (alone[b].age + alone[c].age) / 2)
-    assert said.soft.emotion.shape == (2, 6)
+    assert teachers.tasks == tasks_said(said.soft) == ["gender", "age"]
+    torch.testing.assert_close(said.soft["gender"], alone[a]["gender"])
+    torch.testing.assert_close(said.soft["age"], (alone[b]["age"] + alone[c]["age"]) / 2)
+    assert said.soft["emotion"].shape == (2, 6)
     assert len(said.features) == 3
     assert teachers.fingerprint() != Teachers([a, b, c]).fingerprint()
 
@@ -143,11 +146,11 @@ def test_each_task_may_have_its_own_teachers_of_any_backbone_and_size(tmp_path):
 @pytest.mark.parametrize(("teachers", "words"), [({"height": "a.pth"}, "height"), ({"age": []}, "no teacher")])
 def test_teachers_of_no_task_are_refused(teachers, words):
     with pytest.raises(ConfigError, match=words):
-        by_task(teachers)
+        by_task(teachers, TASKS)
 
 
 def test_soften_takes_teachers_for_all_tasks_and_for_one():
-    assert teachers_of(["a=1.pth", "age=b.pth"]) == {
+    assert teachers_of(["a=1.pth", "age=b.pth"], ["gender", "age", "emotion"]) == {
         "gender": ["a=1.pth"],
         "age": ["a=1.pth", "b.pth"],
         "emotion": ["a=1.pth"],

@@ -61,7 +61,7 @@ def test_the_contract_comes_with_the_network(tmp_path, content):
 def test_a_training_checkpoint_loads_too(tmp_path, content):
     state = {f"net.{name}": value for name, value in content.pop("model_state_dict").items()}
     loaded = load_model(saved(tmp_path / "last.ckpt", content | {"state_dict": state | {"weights.s": torch.ones(1)}}))
-    assert torch.equal(loaded.gender.weight, state["net.gender.weight"])
+    assert torch.equal(loaded.heads["gender"].weight, state["net.heads.gender.weight"])
 
 
 def test_pretrained_weights_are_not_downloaded_to_be_overwritten(tmp_path, content, monkeypatch):
@@ -108,7 +108,7 @@ def test_a_file_of_something_else_is_refused(tmp_path):
 
 
 def test_another_shape_is_named(tmp_path, content):
-    content["model_state_dict"]["gender.weight"] = torch.ones(3, 512)
+    content["model_state_dict"]["heads.gender.weight"] = torch.ones(3, 512)
     with pytest.raises(CheckpointError, match=r"gender\.weight is \(3, 512\), the network has \(2, 512\) \(1 such"):
         load_model(saved(tmp_path / "model.pth", content))
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from smart_retail.data.dataset import FaceBatch
-from smart_retail.data.soft_labels import SoftLabels
+from smart_retail.tasks import TASKS
 from smart_retail.training.losses import masked_mean
 from smart_retail.training.module import FaceAttributeModule
-from tests.helpers.batches import face_batch
+from tests.helpers.batches import face_batch, part_of
 from tests.helpers.children import CONTEXT
 
 LOSSES = torch.tensor([1.0, 2.0, 4.0, 8.0])
@@ -72,14 +72,11 @@ def whole_batch(*, soft: bool) -> FaceBatch:
     if not soft:
         return batch
     generator = torch.Generator().manual_seed(1)
-    said = (torch.rand(8, width, generator=generator).softmax(1) for width in (2, 101, 6))
-    return batch._replace(soft=SoftLabels(*said))
+    return batch._replace(soft={t.name: torch.rand(8, t.width, generator=generator).softmax(1) for t in TASKS})
 
 
 def half(batch: FaceBatch, rank: int) -> FaceBatch:
-    part = slice(4 * rank, 4 * rank + 4)
-    soft = None if batch.soft is None else SoftLabels(*(t[part] for t in batch.soft))
-    return FaceBatch(*(t[part] for t in batch[:-1]), soft=soft)
+    return part_of(batch, slice(4 * rank, 4 * rank + 4))
 
 
 def gradients_of_half(batch: FaceBatch, rank: int) -> dict[str, Tensor]:

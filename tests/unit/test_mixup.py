@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from smart_retail.data.soft_labels import SoftLabels
 from smart_retail.errors import ConfigError
+from smart_retail.tasks import TASKS
 from smart_retail.training.losses import task_losses
 from smart_retail.training.mixup import mixup
 from smart_retail.training.module import FaceAttributeModule
@@ -12,7 +12,7 @@ LABELS = {"gender": "xxxx....", "age": "xxxx....", "emotion": "....xxxx"}
 
 
 def soft_labels(count):
-    return SoftLabels(*(torch.rand(count, width).softmax(1) for width in (2, 101, 6)))
+    return {task.name: torch.rand(count, task.width).softmax(1) for task in TASKS}
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0])
@@ -31,12 +31,11 @@ def test_labels_masks_and_soft_labels_go_with_their_face():
     batch = face_batch(**LABELS)._replace(soft=soft_labels(8))
     torch.manual_seed(0)
     batch_, partner, _ = mixup(batch, 1.0)
-    for name, values in batch._asdict().items():
-        if name not in ("image", "soft"):
-            assert torch.equal(getattr(batch_, name), values)
-            assert torch.equal(getattr(partner, name), values[partner.row])
-    for ours, said in zip(partner.soft, batch.soft, strict=True):
-        assert torch.equal(ours, said[partner.row])
+    for kind in ("labels", "soft"):
+        for name, values in getattr(batch, kind).items():
+            assert torch.equal(getattr(batch_, kind)[name], values)
+            assert torch.equal(getattr(partner, kind)[name], values[partner.row])
+    assert torch.equal(partner.dataset, batch.dataset[partner.row])
 
 
 def test_the_loss_is_that_of_both_faces_by_share():
@@ -48,7 +47,7 @@ def test_the_loss_is_that_of_both_faces_by_share():
     torch.manual_seed(3)
     mixed, partner, share = mixup(batch, 0.8)
     raw = module.net.raw(mixed.image.contiguous(memory_format=torch.channels_last))
-    first, second = (task_losses(module.net, raw, labels, 0.0) for labels in (mixed, partner))
+    first, second = (task_losses(module.net, raw, faces.labels, 0.0) for faces in (mixed, partner))
     for task, loss in losses.items():
         torch.testing.assert_close(loss, share * first[task] + (1 - share) * second[task])
     assert share < 0.95

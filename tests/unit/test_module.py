@@ -8,11 +8,10 @@ from torch.utils.data import DataLoader
 from smart_retail.callbacks.ema import EMA
 from smart_retail.contract import Contract
 from smart_retail.errors import CheckpointError, ConfigError
-from smart_retail.labels import TASKS
-from smart_retail.models.network import FaceOutputs
+from smart_retail.tasks import TASKS
 from smart_retail.training.distillation import Distillation
 from smart_retail.training.module import FaceAttributeModule
-from tests.helpers.batches import face_batch
+from tests.helpers.batches import FaceOutputs, face_batch
 
 
 def module(**settings):
@@ -71,7 +70,7 @@ def test_settings_of_distillation_are_plain_in_a_checkpoint_and_read_from_there(
 
 def test_the_weights_of_another_network_are_refused():
     other = module(age_head="regression")
-    with pytest.raises(CheckpointError, match=r"net\.age\.(weight|bias) is"):
+    with pytest.raises(CheckpointError, match=r"net\.heads\.age\.(weight|bias) is"):
         module().on_load_checkpoint({"state_dict": other.state_dict()})
 
 
@@ -112,7 +111,9 @@ def test_a_frozen_backbone_stays_to_the_bit_and_the_heads_learn(tmp_path):
     after = ours.state_dict()
     backbone = [name for name in after if name.startswith("net.backbone.")]
     assert all(torch.equal(before[name], after[name]) for name in backbone)
-    assert not any(torch.equal(before[f"net.{task}.weight"], after[f"net.{task}.weight"]) for task in TASKS)
+    assert not any(
+        torch.equal(before[f"net.heads.{t.name}.weight"], after[f"net.heads.{t.name}.weight"]) for t in TASKS
+    )
 
 
 def test_a_run_with_a_frozen_backbone_goes_on_without_the_weights_that_it_began_with(tmp_path):

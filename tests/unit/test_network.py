@@ -3,8 +3,8 @@ import torch
 
 from smart_retail.contract import Contract
 from smart_retail.errors import ConfigError
-from smart_retail.models.network import FaceNet, FaceOutputs
-from tests.helpers.batches import tiny_network
+from smart_retail.models.network import FaceNet
+from tests.helpers.batches import FaceOutputs, tiny_network
 
 
 @pytest.mark.parametrize("backbone", ["mobileone_s0", "resnet10t", "tf_efficientnet_lite0", "mobilenetv3_small_050"])
@@ -37,7 +37,7 @@ def test_decoding_the_raw_outputs_is_the_forward_pass():
 
 def test_raw_outputs_carry_the_features():
     network = tiny_network()
-    assert network.raw(torch.randn(2, 3, 32, 32)).features.shape == (2, network.gender.in_features)
+    assert network.raw(torch.randn(2, 3, 32, 32)).features.shape == (2, network.feature_width)
 
 
 def test_a_network_knows_its_contract():

@@ -21,11 +21,12 @@ from smart_retail.data.images import read_image, read_image_bytes
 from smart_retail.data.pack import PackSettings, write_pack
 from smart_retail.data.packed_images import _held
 from smart_retail.data.sampler import BalancedSampler
-from smart_retail.data.sources.base import COLUMNS, VOTES
+from smart_retail.data.sources.base import COLUMNS
 from smart_retail.data.sources.packed import NAME, PackedFaces
 from smart_retail.data.sources.table import FaceTable
 from smart_retail.data.transforms import Augmentation, TrainTransform
 from smart_retail.errors import BrokenImageError, ConfigError, DataError
+from smart_retail.tasks import EMOTION
 from tests.helpers.packs import change_about, change_table, index_of, mixed_sources, pack_of
 from tests.helpers.pictures import drawn_face, write_face, write_image
 from tests.helpers.trees import write_table
@@ -63,7 +64,7 @@ def test_a_pack_has_the_splits_clusters_order_and_fingerprint_of_its_files(sourc
     files, packed = index_of(*sources, **settings), index_of(PackedFaces(str(folder)), **settings)
     same = [name for name in files.faces if name not in PLACED]
     assert packed.faces[same].equals(files.faces[same])
-    assert {"cluster", "exact", "split", "digest", "votes_fear", "emotion_original"} <= set(same)
+    assert {"cluster", "exact", "split", "digest", "emotion_votes_fear", "emotion_original"} <= set(same)
     assert packed.fingerprint() == files.fingerprint()
     assert packed.skipped == files.skipped
     assert packed.skipped["fer2013"]["unreadable image"] == 1
@@ -202,7 +203,7 @@ def test_workers_of_a_loader_read_what_one_process_reads(folder):
 
     for one, two in zip(batches(0), batches(2), strict=True):
         assert torch.equal(one.image, two.image)
-        assert torch.equal(one.votes, two.votes)
+        assert torch.equal(one.labels["emotion_votes"], two.labels["emotion_votes"])
 
 
 def test_a_process_that_has_not_listed_the_pack_reads_its_images(folder):
@@ -279,7 +280,7 @@ class TestBadPacks:
 
     def test_another_version_is_told(self, small):
         change_about(small, lambda about: about.update(format=7))
-        self.refused(small, r"a pack of format 7, and this version reads 1; write it anew")
+        self.refused(small, r"a pack of format 7, and this version reads 2; write it anew")
 
     @pytest.mark.parametrize(
         "change",
@@ -361,13 +362,13 @@ class TestBadPacks:
     )
     def test_votes_that_are_no_shares_are_told(self, small, votes):
         def change(table):
-            for name, value in zip(VOTES, votes, strict=True):
+            for name, value in zip(EMOTION.vote_columns, votes, strict=True):
                 column = pa.array([None, value], pa.float32())
                 table = table.set_column(table.column_names.index(name), name, column)
             return table
 
         change_table(small, change)
-        self.refused(small, "the votes of face 1 cannot be")
+        self.refused(small, "the votes on emotion of face 1 cannot be")
 
     @pytest.mark.parametrize("ages", [(30, 20), (None, 20), (30, None)])
     def test_a_range_of_ages_that_is_none_is_told(self, small, ages):

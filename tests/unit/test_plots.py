@@ -4,9 +4,9 @@ import torch
 from smart_retail.callbacks.figures import draw, judged
 from smart_retail.contract import Contract
 from smart_retail.data.datamodule import denormalise, normalise
-from smart_retail.labels import AGE_MAX
 from smart_retail.plots import age_scatter, batch_grid, captions, confusion, confusion_figure, pixels
-from tests.helpers.batches import face_batch
+from smart_retail.tasks import AGE_MAX, TASKS
+from tests.helpers.batches import face_batch, relabelled
 
 
 def outputs(count):
@@ -41,26 +41,25 @@ def test_the_scatter_shows_every_age_and_the_error_of_each_data_set():
 
 def test_predictions_without_a_label_are_left_out():
     batch = face_batch("xx..", "x...", "....")
-    said = judged(outputs(4), batch)
-    assert said.gender[:, 1].tolist() == [1] * 4
-    assert said.gender[:, 0].tolist() == [*batch.gender[:2].tolist(), -1, -1]
-    assert np.isnan(said.age[1:, 0]).all()
-    assert draw(said, ["a", "b"]).keys() == {"gender_confusion", "age_scatter"}
+    said = judged(outputs(4), batch, TASKS)
+    assert said["gender"][:, 1].tolist() == [1] * 4
+    assert said["gender"][:, 0].tolist() == [*batch.labels["gender"][:2].tolist(), -1, -1]
+    assert (said["age"][1:, 0] == -1).all()
+    assert draw([said, said], TASKS, ["a", "b"]).keys() == {"gender_confusion", "age_scatter"}
 
 
 def test_a_caption_has_a_question_mark_where_there_is_no_label():
-    batch = face_batch("x.", "x.", ".x")._replace(
-        gender=torch.tensor([1, 0]), age=torch.tensor([34.0, 0.0]), emotion=torch.tensor([0, 2])
-    )
-    assert captions(batch) == ["female, 34, ?", "?, ?, happy"]
+    labels = {"gender": torch.tensor([1, -1]), "age": torch.tensor([34.0, -1]), "emotion": torch.tensor([-1, 2])}
+    assert captions(relabelled(face_batch("..", "..", ".."), **labels), TASKS) == ["female, 34, ?", "?, ?, happy"]
 
 
 def test_a_caption_has_the_ends_of_a_range_and_the_share_of_the_most_voted_emotion():
-    batch = face_batch("..", "..", "..")._replace(
+    batch = relabelled(
+        face_batch("..", "..", ".."),
         age_range=torch.tensor([[20.0, 29.0], [70.0, AGE_MAX]]),
-        votes=torch.tensor([[0.3, 0.0, 0.0, 0.3, 0.4, 0.0], [0.0] * 6]),
+        emotion_votes=torch.tensor([[0.3, 0.0, 0.0, 0.3, 0.4, 0.0], [0.0] * 6]),
     )
-    assert captions(batch) == ["?, 20-29, sad 40%", "?, 70+, ?"]
+    assert captions(batch, TASKS) == ["?, 20-29, sad 40%", "?, 70+, ?"]
 
 
 def test_the_grid_shows_the_pixels_that_were_normalised():

@@ -41,15 +41,15 @@ def test_a_backbone_alone_leaves_the_heads_and_says_so(tmp_path):
     assert same(network.backbone.state_dict(), source.backbone.state_dict())
     heads = {n for n in network.state_dict() if not n.startswith("backbone.")}
     assert {line.partition(":")[0] for line in network.misfits} == heads
-    assert same(network.emotion.state_dict(), tiny_network(seed=2).emotion.state_dict())
+    assert same(network.heads.state_dict(), tiny_network(seed=2).heads.state_dict())
 
 
 def test_another_shape_and_an_unknown_name_are_listed_and_left_out(tmp_path):
     network = tiny_network()
-    given = network.state_dict() | {"emotion.weight": torch.zeros(7, 512), "backbone.fc.weight": torch.zeros(3)}
-    before = network.emotion.weight.clone()
+    given = network.state_dict() | {"heads.emotion.weight": torch.zeros(7, 512), "backbone.fc.weight": torch.zeros(3)}
+    before = network.heads["emotion"].weight.clone()
     misfits = start_from(network, write(tmp_path, given))
-    assert torch.equal(network.emotion.weight, before)
+    assert torch.equal(network.heads["emotion"].weight, before)
     assert any("emotion.weight: (7, 512) in the file, (6, 512)" in line for line in misfits)
     assert "backbone.fc.weight: not in the network" in misfits
 

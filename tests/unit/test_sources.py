@@ -8,14 +8,14 @@ import pytest
 from smart_retail.contract import Contract
 from smart_retail.data.crops import CROP, LANDMARKS
 from smart_retail.data.sources.all_age_faces import AllAgeFaces, read_landmarks
-from smart_retail.data.sources.base import COLUMNS, VOTES, find_root, labelled, make_listing
+from smart_retail.data.sources.base import COLUMNS, find_root, label_columns, labelled, make_listing
 from smart_retail.data.sources.fairface import FairFace
 from smart_retail.data.sources.fer2013 import FER2013, crowd_votes
 from smart_retail.data.sources.folder import FaceFolder
 from smart_retail.data.sources.utkface import UTKFace
 from smart_retail.data.splits import assign_splits
 from smart_retail.errors import ConfigError, DataError
-from smart_retail.labels import EMOTIONS
+from smart_retail.tasks import AGE, EMOTION, EMOTIONS, TASKS
 from tests.helpers.pictures import write_face
 from tests.helpers.trees import (
     MALFORMED_UTKFACE,
@@ -133,26 +133,26 @@ class TestFER2013Labels:
     def test_the_original_labels_are_the_folders_and_have_no_votes(self, voted):
         rows, skipped, _ = self.listed(voted)
         assert {row["emotion"] for row in rows.values()} == {self.happy}
-        assert all(row[list(VOTES)].isna().all() for row in rows.values())
+        assert all(row[list(EMOTION.vote_columns)].isna().all() for row in rows.values())
         assert len(rows) == 5
         assert not skipped
 
     def test_the_crowds_labels_are_the_shares_of_the_votes_for_our_classes(self, voted):
         rows, _, votes = self.listed(voted, labels="crowd")
         ours = votes["fear"][0]
-        assert rows["fear"][list(VOTES)].tolist() == pytest.approx((ours / ours.sum()).tolist())
+        assert rows["fear"][list(EMOTION.vote_columns)].tolist() == pytest.approx((ours / ours.sum()).tolist())
         assert rows["fear"]["emotion"] == self.fear
 
     def test_a_face_without_a_majority_has_votes_and_no_class(self, voted):
         rows, _, _ = self.listed(voted, labels="crowd")
-        assert rows["no majority"][list(VOTES)].sum() == pytest.approx(1)
+        assert rows["no majority"][list(EMOTION.vote_columns)].sum() == pytest.approx(1)
         assert pd.isna(rows["no majority"]["emotion"])
 
     def test_mixed_labels_share_between_crowd_and_folder(self, voted):
         rows, _, votes = self.listed(voted, labels="mixed", crowd_share=0.7)
         ours = votes["fear"][0]
         expected = 0.7 * ours / ours.sum() + 0.3 * np.eye(6)[self.happy]
-        assert rows["fear"][list(VOTES)].tolist() == pytest.approx(expected.tolist())
+        assert rows["fear"][list(EMOTION.vote_columns)].tolist() == pytest.approx(expected.tolist())
 
     @pytest.mark.parametrize("labels", ["crowd", "mixed"])
     def test_what_most_people_call_no_face_is_dropped_and_counted(self, voted, labels):
@@ -163,7 +163,7 @@ class TestFER2013Labels:
     @pytest.mark.parametrize("what", ["too few votes", "nobody asked"])
     def test_a_face_with_too_few_votes_trains_on_its_original_label(self, voted, what):
         rows, _, _ = self.listed(voted, labels="crowd")
-        assert rows[what][list(VOTES)].tolist() == np.eye(6)[self.happy].tolist()
+        assert rows[what][list(EMOTION.vote_columns)].tolist() == np.eye(6)[self.happy].tolist()
         assert pd.isna(rows[what]["emotion"])
 
     @pytest.mark.parametrize("labels", ["original", "crowd", "mixed"])
@@ -175,7 +175,7 @@ class TestFER2013Labels:
 
     def test_votes_count_as_labels(self, voted):
         faces = FER2013(voted[0], labels="crowd").load().faces
-        assert labelled(faces, "emotion").all()
+        assert labelled(faces, EMOTION).all()
         assert faces["emotion"].isna().any()
 
     @pytest.mark.parametrize("settings", [{"labels": "people"}, {"labels": "mixed", "crowd_share": 1.5}])
@@ -314,7 +314,7 @@ class TestFairFace:
         assert row.loc["fairface/train/1.jpg", ["age_low", "age_high"]].tolist() == [0, 2]
         assert row.loc["fairface/train/9.jpg", ["age_low", "age_high"]].tolist() == [70, 100]
         assert fairface.faces["age"].isna().all()
-        assert labelled(fairface.faces, "age").all()
+        assert labelled(fairface.faces, AGE).all()
 
     def test_gender_is_a_class_and_race_a_text(self, fairface):
         row = fairface.faces.set_index("key").loc["fairface/train/2.jpg"]
@@ -477,13 +477,13 @@ class TestFaceFolder:
     )
     def test_settings_that_cannot_be_are_refused(self, settings, message):
         with pytest.raises(ConfigError, match=message):
-            FaceFolder(**({"root": "x", "task": "emotion"} | settings))
+            FaceFolder(**({"root": "x", "task": "emotion"} | settings)).load()
 
 
 class TestListings:
     def test_every_source_yields_the_same_columns(self, fer2013, utkface, all_age_faces, fairface):
         for listing in (fer2013, utkface, all_age_faces, fairface):
-            assert list(listing.faces.columns) == list(COLUMNS)
+            assert list(listing.faces.columns) == list(COLUMNS | label_columns(TASKS))
             assert listing.faces["key"].is_unique
 
     def test_a_key_does_not_tell_where_the_data_lies(self, tmp_path):

@@ -9,6 +9,7 @@ from smart_retail.data.splits import (
     exclude_training,
 )
 from smart_retail.errors import ConfigError
+from smart_retail.tasks import TASKS
 from tests.helpers.tables import face_table
 
 SHARES = {"val_share": 0.2, "test_share": 0.2, "seed": 0, "drop_leaks": True}
@@ -133,7 +134,7 @@ def test_shares_without_training_are_refused(shares):
 
 def test_labels_that_disagree_in_a_cluster_are_contradictions():
     faces = face_table([0, 0, 1, 1, 2, 2], gender=[0, 1, 1, 1, None, 1], age=[3, 3, 4, 5, None, 9], emotion=[None] * 6)
-    marks = contradictions(faces)
+    marks = contradictions(faces, TASKS)
     assert marks["gender"].tolist() == [True, True, False, False, False, False]
     assert marks["age"].tolist() == [False, False, True, True, False, False]
     assert not marks["emotion"].any()
@@ -153,4 +154,4 @@ def test_ranges_of_ages_contradict_where_no_age_lies_in_all_of_them():
         age_low=[20, 25, 20, 30, None, 20, None, 20],
         age_high=[29, 34, 29, 39, None, 29, None, 29],
     )
-    assert contradictions(faces)["age"].tolist() == [False] * 2 + [True] * 2 + [False] * 2 + [True] * 2
+    assert contradictions(faces, TASKS)["age"].tolist() == [False] * 2 + [True] * 2 + [False] * 2 + [True] * 2

@@ -95,12 +95,12 @@ class Asks(pl.Callback):
 def test_what_waits_is_found():
     def ask(batch):
         torch.tensor(1.0, device=GPU)
-        batch.age.cpu()
-        float(batch.age[0])
+        batch.labels["age"].cpu()
+        float(batch.labels["age"][0])
 
     assert waited(Asks(ask)) == ["_to_copy", "_to_copy", "_local_scalar_dense"] * (STEPS - 1)
 
 
 def test_a_choice_of_faces_waits():
     with pytest.raises(DynamicOutputShapeException):
-        waited(Asks(lambda batch: batch.age[batch.age_mask]))
+        waited(Asks(lambda batch: batch.labels["age"][batch.labels["age"] >= 0]))

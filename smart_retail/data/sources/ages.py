@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from smart_retail.labels import AGE_MAX, AGE_MIN
+from smart_retail.tasks import AGE_MAX, AGE_MIN
 
 OLDEST = 130
 """Years beyond which a number is no age of a person."""

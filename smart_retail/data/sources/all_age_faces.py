@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 from smart_retail.data.crops import LANDMARKS as COLUMNS
 from smart_retail.data.sources.base import Listing, Source, find_root, make_listing
 from smart_retail.errors import DataError
+from smart_retail.tasks import GENDERS, TASKS, Task
 
 HANDLE = "eshachakraborty00/all-age-face-dataset/versions/1"
 TERMS = "All-Age-Faces: no licence named, treat as research only"
@@ -41,7 +43,7 @@ class AllAgeFaces(Source):
     authors_halves: bool = False
     name = "all_age_faces"
 
-    def load(self) -> Listing:
+    def load(self, tasks: Sequence[Task] = TASKS) -> Listing:
         """List the faces. See ``Source.load``."""
         root = find_root(self.root, HANDLE, "all-age-face-dataset")
         if (root / "All-Age-Faces Dataset").is_dir():
@@ -66,12 +68,12 @@ class AllAgeFaces(Source):
                     "path": str(path),
                     "key": f"{self.name}/{path.name}",
                     "official": halves.get(path.name, ""),
-                    "gender": int(int(match[1]) <= LAST_FEMALE),
+                    "gender": GENDERS[int(match[1]) <= LAST_FEMALE],
                     "age": float(match[2]),
                 }
                 | dict(zip(COLUMNS, np.concatenate(centres), strict=True))
             )
-        return make_listing(self.name, rows, skipped, TERMS)
+        return make_listing(self.name, rows, skipped, TERMS, tasks)
 
 
 def read_landmarks(path: Path) -> np.ndarray | None:

@@ -5,48 +5,57 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from smart_retail.contract import Contract
 from smart_retail.data.crops import CROP, LANDMARKS, face_squares
 from smart_retail.errors import DataError
-from smart_retail.labels import AGE_MAX, AGE_MIN, EMOTIONS
+from smart_retail.tasks import AGE_MAX, AGE_MIN, TASKS, Task
 
-VOTES = tuple(f"votes_{name}" for name in EMOTIONS)
 COLUMNS = {
     "path": "str",
     "picture": "str",
     "key": "str",
     "dataset": "str",
     "official": "str",
-    "gender": "Int8",
-    "age": "float32",
-    "age_low": "float32",
-    "age_high": "float32",
-    "emotion": "Int8",
-    **dict.fromkeys(VOTES, "float32"),
-    "emotion_crowd": "Int8",
-    "emotion_original": "Int8",
     "race": "str",
     **dict.fromkeys(CROP, "float32"),
     **dict.fromkeys(LANDMARKS, "float64"),
 }
-"""Columns of a listing. ``path`` opens the file; ``picture`` is the same for the faces of one picture; ``key`` names a
-face independently of where the data lies. ``official`` is "train", "val", "test" or "" where the authors made no split.
-
-A missing label is ``NA``/``NaN``. An age is exact (``age``) or a range of whole years (from ``age_low`` to
-``age_high``, both inside), never both. ``votes_*`` are shares that sum to 1, which train in place of ``emotion``.
-``emotion_crowd`` and ``emotion_original`` are never trained on: what most people say and what the data set says, to
-measure against.
+"""Columns of a listing beside its labels. ``path`` opens the file; ``picture`` is the same for the faces of one
+picture; ``key`` names a face independently of where the data lies. ``official`` is "train", "val", "test" or "" where
+the authors made no split.
 
 Landmarks are in pixels, and every network cuts by them as its own contract says. ``crop_*`` is a square in pixels: for
 faces without landmarks their crop, for all others the framing in which duplicates are looked for, which must not
 change with a contract, or splits would. All ``NaN`` means the whole image."""
+CLASS = "Int16"
+
+
+def label_columns(tasks: Iterable[Task]) -> dict[str, str]:
+    """Return the columns with the labels of some tasks, and their types.
+
+    A missing label is ``NA``/``NaN``. Of classes there is the number of the class, shares of people's votes, which sum
+    to 1 and train in place of the class, and opinions, which are measured against and never trained on. Years are exact
+    or a range of whole years (both ends inside), never both.
+    """
+    found: dict[str, str] = {}
+    for task in tasks:
+        if task.is_classes:
+            found |= {task.name: CLASS} | dict.fromkeys(task.vote_columns, "float32")
+            found |= dict.fromkeys(task.opinions, CLASS)
+        else:
+            found |= dict.fromkeys((task.name, *task.range_columns), "float32")
+    return found
+
+
 FRAMING = Contract(crop="eyes")
 """Of duplicates."""
 
@@ -56,7 +65,7 @@ class Listing:
     """Faces of one source.
 
     Attributes:
-        faces: one row a face, with ``COLUMNS``.
+        faces: one row a face, with ``COLUMNS`` and ``label_columns``.
         skipped: what was left out or altered, reason to number of files.
         terms: under what terms the images may be used, for the model card.
         scans: what ``duplicates.scan_faces`` says of them, where the source knows.
@@ -80,23 +89,30 @@ class Source(ABC):
     """Name of the data set in tables, metrics and keys."""
 
     @abstractmethod
-    def load(self) -> Listing:
+    def load(self, tasks: Sequence[Task] = TASKS) -> Listing:
         """List the faces; reads names and label files, not pixels.
+
+        Args:
+            tasks: to give labels for, as far as the data set has them.
 
         Raises:
             DataError: the root is missing, empty or not this data set.
         """
 
-    def listings(self) -> list[Listing]:
+    def listings(self, tasks: Sequence[Task] = TASKS) -> list[Listing]:
         """List the faces by data set, where a source may hold several. See ``load``."""
-        return [self.load()]
+        return [self.load(tasks)]
 
 
-def make_listing(name: str, rows: list[dict[str, Any]], skipped: Counter[str], terms: str) -> Listing:
-    """Build a listing from rows with a subset of ``COLUMNS``; ages beyond the range are clipped.
+def make_listing(
+    name: str, rows: list[dict[str, Any]], skipped: Counter[str], terms: str, tasks: Sequence[Task] = TASKS
+) -> Listing:
+    """Build a listing from rows with some of its columns; years beyond the range are clipped.
+
+    Labels of classes are numbers, or names, which must be the task's. Columns of other tasks are left out.
 
     Raises:
-        DataError: there is no row, or a path that is no text.
+        DataError: there is no row, a path that is no text, or a class that the task does not have.
     """
     if not rows:
         left_out = ", ".join(f"{n} {why}" for why, n in skipped.items()) or "nothing was found"
@@ -105,22 +121,48 @@ def make_listing(name: str, rows: list[dict[str, Any]], skipped: Counter[str], t
         faces = pd.DataFrame(rows)
     except UnicodeEncodeError as error:
         raise DataError(f"data set {name}: {error.object!a} is no text in UTF-8; rename the folder") from error
-    for column, dtype in COLUMNS.items():
+    columns = COLUMNS | label_columns(tasks)
+    for task in tasks:
+        for column in (task.name, *task.opinions) if task.is_classes else ():
+            if column in faces and not is_numeric_dtype(faces[column]):
+                faces[column] = _numbers(faces, column, task.classes, name)
+    for column, dtype in columns.items():
         if column not in faces:
             faces[column] = "" if dtype == "str" else pd.NA
         if dtype.startswith("float"):
             faces[column] = pd.to_numeric(faces[column], errors="coerce")
     faces["dataset"] = name
     faces["picture"] = faces["picture"].where(faces["picture"] != "", faces["path"])
-    faces = faces[list(COLUMNS)].fillna({"race": "", "official": ""}).astype(COLUMNS)
+    faces = faces[list(columns)].fillna({"race": "", "official": ""}).astype(columns)
     faces[list(CROP)] = _framing(faces)
-    beyond = (faces["age"] > AGE_MAX) | (faces["age"] < AGE_MIN)
-    if beyond.any():
-        skipped[f"age clipped to {AGE_MIN:.0f}..{AGE_MAX:.0f}"] = int(beyond.sum())
-        faces["age"] = faces["age"].clip(AGE_MIN, AGE_MAX)
-    for column in ("age_low", "age_high"):  # an open end, as of 70 and older, is no age that was clipped
-        faces[column] = faces[column].clip(AGE_MIN, AGE_MAX)
+    for task in tasks:
+        if task.is_classes:
+            continue
+        beyond = (faces[task.name] > AGE_MAX) | (faces[task.name] < AGE_MIN)
+        if beyond.any():
+            skipped[f"{task.name} clipped to {AGE_MIN:.0f}..{AGE_MAX:.0f}"] = int(beyond.sum())
+            faces[task.name] = faces[task.name].clip(AGE_MIN, AGE_MAX)
+        for column in task.range_columns:  # an open end, as of 70 and older, is no age that was clipped
+            faces[column] = faces[column].clip(AGE_MIN, AGE_MAX)
     return Listing(faces.sort_values("key", ignore_index=True), skipped, terms)
+
+
+def _numbers(faces: pd.DataFrame, column: str, classes: Sequence[str], name: str) -> pd.Series:
+    """Return the numbers of classes that are given by name.
+
+    Raises:
+        DataError: one is none of the task's.
+    """
+    number = {word: i for i, word in enumerate(classes)}
+    given = faces[column]
+    words = given.map(lambda value: isinstance(value, str))
+    if (unknown := words & ~given.isin(classes)).any():
+        face = faces[unknown].iloc[0]
+        raise DataError(
+            f"data set {name}: {column} {face[column]!r} of {face['key']} is none of the classes "
+            f"{', '.join(classes)} (data.tasks)"
+        )
+    return given.astype(object).map(lambda value: number[value] if isinstance(value, str) else value)
 
 
 def _framing(faces: pd.DataFrame) -> np.ndarray:
@@ -132,10 +174,10 @@ def _framing(faces: pd.DataFrame) -> np.ndarray:
     return squares
 
 
-def labelled(faces: pd.DataFrame, task: str) -> np.ndarray:
+def labelled(faces: pd.DataFrame, task: Task) -> np.ndarray:
     """Return (N,) bool: which rows of a listing have a label of a task, exact, a range or votes."""
-    columns = {"age": ["age", "age_low"], "emotion": ["emotion", VOTES[0]]}.get(task, [task])
-    return np.asarray(faces[columns].notna().any(axis=1))
+    other = task.vote_columns[0] if task.is_classes else task.range_columns[0]
+    return np.asarray(faces[[task.name, other]].notna().any(axis=1))
 
 
 def find_root(root: str | None, handle: str, folder: str) -> Path:

@@ -314,6 +314,11 @@ class _Face:
             pen.line(0.5 + 0.045 * U, self.eye_y + 0.005 - 0.012 * BUMP, frame, 0.013)
 
 
+def wears_glasses(spec: FaceSpec, rng: np.random.Generator) -> bool:
+    """Return whether ``draw_face`` would draw glasses with these random numbers."""
+    return bool(_Face(spec, rng).glasses)
+
+
 def draw_face(spec: FaceSpec, rng: np.random.Generator, size: int = 96) -> Image:
     """Draw one synthetic face.
 

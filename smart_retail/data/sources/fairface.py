@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from smart_retail.data.image_header import image_size
 from smart_retail.data.images import read_image_bytes
 from smart_retail.data.sources.ages import parse_age
 from smart_retail.data.sources.base import FRAMING, Listing, Source, find_root, make_listing
-from smart_retail.data.sources.table import class_index, face_place, path_column, read_table
+from smart_retail.data.sources.table import class_name, face_place, path_column, read_table
 from smart_retail.errors import BrokenImageError, ConfigError, DataError
-from smart_retail.labels import GENDERS
+from smart_retail.tasks import GENDERS, TASKS, Task
 
 PAGE = "https://github.com/joojs/fairface"
 TERMS = "FairFace: CC BY 4.0, commercial use allowed; name the authors (Karkkainen and Joo 2021)"
@@ -59,7 +60,7 @@ class FairFace(Source):
         if self.padding not in FOLDERS:
             raise ConfigError(f"FairFace padding {self.padding} is none of {', '.join(map(str, FOLDERS))}")
 
-    def load(self) -> Listing:
+    def load(self, tasks: Sequence[Task] = TASKS) -> Listing:
         """List the faces. See ``Source.load``."""
         root = find_root(self.root, PAGE, "fairface")
         images = next((f for f in (root, root / FOLDERS[self.padding]) if (f / "train").is_dir()), None)
@@ -75,7 +76,7 @@ class FairFace(Source):
                 place = known.get(Path(row["path"]).resolve()) if known else None
                 skipped["cut at dlib's place, no landmarks"] += bool(known) and place is None
                 rows.append(row | (dict(zip(CROP, square, strict=True)) if place is None else place))
-        return make_listing(self.name, rows, +skipped, TERMS)
+        return make_listing(self.name, rows, +skipped, TERMS, tasks)
 
 
 def _read_part(file: Path, images: Path, split: str, skipped: Counter[str], seen: set[str]) -> list[dict[str, Any]]:
@@ -107,7 +108,7 @@ def _read_part(file: Path, images: Path, split: str, skipped: Counter[str], seen
                 "path": str(images / str(name)),
                 "key": f"{FairFace.name}/{name}",
                 "official": split,
-                "gender": class_index(gender, GENDERS, f"{file}, row {number}: gender"),
+                "gender": class_name(gender, GENDERS, f"{file}, row {number}: gender"),
                 "age": exact,
                 "age_low": low,
                 "age_high": high,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
@@ -14,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from smart_retail.data.images import read_image
-from smart_retail.data.sources.base import VOTES, Listing, Source, find_root, make_listing
+from smart_retail.data.sources.base import Listing, Source, find_root, make_listing
 from smart_retail.errors import BrokenImageError, ConfigError, DataError
-from smart_retail.labels import EMOTIONS
+from smart_retail.tasks import EMOTION, EMOTIONS, TASKS, Task
 
 HANDLE = "msambare/fer2013/versions/1"
 TERMS = "FER2013: collected by web search; terms unclear, treat as research only"
@@ -70,7 +71,7 @@ class FER2013(Source):
         if not 0 <= self.crowd_share <= 1:
             raise ConfigError(f"FER2013 crowd_share {self.crowd_share} is outside 0 to 1")
 
-    def load(self) -> Listing:
+    def load(self, tasks: Sequence[Task] = TASKS) -> Listing:
         """List the faces. See ``Source.load``."""
         root = find_root(self.root, HANDLE, "fer2013")
         if not (root / "train").is_dir():
@@ -98,7 +99,7 @@ class FER2013(Source):
                         }
                         | labels
                     )
-        return make_listing(self.name, rows, skipped, TERMS)
+        return make_listing(self.name, rows, skipped, TERMS, tasks)
 
 
 @cache
@@ -119,16 +120,16 @@ def _labels(original: int, votes: tuple[np.ndarray, int, int] | None, share: flo
         share: of the crowd in the label.
     """
     ours, everyone, no_face = votes or (np.zeros(len(EMOTIONS)), 0, 0)
-    majority = int(ours.argmax()) if 2 * ours.max() > everyone else None
-    labels = {"emotion_original": original, "emotion_crowd": majority}
+    majority = EMOTIONS[ours.argmax()] if 2 * ours.max() > everyone else None
+    labels = {"emotion_original": EMOTIONS[original], "emotion_crowd": majority}
     if share == 0:
-        return labels | {"emotion": original}
+        return labels | {"emotion": EMOTIONS[original]}
     if 2 * no_face > everyone:
         return None
     target = np.eye(len(EMOTIONS))[original]
     if ours.sum() >= ENOUGH:
         target = share * ours / ours.sum() + (1 - share) * target
-    return labels | {"emotion": majority} | dict(zip(VOTES, target, strict=True))
+    return labels | {"emotion": majority} | dict(zip(EMOTION.vote_columns, target, strict=True))
 
 
 def _is_flat(path: Path) -> bool:

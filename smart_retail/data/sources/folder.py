@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from smart_retail.data.images import ENDINGS
 from smart_retail.data.sources.ages import parse_age
 from smart_retail.data.sources.base import Listing, Source, make_listing
 from smart_retail.data.sources.table import check_name
 from smart_retail.errors import ConfigError, DataError, printable
-from smart_retail.labels import EMOTIONS, GENDERS
+from smart_retail.tasks import TASKS, Task
 
 PARTS = {
     "train": "train",
@@ -25,7 +25,6 @@ PARTS = {
     "testing": "test",
 }
 """Folders above the classes, and the split that each is."""
-CLASSES = {"emotion": EMOTIONS, "gender": GENDERS}
 SYNONYMS = {
     "angry": ("anger",),
     "fear": ("fearful", "scared", "afraid"),
@@ -35,7 +34,7 @@ SYNONYMS = {
     "male": ("man", "men", "males"),
     "female": ("woman", "women", "females"),
 }
-MEANING = {other: name for name, others in SYNONYMS.items() for other in (name, *others)} | {"neutral": "neutral"}
+MEANING = {other: name for name, others in SYNONYMS.items() for other in others}
 """What folders are called, in lower case, and the class that each is."""
 
 
@@ -50,29 +49,25 @@ class FaceFolder(Source):
 
     Args:
         root: folder of the classes, or of train and test.
-        task: what the folders tell: emotion, gender or age.
+        task: what the folders tell: emotion, gender, age, or a task of one's own.
         classes: name of a folder to the name of its class, for folders that are numbers; others are counted out.
         name: name of the data set in tables and metrics.
         terms: under what terms the images may be used; goes into the model card.
     """
 
     root: str
-    task: Literal["emotion", "gender", "age"]
+    task: str
     classes: Mapping[str | int, str | int] | None = None
     name: str = "folder"
     terms: str = "not stated"
 
     def __post_init__(self) -> None:
-        """Check names and classes."""
+        """Check the name."""
         check_name(self.name)
-        if self.task not in (*CLASSES, "age"):
-            raise ConfigError(f"FaceFolder task {self.task!r} is none of {', '.join(CLASSES)}, age")
-        for folder, name in (self.classes or {}).items():
-            if self._label(str(name)) is None:
-                raise ConfigError(f"FaceFolder classes: {folder} is {name!r}, which is none of {self._choice()}")
 
-    def load(self) -> Listing:
+    def load(self, tasks: Sequence[Task] = TASKS) -> Listing:
         """List the faces. See ``Source.load``."""
+        task = self._task(tasks)
         root = Path(self.root).expanduser()
         if not root.is_dir():
             raise DataError(f"root {root} is not a folder; set the source's `root` to the one of the class folders")
@@ -83,7 +78,7 @@ class FaceFolder(Source):
         if parts:
             skipped.update({f"folder {printable(f.name)}": _count(f) for f in top if f.name.lower() not in PARTS})
         folders = [(split, folder) for split, part in parts or [("", root)] for folder in _folders(part)]
-        labels = {folder.name: self._label_of(folder.name) for _, folder in folders}
+        labels = {folder.name: self._label_of(folder.name, task) for _, folder in folders}
         lost = {str(name) for name in self.classes or {}} - set(labels)
         if lost or not any(labels.values()):
             found = printable(", ".join(sorted(labels)))[:300] or "none"
@@ -93,7 +88,7 @@ class FaceFolder(Source):
                 else "no folder is one of our classes"
             )
             raise DataError(
-                f"{root}: {what}; folders there: {found}; our classes: {self._choice()}. Name them in the "
+                f"{root}: {what}; folders there: {found}; our classes: {_choice(task)}. Name them in the "
                 "source's `classes`: {folder: class}, and in `root` the folder that holds them"
             )
         rows: list[dict[str, Any]] = []
@@ -111,28 +106,46 @@ class FaceFolder(Source):
                     continue
                 key = f"{self.name}/{path.relative_to(root).as_posix()}"
                 rows.append({"path": str(path), "key": key, "official": split} | label)
-        return make_listing(self.name, rows, +skipped, f"{self.name}: {self.terms}")
+        return make_listing(self.name, rows, +skipped, f"{self.name}: {self.terms}", tasks)
 
-    def _label_of(self, folder: str) -> dict[str, Any] | None:
+    def _task(self, tasks: Sequence[Task]) -> Task:
+        """Return the task that the folders tell.
+
+        Raises:
+            ConfigError: the network has none of that name, or a class is none of its own.
+        """
+        named = {task.name: task for task in tasks}
+        if self.task not in named:
+            raise ConfigError(f"FaceFolder task {self.task!r} is none of {', '.join(named)} (data.tasks)")
+        for folder, name in (self.classes or {}).items():
+            if _label(str(name), named[self.task]) is None:
+                raise ConfigError(
+                    f"FaceFolder classes: {folder} is {name!r}, which is none of {_choice(named[self.task])}"
+                )
+        return named[self.task]
+
+    def _label_of(self, folder: str, task: Task) -> dict[str, Any] | None:
         """Return the columns that a folder's name stands for, None for a class that is none of ours."""
         if self.classes is None:
-            return self._label(folder)
+            return _label(folder, task)
         given = {str(name): str(of) for name, of in self.classes.items()}
-        return self._label(given[folder]) if folder in given else None
+        return _label(given[folder], task) if folder in given else None
 
-    def _label(self, name: str) -> dict[str, Any] | None:
-        """Return the columns that the name of a class stands for."""
-        if self.task == "age":
-            try:
-                return dict(zip(("age", "age_low", "age_high"), parse_age(name), strict=True))
-            except ValueError:
-                return None
-        meaning = MEANING.get(name.strip().lower(), "")
-        names = CLASSES[self.task]
-        return {self.task: names.index(meaning)} if meaning in names else None
 
-    def _choice(self) -> str:
-        return "ages as 25, 20-29, 70+" if self.task == "age" else ", ".join(CLASSES[self.task])
+def _label(name: str, task: Task) -> dict[str, Any] | None:
+    """Return the columns that the name of a class stands for."""
+    if not task.is_classes:
+        try:
+            return dict(zip((task.name, *task.range_columns), parse_age(name), strict=True))
+        except ValueError:
+            return None
+    word = name.strip().lower()
+    meaning = word if word in task.classes else MEANING.get(word, "")
+    return {task.name: meaning} if meaning in task.classes else None
+
+
+def _choice(task: Task) -> str:
+    return ", ".join(task.classes) if task.is_classes else "ages as 25, 20-29, 70+"
 
 
 def _folders(folder: Path) -> list[Path]:

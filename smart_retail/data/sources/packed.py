@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,13 @@ import pyarrow.compute as pc
 from smart_retail.data.crops import CROP, LANDMARKS
 from smart_retail.data.duplicates import HASHES
 from smart_retail.data.packed_images import hold_images, read_table
-from smart_retail.data.sources.base import COLUMNS, VOTES, Listing, Source
-from smart_retail.errors import DataError, one_line
-from smart_retail.labels import AGE_MAX, AGE_MIN, EMOTIONS, GENDERS, SPLITS
+from smart_retail.data.sources.base import CLASS, COLUMNS, Listing, Source, label_columns
+from smart_retail.errors import ConfigError, DataError, one_line
+from smart_retail.tasks import AGE_MAX, AGE_MIN, SPLITS, TASKS, Task, checked, task_of
 
 NAME = "pack.json"
-FORMAT = 1
+FORMAT = 2
 """Of packs; no other one is read."""
-STORED = [name for name in COLUMNS if name != "path"] + list(HASHES)
-"""Columns of a pack beside the image."""
 LARGEST = 1 << 24
 """Bytes of a pack.json."""
 SHARES_OFF = 1e-3
@@ -46,27 +45,29 @@ class PackedFaces(Source):
     root: str
     name = "packed"
 
-    def load(self) -> Listing:
+    def load(self, tasks: Sequence[Task] = TASKS) -> Listing:
         """List the faces of a pack that holds one data set. See ``Source.load``."""
-        first, *others = self.listings()
+        first, *others = self.listings(tasks)
         if others:
             raise DataError(f"{self.root} holds {1 + len(others)} data sets: {first.name}, {others[0].name}, ...")
         return first
 
-    def listings(self) -> list[Listing]:
+    def listings(self, tasks: Sequence[Task] = TASKS) -> list[Listing]:
         """List the faces by data set, in the order in which they were packed. See ``Source.listings``."""
         folder = Path(self.root).expanduser()
         about = read_about(folder)
-        faces = pd.concat([_read_file(folder, file) for file in about["files"]], ignore_index=True)
+        packed = checked(task_of(task) for task in about["tasks"])
+        faces = pd.concat([_read_file(folder, file, packed) for file in about["files"]], ignore_index=True)
         names = [dataset["name"] for dataset in about["datasets"]]
         if len(faces) != about["faces"] or list(faces["dataset"].unique()) != names:
             raise DataError(f"{folder}: its files do not hold the faces that {NAME} tells of; write the pack anew")
-        _check_values(faces, folder)
+        _check_values(faces, packed, folder)
+        columns = _columns_for(faces, packed, tasks, folder)
         found = []
         for dataset in about["datasets"]:
             part = faces[faces["dataset"] == dataset["name"]].reset_index(drop=True)
             scans = part[list(HASHES)].assign(error="")
-            found.append(Listing(part[list(COLUMNS)], Counter(dataset["skipped"]), dataset["terms"], scans))
+            found.append(Listing(part[columns], Counter(dataset["skipped"]), dataset["terms"], scans))
         return found
 
 
@@ -113,12 +114,16 @@ def _wrong(about: dict[str, Any]) -> str:
         return "numbers of skipped files"
     if not all(d["name"].isidentifier() for d in datasets):
         return "names of data sets"
+    try:
+        checked(task_of(task) for task in about["tasks"])
+    except (ConfigError, TypeError, KeyError):
+        return "list of tasks"
     if not are(files, name=str, bytes=int, sha256=str) or any(Path(f["name"]).name != f["name"] for f in files):
         return "list of files"
     return ""
 
 
-def _read_file(folder: Path, about: dict[str, Any]) -> pd.DataFrame:
+def _read_file(folder: Path, about: dict[str, Any], tasks: Sequence[Task]) -> pd.DataFrame:
     """Read the rows of one file, with the paths of their images, and keep the images at hand."""
     path = folder / about["name"]
     if not path.is_file():
@@ -132,9 +137,9 @@ def _read_file(folder: Path, about: dict[str, Any]) -> pd.DataFrame:
         images = hold_images(str(path), table)
         if not pa.types.is_binary(images.type):
             raise TypeError(f"images are {images.type}")
-        faces: pd.DataFrame = table.select(STORED).to_pandas()
+        faces: pd.DataFrame = table.select(stored_columns(tasks)).to_pandas()
         faces["path"] = [f"{path}#{row}" for row in range(len(faces))]
-        faces = faces.astype(COLUMNS)
+        faces = faces.astype(COLUMNS | label_columns(tasks))
     except Exception as error:  # of columns that are missing or of another kind, in many ways
         raise DataError(f"{path}: no rows of faces ({one_line(error)}); write the pack anew") from error
     empty = pc.fill_null(pc.equal(pc.binary_length(images), 0), True).to_numpy(zero_copy_only=False)
@@ -149,17 +154,46 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_values(faces: pd.DataFrame, folder: Path) -> None:
-    ages = faces[["age", "age_low", "age_high"]]
-    classes = {"gender": GENDERS, **dict.fromkeys(("emotion", "emotion_crowd", "emotion_original"), EMOTIONS)}
-    bad: dict[Any, Any] = {name: ~faces[name].fillna(0).between(0, len(words) - 1) for name, words in classes.items()}
-    bad |= {name: ~ages[name].fillna(AGE_MIN).between(AGE_MIN, AGE_MAX) for name in ages}
-    one_end = ages["age_low"].isna() != ages["age_high"].isna()
-    bad["age_high"] |= one_end | (ages["age_low"] > ages["age_high"])
-    votes = faces[list(VOTES)].fillna(0)
-    given, total = faces[list(VOTES)].notna().sum(axis=1), votes.sum(axis=1)
-    shares = votes.ge(0).all(axis=1) & (total - 1).abs().lt(SHARES_OFF)  # each is at most 1 then
-    bad["votes"] = ~((given == 0) | ((given == len(VOTES)) & shares))
+def stored_columns(tasks: Sequence[Task]) -> list[str]:
+    """Return the columns of a pack beside the image."""
+    return [name for name in COLUMNS if name != "path"] + list(label_columns(tasks)) + list(HASHES)
+
+
+def _columns_for(faces: pd.DataFrame, packed: Sequence[Task], tasks: Sequence[Task], folder: Path) -> list[str]:
+    """Return the columns that some tasks need; those of tasks that the pack does not know are added, empty, in place.
+
+    Raises:
+        DataError: the pack knows one of them with other classes.
+    """
+    there = {task.name: task for task in packed}
+    for task in tasks:
+        if task.name in there and there[task.name].classes != task.classes:
+            raise DataError(
+                f"{folder}: packed with {task.name} as {', '.join(there[task.name].classes) or 'years'}, not as "
+                f"{', '.join(task.classes) or 'years'} (data.tasks); write the pack anew"
+            )
+    columns = COLUMNS | label_columns(tasks)
+    for name, kind in columns.items():
+        if name not in faces:
+            faces[name] = pd.Series(pd.NA if kind == CLASS else float("nan"), index=faces.index, dtype=kind)
+    return list(columns)
+
+
+def _check_values(faces: pd.DataFrame, tasks: Sequence[Task], folder: Path) -> None:
+    bad: dict[Any, Any] = {}
+    for task in tasks:
+        if not task.is_classes:
+            low, high = task.range_columns
+            years = faces[[task.name, low, high]]
+            bad |= {name: ~years[name].fillna(AGE_MIN).between(AGE_MIN, AGE_MAX) for name in years}
+            bad[high] |= (years[low].isna() != years[high].isna()) | (years[low] > years[high])
+            continue
+        for name in (task.name, *task.opinions):
+            bad[name] = ~faces[name].fillna(0).between(0, len(task.classes) - 1)
+        votes = faces[list(task.vote_columns)]
+        given, total = votes.notna().sum(axis=1), votes.fillna(0).sum(axis=1)
+        shares = votes.ge(0).all(axis=1) & (total - 1).abs().lt(SHARES_OFF)  # each is at most 1 then
+        bad[f"votes on {task.name}"] = ~((given == 0) | ((given == len(task.classes)) & shares))
     bad |= {"official": ~faces["official"].isin(["", *SPLITS]), "key": faces["key"].duplicated()}
     bad |= {name: ~faces[name].fillna(0).between(-FARTHEST, FARTHEST) for name in (*CROP, *LANDMARKS)}
     bad[CROP[2]] |= faces[CROP[2]] <= 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,13 @@ import pandas as pd
 from smart_retail.contract import Contract
 from smart_retail.data.crops import CROP, LANDMARKS, square_from_box, square_from_landmarks
 from smart_retail.data.sources.ages import Age, age_range, parse_age
-from smart_retail.data.sources.base import Listing, Source, make_listing
+from smart_retail.data.sources.base import Listing, Source, label_columns, make_listing
 from smart_retail.errors import ConfigError, DataError, one_line
-from smart_retail.labels import AGE_MAX, AGE_MIN, EMOTIONS, GENDERS, SPLITS
+from smart_retail.tasks import AGE_MAX, AGE_MIN, SPLITS, TASKS, Task
 
 BOX = ("left", "top", "right", "bottom")
 PATHS = ("file", "image", "filename")
 """What the column of paths may be called besides ``path``."""
-LABELS = ("gender", "age", "age_low", "age_high", "emotion")
 FARTHEST = 1e6
 """Coordinates beyond this are no pixels of any image."""
 OVERALL = "overall"
@@ -30,15 +30,16 @@ OVERALL = "overall"
 
 @dataclass
 class FaceTable(Source):
-    """A table with a column ``path`` and any of: gender, age, emotion, split, race.
+    """A table with a column ``path`` and any of: a task's labels (gender, age, emotion), split, race.
 
     The column may be called ``file``, ``image`` or ``filename`` where there is no ``path`` and only one of those.
     Where a face lies in its image is told by six landmark columns (left_eye_x, left_eye_y,
     right_eye_x, right_eye_y, mouth_x, mouth_y), by a box (left, top, right, bottom), both in pixels,
     or by nothing if the files are face crops. Empty cells are missing labels. Gender is male or
     female (or 0, 1), emotion one of the six names (or 0 to 5), age in years or as a range ("20-29", "70+", see
-    ``ages.parse_age``), which ``age_low`` and ``age_high`` tell too; a value that is none of
-    these stops with its row. Neither case nor spaces around column names matter. Several faces of one
+    ``ages.parse_age``), which ``age_low`` and ``age_high`` tell too; a task of one's own has its own classes. What
+    several people said stands in a column a class (``emotion_votes_angry``, ...), in votes or shares. A value that is
+    none of these stops with its row. Neither case nor spaces around column names matter. Several faces of one
     picture are several rows; the key of the second ends in ``#2``.
 
     Args:
@@ -62,20 +63,22 @@ class FaceTable(Source):
         if self.split not in (None, *SPLITS):
             raise ConfigError(f"split {self.split!r} of data set {self.name} is none of {', '.join(SPLITS)}")
 
-    def load(self) -> Listing:
+    def load(self, tasks: Sequence[Task] = TASKS) -> Listing:
         """List the faces. See ``Source.load``."""
         file = Path(self.table).expanduser()
         frame = read_table(file)
         column = path_column(frame, file)
-        if not set(LABELS) & set(frame.columns):
-            raise DataError(f"{file}: none of the label columns {', '.join(LABELS)} is there")
+        if not set(label_columns(tasks)) & set(frame.columns):
+            named = [name for task in tasks for name in (task.name, *(() if task.is_classes else task.range_columns))]
+            raise DataError(f"{file}: none of the label columns {', '.join(named)} is there")
         root = Path(self.root).expanduser() if self.root else file.parent
         skipped, met = Counter[str](), Counter[str]()
         rows = []
         first = None
         for number, values in enumerate(frame.to_dict("records"), start=2):
             cells, where = {str(k): v for k, v in values.items()}, f"{file}, row {number}"
-            row = _labels(cells, where) | face_place(cells, where)
+            labels = label_cells(cells, tasks, where)
+            row = labels | _about(cells, where) | face_place(cells, where)
             path, key = root / str(values[column]), f"{self.name}/{values[column]}"
             met[key] += 1  # of skipped rows, too: a face keeps its key when another is labelled
             if met[key] > 1:
@@ -84,7 +87,7 @@ class FaceTable(Source):
                 skipped["file not found"] += 1
                 first = first or path
                 continue
-            if all(row[label] is None for label in ("gender", "age", "age_low", "emotion")):
+            if all(value is None for value in labels.values()):
                 skipped["no label at all"] += 1
                 continue
             row["official"] = row["official"] or self.split or ""
@@ -94,7 +97,7 @@ class FaceTable(Source):
                 f"{file}: none of its {len(frame)} files is there; the first was looked for at {first}. Set the "
                 f"source's `root` (now {root}) to the folder that the column `{column}` starts from"
             )
-        return make_listing(self.name, rows, skipped, f"{self.name}: {self.terms}")
+        return make_listing(self.name, rows, skipped, f"{self.name}: {self.terms}", tasks)
 
 
 def check_name(name: str) -> None:
@@ -154,38 +157,60 @@ def path_column(frame: pd.DataFrame, file: Path) -> str:
     return found[0]
 
 
-def _labels(values: dict[str, Any], where: str) -> dict[str, Any]:
-    try:
-        age, low, high = _age(values)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{where}: age {error}") from error
+def label_cells(values: Mapping[str, Any], tasks: Sequence[Task], where: str) -> dict[str, Any]:
+    """Return the labels of a row; None for those that are not there.
+
+    Raises:
+        DataError: one is none of the task's; ``where`` begins the message.
+    """
+    found: dict[str, Any] = {}
+    for task in tasks:
+        if task.is_classes:
+            for column in (task.name, *task.opinions):
+                found[column] = class_name(values.get(column), task.classes, f"{where}: {column}")
+            found |= _votes(values, task, where)
+            continue
+        try:
+            found |= dict(zip((task.name, *task.range_columns), _years(values, task), strict=True))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"{where}: {task.name} {error}") from error
+    return found
+
+
+def _about(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     split = values.get("split")
     split = "" if is_empty(split) else str(split).strip()
     if split not in ("", *SPLITS):
         raise DataError(f"{where}: split {_shown(split)} is none of {', '.join(SPLITS)}")
     race = values.get("race")
-    return {
-        "gender": class_index(values.get("gender"), GENDERS, f"{where}: gender"),
-        "emotion": class_index(values.get("emotion"), EMOTIONS, f"{where}: emotion"),
-        "age": age,
-        "age_low": low,
-        "age_high": high,
-        "official": split,
-        "race": "" if is_empty(race) else str(race),
-    }
+    return {"official": split, "race": "" if is_empty(race) else str(race)}
 
 
-def _age(values: dict[str, Any]) -> Age:
-    """Return the age of a row: by the column ``age``, and where that is empty by ``age_low`` and ``age_high``."""
-    if not is_empty(age := values.get("age")):
+def _years(values: Mapping[str, Any], task: Task) -> Age:
+    """Return the years of a row: by the task's column, and where that is empty by its two ends."""
+    if not is_empty(age := values.get(task.name)):
         return parse_age(str(age))
-    ends = [values.get("age_low"), values.get("age_high")]
+    ends = [values.get(column) for column in task.range_columns]
     if all(is_empty(end) for end in ends):
         return None, None, None
     low, high = (
         limit if is_empty(end) else float(str(end)) for end, limit in zip(ends, (AGE_MIN, AGE_MAX), strict=True)
     )
     return age_range(low, high)
+
+
+def _votes(values: Mapping[str, Any], task: Task, where: str) -> dict[str, float]:
+    """Return the shares of people's votes, which a row may tell in numbers or in shares."""
+    cells = [values.get(column) for column in task.vote_columns]
+    if all(is_empty(cell) for cell in cells):
+        return {}
+    try:
+        votes = np.array([0.0 if is_empty(cell) else float(str(cell)) for cell in cells])
+    except ValueError as error:
+        raise DataError(f"{where}: {', '.join(task.vote_columns)} must be numbers of votes, or shares") from error
+    if not (votes >= 0).all() or not 0 < votes.sum() < np.inf:
+        raise DataError(f"{where}: {', '.join(task.vote_columns)} are {', '.join(f'{v:g}' for v in votes)}")
+    return dict(zip(task.vote_columns, (votes / votes.sum()).tolist(), strict=True))
 
 
 def is_empty(value: object) -> bool:
@@ -197,8 +222,8 @@ def _shown(value: object) -> str:
     return repr(value)[:80]
 
 
-def class_index(value: object, names: tuple[str, ...], where: str) -> int | None:
-    """Return the index of a class given by name or number, None for an empty cell.
+def class_name(value: object, names: tuple[str, ...], where: str) -> str | None:
+    """Return the class that a cell gives by its name or its number, None for an empty cell.
 
     Raises:
         DataError: it is none of the names; ``where`` begins the message.
@@ -207,9 +232,9 @@ def class_index(value: object, names: tuple[str, ...], where: str) -> int | None
         return None
     text = str(value).strip().lower().removesuffix(".0")
     if text in names:
-        return names.index(text)
-    if len(text) == 1 and text.isdecimal() and int(text) < len(names):
-        return int(text)
+        return text
+    if text.isascii() and text.isdecimal() and int(text) < len(names):
+        return names[int(text)]
     raise DataError(f"{where} {_shown(value)} is none of {', '.join(names)} (or 0 to {len(names) - 1})")
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smart_retail.data.sources.base import Listing, Source, find_root, make_listing
 from smart_retail.errors import DataError
+from smart_retail.tasks import GENDERS, TASKS, Task
 
 HANDLE = "jangedoo/utkface-new/versions/1"
 TERMS = "UTKFace: non-commercial research only, no redistribution of images"
@@ -32,7 +34,7 @@ class UTKFace(Source):
     root: str | None = None
     name = "utkface"
 
-    def load(self) -> Listing:
+    def load(self, tasks: Sequence[Task] = TASKS) -> Listing:
         """List the faces. See ``Source.load``."""
         root = find_root(self.root, HANDLE, "utkface-new")
         folder = root if root.name == "UTKFace" else root / "UTKFace"
@@ -48,9 +50,9 @@ class UTKFace(Source):
                 {
                     "path": str(path),
                     "key": f"{self.name}/{path.name}",
-                    "gender": int(match[2]),
+                    "gender": GENDERS[int(match[2])],
                     "age": float(match[1]),
                     "race": RACES[int(match[3])],
                 }
             )
-        return make_listing(self.name, rows, skipped, TERMS)
+        return make_listing(self.name, rows, skipped, TERMS, tasks)

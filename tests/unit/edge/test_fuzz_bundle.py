@@ -25,6 +25,7 @@ from smart_retail.edge.bundle import verify
 from smart_retail.edge.manifest import Manifest, read_manifest, sha256
 from smart_retail.edge.predictor import Prediction, Predictor
 from smart_retail.errors import BundleError
+from smart_retail.tasks import TASKS
 from tests.helpers.fuzz import damaged, fuzz, json_values, only_clear_errors, tree
 from tests.helpers.hostile_images import encoded
 
@@ -76,7 +77,10 @@ def use(folder: Path) -> None:
     with only_clear_errors():
         predictor = Predictor.from_bundle(folder, precision="fp32")
         (said,) = predictor.predict_crops(FACE)
-        assert isinstance(said, Prediction) and 0 <= said.age <= 100
+        assert isinstance(said, Prediction) and list(said.attributes) == list(predictor.contract.task_names)
+        for task in predictor.contract.tasks:
+            value = said.attributes[task.name].value
+            assert value in task.classes if task.is_classes else 0 <= float(value) <= 100
         json.dumps(said.to_dict())
 
 
@@ -112,6 +116,38 @@ def test_manifests_with_odd_values(tiny: Path, tmp_path_factory: pytest.TempPath
     before = tree(folder.parent)
     use(folder)
     assert tree(folder.parent) == before
+
+
+WORDS = st.sampled_from(["gender", "age", "emotion", "age_low", "path", "class", "a b", "_x", "é", "male", "yes", ""])
+CLASSES = st.lists(st.one_of(WORDS, json_values), max_size=7) | st.just(["male", "female"]) | json_values
+TASK = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.one_of(WORDS, json_values),
+        "kind": st.one_of(st.sampled_from(["classes", "years"]), json_values),
+        "classes": CLASSES,
+        "opinions": CLASSES,
+        "x": json_values,
+    },
+)
+SOUND = [task.to_dict() for task in TASKS]
+ODD_TASKS = st.one_of(
+    st.lists(st.one_of(TASK, st.sampled_from(SOUND), json_values), max_size=4),
+    st.permutations(SOUND),
+    st.lists(st.tuples(st.sampled_from(SOUND), TASK).map(lambda pair: pair[0] | pair[1]), max_size=3),
+    TASK,
+    json_values,
+)
+
+
+@fuzz(150)
+@given(tasks=ODD_TASKS)
+def test_contracts_with_odd_tasks(tiny: Path, tmp_path_factory: pytest.TempPathFactory, tasks: Any) -> None:
+    folder = Path(shutil.copytree(tiny, tmp_path_factory.mktemp("tasks") / "b"))
+    values = json.loads((folder / "manifest.json").read_text())
+    values["contract"]["tasks"] = tasks
+    (folder / "manifest.json").write_text(json.dumps(values))
+    use(folder)
 
 
 @fuzz(60)

@@ -122,7 +122,7 @@ def test_the_card_claims_no_more_than_was_measured(bundle: Path) -> None:
     for words in (
         "set so that about 80% of ",
         "`test` chose nothing.",
-        "those of `smart-retail evaluate` resample clusters",
+        "Intervals are 95% and resample clusters of duplicates.",
         "beyond a single stay in view",
         "the terms above do",
         "- Groups without a figure",

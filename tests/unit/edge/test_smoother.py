@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from smart_retail.data.crops import Square
-from smart_retail.edge.predictor import Prediction
+from smart_retail.edge.predictor import Attribute, Prediction
 from smart_retail.edge.smoother import TrackSmoother, overlap
 from smart_retail.errors import ConfigError
 
@@ -16,12 +14,11 @@ HERE, THERE = Square(50, 50, 40), Square(200, 50, 40)
 
 def said(female: float = 0.9, age: float = 30.0, happy: float = 0.9) -> Prediction:
     return Prediction(
-        "female" if female > 0.5 else "male",
-        {"male": 1 - female, "female": female},
-        age,
-        (age - 5, age + 5),
-        "happy" if happy > 0.5 else "sad",
-        {"happy": happy, "sad": 1 - happy},
+        {
+            "gender": Attribute("female" if female > 0.5 else "male", {"male": 1 - female, "female": female}),
+            "age": Attribute(age, interval=(age - 5, age + 5)),
+            "emotion": Attribute("happy" if happy > 0.5 else "sad", {"happy": happy, "sad": 1 - happy}),
+        }
     )
 
 
@@ -38,7 +35,7 @@ def test_one_odd_frame_changes_neither_gender_nor_age_much() -> None:
 def test_an_interval_that_no_bundle_tells_is_not_made_up() -> None:
     smoother = TrackSmoother()
     for i in range(2):
-        [(_, after)] = smoother.update([HERE], [replace(said(), age_interval=None)], i / 25)
+        [(_, after)] = smoother.update([HERE], [Prediction(said().attributes | {"age": Attribute(30.0)})], i / 25)
     assert after.age_interval is None
 
 
@@ -47,6 +44,16 @@ def test_emotion_follows_within_its_half_life() -> None:
     smoother.update([HERE], [said(happy=1.0)], 0.0)
     [(_, after)] = smoother.update([HERE], [said(happy=0.0)], 0.5)
     assert after.emotion_probabilities["happy"] == pytest.approx(0.5)
+
+
+def test_a_task_of_ones_own_settles() -> None:
+    smoother = TrackSmoother()
+    for i in range(20):
+        share = 0.9 if i < 19 else 0.1
+        glasses = Attribute("glasses" if share > 0.5 else "none", {"none": 1 - share, "glasses": share})
+        [(_, after)] = smoother.update([HERE], [Prediction({"glasses": glasses})], i / 25)
+    assert after.attributes["glasses"].value == "glasses"
+    assert after.attributes["glasses"].probabilities == pytest.approx({"none": 0.14, "glasses": 0.86})
 
 
 def test_tracks_follow_places_not_the_order_of_the_detector() -> None:

@@ -3,8 +3,8 @@ import pytest
 
 from smart_retail.edge.calibration import softmax
 from smart_retail.evaluation.calibration import calibration, reliability
-from smart_retail.evaluation.predictions import EMOTION_COLUMNS, GENDER_COLUMNS
-from tests.helpers.predictions import predictions
+from smart_retail.tasks import EMOTION, GENDER
+from tests.helpers.predictions import P_EMOTION, P_GENDER, predictions
 
 
 def sure(temperature, count=4000):
@@ -13,8 +13,8 @@ def sure(temperature, count=4000):
     table = predictions(count)
     logits = rng.normal(size=(count, 6))
     table["emotion"] = [rng.choice(6, p=row) for row in softmax(logits)]
-    table[EMOTION_COLUMNS] = softmax(logits / temperature)
-    table["age_said"] = table["age"] + rng.normal(size=count) * 6
+    table[P_EMOTION] = softmax(logits / temperature)
+    table["age_pred"] = table["age"] + rng.normal(size=count) * 6
     table["age_std"] = 3.0
     return table
 
@@ -34,13 +34,13 @@ def test_an_age_interval_that_is_too_narrow_is_widened_to_its_coverage():
 
 
 def test_reliability_lies_on_the_line_for_honest_probabilities():
-    rows = reliability(sure(1.0), "emotion")
+    rows = reliability(sure(1.0), EMOTION)
     assert rows["faces"].sum() == 4000
     assert ((rows["low"] <= rows["confidence"]) & (rows["confidence"] <= rows["high"])).mean() > 0.7
 
 
 def test_classes_without_probabilities_have_no_calibration():
     table = predictions(400)
-    table[GENDER_COLUMNS] = table[GENDER_COLUMNS].round()
+    table[P_GENDER] = table[P_GENDER].round()
     assert "gender" not in set(calibration(table)["task"])
-    assert reliability(table, "gender").empty
+    assert reliability(table, GENDER).empty

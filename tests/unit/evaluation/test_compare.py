@@ -4,6 +4,7 @@ from scipy.stats import binomtest
 
 from smart_retail.errors import DataError
 from smart_retail.evaluation.compare import compare, compare_all, mcnemar, verdict
+from smart_retail.tasks import AGE, GENDER, Task
 from tests.helpers.predictions import predictions
 
 
@@ -16,7 +17,7 @@ def test_a_network_beside_itself_differs_in_nothing():
 
 def test_the_better_is_told_by_the_direction_of_each_metric():
     ours, theirs = predictions(right=0.7), predictions(right=0.95)
-    theirs["age_said"] = theirs["age"] + 1
+    theirs["age_pred"] = theirs["age"] + 1
     rows = compare(ours, theirs).set_index("metric")
     assert rows.loc["age_mae", "difference"] == pytest.approx(-2)
     assert all(verdict(row.rename_axis("metric").copy()) == "better" for row in with_metric(rows))
@@ -32,7 +33,7 @@ def with_metric(rows):
 def test_only_faces_that_both_judged_count():
     ours, theirs = predictions(100), predictions(100)
     theirs["key"] = [f"{i + 40}.jpg" for i in range(100)]
-    theirs.loc[:9, "age_said"] = np.nan
+    theirs.loc[:9, "age_pred"] = np.nan
     rows = compare(ours, theirs).set_index("metric")
     assert rows.loc["emotion_acc", "faces"] == 60
     assert rows.loc["age_mae", "faces"] == 50
@@ -61,3 +62,12 @@ def test_a_data_set_is_compared_apart_where_it_is_not_all_there_is():
     rows = compare(table, table)
     assert set(rows["group"][rows["metric"] == "gender_acc"]) == {"all", "a", "b"}
     assert set(rows["group"][rows["metric"] == "emotion_acc"]) == {"all"}
+
+
+def test_tasks_that_both_know_alike_are_compared():
+    hat = Task("hat", classes=("none", "cap"))
+    other = Task("hat", classes=("none", "hood"))
+    rows = compare(predictions(tasks=(AGE, hat)), predictions(tasks=(GENDER, AGE, other)))
+    assert set(rows["metric"]) == {"age_mae", "age_cs5"}
+    with pytest.raises(DataError, match="no task in common"):
+        compare(predictions(tasks=(hat,)), predictions(tasks=(other,)))

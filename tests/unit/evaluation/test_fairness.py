@@ -9,8 +9,8 @@ def test_the_worst_of_the_groups_that_have_enough_faces_and_its_gap():
     table = predictions(400, right=1.0)
     table["race"] = np.where(np.arange(400) < 200, "White", "Black")
     table.loc[:9, "race"] = "Asian"
-    table.loc[200:, "age_said"] = table["age"] + 9
-    table.loc[200:299, ["p_male", "p_female"]] = 1 - table[["p_male", "p_female"]]
+    table.loc[200:, "age_pred"] = table["age"] + 9
+    table.loc[200:299, ["p_gender_male", "p_gender_female"]] = 1 - table[["p_gender_male", "p_gender_female"]]
     rows = gaps(table).set_index(["factor", "metric"])
     age = rows.loc[("race", "age_mae")]
     assert (age["worst"], age["best"], age["groups"]) == ("Black", "White", 2)

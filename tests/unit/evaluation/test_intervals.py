@@ -26,7 +26,7 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_approximation():
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * values.std() / 20, rel=0.15)
 
 
-def test_twins_count_as_one_observation():
+def test_duplicates_count_as_one_observation():
     values = np.repeat(RNG.normal(size=100), 4)
     together = bootstrap(mean_of(values), np.repeat(np.arange(100), 4))
     apart = bootstrap(mean_of(values), ALONE)

@@ -2,17 +2,17 @@ import numpy as np
 import pytest
 
 from smart_retail.evaluation.findings import grid
-from smart_retail.evaluation.metrics import FEW, measure, tabulate
-from smart_retail.evaluation.predictions import EMOTION_COLUMNS
-from smart_retail.evaluation.wording import NAMES
-from tests.helpers.predictions import predictions
+from smart_retail.evaluation.metrics import MIN_GROUP_FACES, measure, tabulate
+from smart_retail.evaluation.wording import metric_name
+from smart_retail.tasks import AGE, TASKS, Task
+from tests.helpers.predictions import P_EMOTION, predictions
 
 
 def test_labels_that_are_missing_are_left_out():
     table = predictions()
     table["emotion"] = np.nan
     table.loc[:49, "age"] = np.nan
-    found = measure(table)
+    found = measure(table, TASKS)
     assert "emotion_acc" not in found
     assert found["age_mae"].faces == 150
     assert found["age_bias"].value == pytest.approx(3)
@@ -20,34 +20,34 @@ def test_labels_that_are_missing_are_left_out():
 
 def test_answers_that_are_missing_are_left_out():
     table = predictions()
-    table.loc[:9, ["p_male", "p_female"]] = np.nan
-    assert measure(table)["gender_acc"].faces == 190
+    table.loc[:9, ["p_gender_male", "p_gender_female"]] = np.nan
+    assert measure(table, TASKS)["gender_acc"].faces == 190
 
 
 def test_groups_with_few_faces_are_named_without_a_figure():
     table = predictions()
-    table.loc[: FEW - 2, "race"] = "Black"
+    table.loc[: MIN_GROUP_FACES - 2, "race"] = "Black"
     figures = tabulate(table)
     small = figures[figures["group"].str.startswith("Black")]
-    assert len(small) and small["value"].isna().all() and (small["faces"] < FEW).all()
+    assert len(small) and small["value"].isna().all() and (small["faces"] < MIN_GROUP_FACES).all()
 
 
-def test_faces_with_a_twin_are_told_apart():
+def test_faces_with_a_duplicate_are_told_apart():
     table = predictions()
-    table.loc[:99, "twin"] = "set aside"
-    table.loc[:99, "age_said"] = table["age"]
+    table.loc[:99, "duplicate"] = "set aside"
+    table.loc[:99, "age_pred"] = table["age"]
     figures = tabulate(table)
-    apart = figures[(figures["part"] == "twins") & (figures["metric"] == "age_mae")].set_index("group")["value"]
+    apart = figures[(figures["part"] == "duplicates") & (figures["metric"] == "age_mae")].set_index("group")["value"]
     assert apart.to_dict() == pytest.approx(
-        {"a, without a twin in training": 3.0, "a, twin set aside from training": 0.0}
+        {"a, without a duplicate in training": 3.0, "a, duplicate set aside from training": 0.0}
     )
 
 
 def test_ages_of_which_a_range_is_known_are_inside_or_so_many_years_outside():
     table = predictions(4).assign(age=np.nan)
     table["age_low"], table["age_high"] = [20.0, 20, 70, np.nan], [29.0, 29, 100, np.nan]
-    table["age_said"] = [29.4, 35.5, 60.0, 50.0]
-    found = measure(table)
+    table["age_pred"] = [29.4, 35.5, 60.0, 50.0]
+    found = measure(table, TASKS)
     assert "age_mae" not in found
     assert found["age_inside"].faces == 3
     assert found["age_inside"].value == pytest.approx(1 / 3)
@@ -56,10 +56,10 @@ def test_ages_of_which_a_range_is_known_are_inside_or_so_many_years_outside():
 
 def test_emotions_are_measured_against_the_crowd_and_the_data_set():
     table = predictions(100)
-    said = table[list(EMOTION_COLUMNS)].to_numpy().argmax(1)
+    said = table[P_EMOTION].to_numpy().argmax(1)
     table["emotion_crowd"] = np.where(np.arange(100) < 90, said, np.nan)
     table["emotion_original"] = (said + (np.arange(100) < 50)) % 6
-    found = measure(table)
+    found = measure(table, TASKS)
     assert found["emotion_crowd_acc"][:1] + found["emotion_crowd_acc"][3:] == (1.0, 90)
     assert found["emotion_crowd_f1"].value == 1
     assert found["emotion_original_acc"].value == pytest.approx(0.5)
@@ -70,14 +70,14 @@ def test_an_opinion_that_was_learnt_is_shown_once():
     table["emotion_crowd"] = table["emotion"]
     table["emotion_original"] = (table["emotion"] + 1) % 6
     header = grid(tabulate(table).query("part == 'all'")).header
-    assert NAMES["emotion_original_acc"] in header
-    assert NAMES["emotion_crowd_acc"] not in header
+    assert metric_name("emotion_original_acc") in header
+    assert metric_name("emotion_crowd_acc") not in header
 
 
 def test_turned_heads_are_told_apart():
     table = predictions(100)
     table.loc[:59, "pose"], table.loc[60:, "pose"] = "turned", "frontal"
-    table.loc[:59, "age_said"] = table["age"]
+    table.loc[:59, "age_pred"] = table["age"]
     poses = tabulate(table).query("part == 'pose' and metric == 'age_mae'").set_index("group")["value"]
     assert poses.to_dict() == pytest.approx({"frontal heads": 3.0, "turned heads": 0.0})
 
@@ -88,3 +88,16 @@ def test_ranges_of_ages_are_grouped_by_their_middle():
     table["age"] = np.nan
     groups = tabulate(table).query("part == 'group' and metric == 'gender_acc'")["group"]
     assert {"White", "male", "18 to 39"} <= set(groups)
+
+
+def test_tasks_of_ones_own_have_figures_of_their_kind():
+    tasks = (AGE, Task("glasses", classes=("none", "glasses")), Task("hat", classes=("none", "cap", "hood")))
+    table = predictions(100, tasks=tasks)
+    found = measure(table, tasks)
+    assert {"glasses_acc", "glasses_balanced_acc", "hat_acc", "hat_f1", "age_mae", "age_bias", "age_cs5"} == set(found)
+    assert set(tabulate(table)["metric"]) == set(found)
+
+
+def test_without_a_task_of_years_no_figure_is_by_age():
+    table = predictions(100, tasks=(Task("glasses", classes=("none", "glasses")),))
+    assert set(tabulate(table)["part"]) == {"all", "data set"}

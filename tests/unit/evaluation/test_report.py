@@ -10,12 +10,13 @@ from smart_retail.errors import ConfigError
 from smart_retail.evaluation.command import name_models, split_settings
 from smart_retail.evaluation.compare import compare_all
 from smart_retail.evaluation.findings import Findings
-from smart_retail.evaluation.metrics import FEW, tabulate
+from smart_retail.evaluation.metrics import MIN_GROUP_FACES, tabulate
 from smart_retail.evaluation.mistakes import mistakes
 from smart_retail.evaluation.report import markdown, page
 from smart_retail.evaluation.robustness import COLUMNS
 from smart_retail.evaluation.sections import build
 from smart_retail.export.export import _latency
+from smart_retail.tasks import AGE, EMOTION, GENDER
 from tests.helpers.predictions import predictions
 
 EVIL = 'x"><script>alert(1)</script>|y\nz.jpg'
@@ -37,7 +38,7 @@ def bundled(table):
     latency = _latency({"fp32": lambda crops: {}}, np.empty(0))
     latency["variants"]["fp32"] = dict.fromkeys(latency["variants"]["fp32"], 3.21)
     told = {"precision": "int8", "variants": {"fp32": {"bytes": 23e6, "parity": 1e-5}, "int8": {"bytes": 6e6}}}
-    drop = {"age": {"drop": 0.1, "low": 0.0, "high": 0.2}}
+    drop = {"age": {"drop": 0.1, "low": 0.0, "high": 0.2, "unit": "years"}}
     table.attrs["bundle"] = told | {"latency": latency, "drop": drop, "temperatures": {"gender": 1.5, "emotion": 1.0}}
     return table
 
@@ -46,9 +47,9 @@ def bundled(table):
 def full():
     ours, theirs = bundled(predictions(300)), predictions(300, seed=3)
     ours.loc[0, "key"] = theirs.loc[0, "key"] = EVIL
-    ours.loc[0, "age_said"] = 100.0
-    ours.loc[: FEW - 2, "race"] = "Black"
-    ours.loc[:9, "twin"] = "set aside"
+    ours.loc[0, "age_pred"] = 100.0
+    ours.loc[: MIN_GROUP_FACES - 2, "race"] = "Black"
+    ours.loc[:9, "duplicate"] = "set aside"
     theirs.attrs["model"] = "<b>theirs</b>"
     return report(ours, theirs, thumbnails={EVIL: "data:image/jpeg;base64,AAAA"})
 
@@ -101,7 +102,7 @@ def test_every_section_is_there(full):
     ]
     text = markdown(full)
     for words in (
-        "twin set aside from training",
+        "duplicate set aside from training",
         "McNemar",
         "fewer than 30 faces: Black (29)",
         "3.21",
@@ -145,12 +146,12 @@ def test_very_few_faces_make_a_report_too():
 
 def test_the_worst_mistakes_come_first():
     table = predictions(50, right=1.0)
-    table.loc[7, "age_said"] = 0.0 if table.loc[7, "age"] > 50 else 100.0
-    assert mistakes(table, "age").iloc[0]["key"] == "7.jpg"
-    table.loc[9, ["p_male", "p_female"]] = [0.01, 0.99] if table.loc[9, "gender"] == 0 else [0.99, 0.01]
-    found = mistakes(table, "gender")
-    assert found["key"].tolist() == ["9.jpg"] and "99% sure" in found["said"].iloc[0]
-    assert mistakes(table, "emotion").empty
+    table.loc[7, "age_pred"] = 0.0 if table.loc[7, "age"] > 50 else 100.0
+    assert mistakes(table, AGE).iloc[0]["key"] == "7.jpg"
+    table.loc[9, ["p_gender_male", "p_gender_female"]] = [0.01, 0.99] if table.loc[9, "gender"] == 0 else [0.99, 0.01]
+    found = mistakes(table, GENDER)
+    assert found["key"].tolist() == ["9.jpg"] and "99% sure" in found["predicted"].iloc[0]
+    assert mistakes(table, EMOTION).empty
 
 
 def test_settings_of_the_data_are_told_from_the_commands_own():

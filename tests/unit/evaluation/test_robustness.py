@@ -8,7 +8,7 @@ from smart_retail.data.corruptions import KINDS
 from smart_retail.data.crops import CROP, LANDMARKS, crop_square, whole_image
 from smart_retail.errors import ConfigError
 from smart_retail.evaluation.command import _parser
-from smart_retail.evaluation.networks import Judge
+from smart_retail.evaluation.judging import Judge
 from smart_retail.evaluation.robustness import robustness, worsen
 from tests.helpers.predictions import predictions
 

@@ -215,15 +215,25 @@ def test_outliers_are_cut() -> None:
 
 
 def test_the_gate_names_what_lost_too_much() -> None:
-    def drop(value: float) -> dict[str, float]:
-        return {"drop": value, "low": value - 1, "high": value + 1, "faces": 100}
+    def drop(value: float, unit: str = "points") -> dict[str, Any]:
+        return {"drop": value, "low": value - 1, "high": value + 1, "faces": 100, "unit": unit}
 
-    Gate().check({"gender": drop(0.9), "age": drop(0.1), "emotion": drop(-3)})
+    Gate().check({"gender": drop(0.9), "age": drop(0.1, "years"), "emotion": drop(-3)})
     with pytest.raises(GateError, match=r"age loses 0\.20 years") as error:
-        Gate().check({"gender": drop(0.9), "age": drop(0.2)})
+        Gate().check({"gender": drop(0.9), "age": drop(0.2, "years")})
     assert "gender" not in str(error.value)
     with pytest.raises(GateError, match="cannot be judged"):
         Gate().check({})
+    lost = {"gender": drop(1.5), "glasses": drop(1.5), "age": drop(1.5, "years")}
+    Gate(years=2, tasks={"glasses": 2, "gender": 2}).check(lost)
+    with pytest.raises(GateError, match=r"accurate: glasses loses 1\.50 points \(allowed: 0\.5;") as error:
+        Gate(points=2, years=2, tasks={"glasses": 0.5}).check(lost)
+    assert "gender" not in str(error.value)
+    with pytest.raises(ConfigError, match=r"gate\.tasks names hat; measured were gender, glasses, age"):
+        Gate(tasks={"hat": 2}).check(lost)
+    for wrong in ({"points": -1}, {"years": float("nan")}, {"tasks": {"hat": -2}}):
+        with pytest.raises(ConfigError, match="must be 0 or more"):
+            Gate(**wrong)  # type: ignore[arg-type]
 
 
 def test_corrected_heads_see_the_mean_they_were_trained_with(bundle: Path, tmp_path: Path) -> None:

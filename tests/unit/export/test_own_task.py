@@ -1,0 +1,112 @@
+"""A task of one's own goes the whole way: from a checkpoint into a bundle, its gate, its card and its answers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from smart_retail.cli import main
+from smart_retail.contract import Contract
+from smart_retail.data.datamodule import normalise
+from smart_retail.edge.bundle import verify
+from smart_retail.edge.manifest import CARD, read_manifest
+from smart_retail.edge.predictor import Predictor
+from smart_retail.errors import ConfigError, GateError
+from smart_retail.export.export import ExportSettings, drawn_faces, export_bundle
+from smart_retail.export.gate import Gate
+from smart_retail.models.load import network_from
+from smart_retail.quantise.post_training import Int8Settings
+from smart_retail.tasks import tasks_of
+from tests.helpers.batches import settle
+from tests.unit.conftest import SETTINGS, SIZE
+
+GLASSES = {"glasses": {"classes": ["none", "glasses"]}}
+TASKS = tasks_of(GLASSES)
+QUICK = Int8Settings(calibration_faces=32)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained network that also says who wears glasses."""
+    torch.manual_seed(0)
+    sources = [{"class_path": "SyntheticFaces", "init_args": {"count": 300, "every_label": True}}]
+    settings = SETTINGS | {"tasks": GLASSES}
+    crops = torch.from_numpy(drawn_faces(SIZE, 64)).permute(0, 3, 1, 2)
+    contract = Contract(image_size=SIZE, tasks=TASKS)
+    network = settle(network_from(settings), normalise(crops, contract))
+    content = {
+        "model_state_dict": network.state_dict(),
+        "hyper_parameters": settings,
+        "contract": contract.to_dict(),
+        "made_by": {"config": yaml.safe_dump({"data": {"sources": sources, "tasks": GLASSES}})},
+    }
+    path = tmp_path_factory.mktemp("own") / "model.pth"
+    torch.save(content, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def own(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundles") / "own"
+    gate = Gate(points=100, years=100, tasks={"glasses": 100})
+    export_bundle(checkpoint, folder, ExportSettings(int8=QUICK, gate=gate))
+    return folder
+
+
+def test_it_is_among_the_answers(own: Path, faces: np.ndarray) -> None:
+    assert set(verify(own)) == {"fp32", "int8"}
+    predictor = Predictor.from_bundle(own)
+    assert predictor.contract.tasks == TASKS
+    said = predictor(faces[0])
+    found = said.attributes["glasses"]
+    assert found.probabilities is not None
+    assert found.value in ("none", "glasses") and found.value == max(found.probabilities, key=found.probabilities.get)
+    assert sum(found.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert said.to_dict()["glasses"] == found.value and {"gender", "age", "emotion"} <= said.attributes.keys()
+
+
+def test_it_is_measured_calibrated_and_named_on_the_card(own: Path) -> None:
+    manifest = read_manifest(own)
+    assert manifest.outputs == ("gender", "age", "emotion", "glasses")
+    for precision in ("fp32", "int8"):
+        assert {"glasses_acc", "glasses_balanced_acc"} <= manifest.metrics["val"][precision].keys()
+    lost = manifest.metrics["val"]["drop"]["glasses"]
+    assert lost["unit"] == "points" and lost["faces"] > 0
+    card = (own / CARD).read_text()
+    assert "One network for gender (2 classes), age (years), emotion (6 classes) and glasses (2 classes)" in card
+    assert "val: glasses accuracy" in card and "test: glasses balanced accuracy" in card
+
+
+def test_the_gate_judges_it(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"gate\.tasks names hat; measured were gender, age, emotion, glasses"):
+        settings = ExportSettings(int8=QUICK, gate=Gate(points=100, years=100, tasks={"hat": 1}))
+        export_bundle(checkpoint, tmp_path / "b", settings)
+    lost = {"glasses": {"drop": 3.0, "low": 1.0, "high": 5.0, "faces": 30, "unit": "points"}}
+    monkeypatch.setattr("smart_retail.export.export.losses_between", lambda *_: lost)
+    with pytest.raises(GateError, match=r"glasses loses 3\.00 points \(allowed: 2"):
+        settings = ExportSettings(int8=QUICK, gate=Gate(points=100, tasks={"glasses": 2.0}))
+        export_bundle(checkpoint, tmp_path / "b", settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_prints_it_in_every_format(
+    own: Path, faces: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    Image.fromarray(faces[0]).save(tmp_path / "face.png")
+    said = Predictor.from_bundle(own)(tmp_path / "face.png").attributes["glasses"].value
+    printed = {}
+    for way in ("json", "csv", "table"):
+        assert main(["predict", str(own), str(tmp_path), "--format", way]) == 0
+        printed[way] = capsys.readouterr().out
+    assert json.loads(printed["json"])["glasses"] == said
+    assert next(csv.DictReader(io.StringIO(printed["csv"])))["glasses"] == said
+    assert "glasses" in printed["table"].splitlines()[0] and str(said) in printed["table"].splitlines()[1]
