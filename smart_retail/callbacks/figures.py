@@ -22,8 +22,8 @@ from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.dataset import FaceBatch
 from smart_retail.errors import ConfigError
 from smart_retail.labels import EMOTIONS, GENDERS
+from smart_retail.models.network import FaceNet
 from smart_retail.plots import age_scatter, batch_grid, confusion, confusion_figure, pixels
-from smart_retail.training.module import FaceAttributeModule
 
 
 class Judged(NamedTuple):
@@ -74,12 +74,13 @@ class Figures(pl.Callback):
         if trainer.global_step or batch_idx or not trainer.is_global_zero:
             return
         board = board_of(trainer)
-        if board is None or not isinstance(pl_module, FaceAttributeModule):
+        network, contract = getattr(pl_module, "net", None), getattr(pl_module, "contract", None)
+        if board is None or not isinstance(network, FaceNet) or not isinstance(contract, Contract):
             return
         if self.every_n_epochs:
-            show(board, "train/inputs", batch_grid(batch, pl_module.contract), 0)
+            show(board, "train/inputs", batch_grid(batch, contract), 0)
         if self.graph:
-            add_graph(board, pl_module.net, pl_module.contract)
+            add_graph(board, network, contract)
 
     def on_validation_batch_end(
         self,

@@ -17,6 +17,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 from smart_retail.callbacks.best_checkpoint import BestCheckpoint
+from smart_retail.callbacks.checkpoint_file import CheckpointFile
+from smart_retail.callbacks.clock import NO_CLOCK
 from smart_retail.callbacks.ema import EMA
 from smart_retail.callbacks.figures import Figures
 from smart_retail.callbacks.finite import Finite
@@ -33,8 +35,6 @@ from smart_retail.data.summary import print_summary, write_contact_sheet
 from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.load import read_checkpoint
 from smart_retail.runs import LOGS, find_checkpoint, keep_metrics, version_of
-from smart_retail.training.checkpoint_file import CheckpointFile
-from smart_retail.training.clock import NO_CLOCK
 from smart_retail.training.distillation import Distillation
 from smart_retail.training.module import FaceAttributeModule
 from smart_retail.training.quiet import quiet
