@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import re
 from collections.abc import Sequence
@@ -10,16 +9,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from smart_retail.arguments import as_list
 from smart_retail.data.cache import free_name, write_aside
 from smart_retail.data.corruptions import KINDS, known_kinds
 from smart_retail.data.face_crops import read_index
 from smart_retail.edge.manifest import NAME as MANIFEST
 from smart_retail.errors import ConfigError, DataError
-from smart_retail.evaluation.command import Asked
 from smart_retail.evaluation.compare import compare_all
 from smart_retail.evaluation.findings import Findings
 from smart_retail.evaluation.metrics import tabulate
 from smart_retail.evaluation.mistakes import mistakes, thumbnails
+from smart_retail.evaluation.model_spec import ModelSpec
 from smart_retail.evaluation.networks import Judge, open_bundle, open_checkpoint, predict, select
 from smart_retail.evaluation.predictions import LABELS, read_predictions, write_predictions
 from smart_retail.evaluation.report import markdown, page
@@ -27,26 +27,27 @@ from smart_retail.evaluation.robustness import COLUMNS as ROBUSTNESS_COLUMNS
 from smart_retail.evaluation.robustness import robustness
 from smart_retail.evaluation.sections import build
 from smart_retail.runs import find_checkpoint
+from smart_retail.training.data_cli import DataCLI
 
 log = logging.getLogger(__name__)
 ROBUSTNESS, COMPARISON = "robustness.csv", "comparison.csv"
 
 
-def judge_all(asked: Sequence[Asked], options: argparse.Namespace, settings: list[str]) -> Findings:
+def judge_all(asked: Sequence[ModelSpec], cli: DataCLI) -> Findings:
     """Run the networks, write what they said, and compute all figures.
 
     Args:
         asked: models and predictions.
-        options: of the command.
-        settings: of the data, as ``fit`` takes them; empty for those of the first network's training.
+        cli: options of the command, and settings of the data; without sources those of the first network's training.
 
     Raises:
         SmartRetailError: anything that is asked for cannot be read, or does not fit together.
     """
-    kinds = known_kinds(options.kinds)  # before the networks run
+    options = cli.config
+    kinds = known_kinds(as_list(options.kinds) or None)  # before the networks run
     opened = {a: open_networks(a, options.precision) for a in asked if not a.is_table}
     judges = [judge for several in opened.values() for judge in several]
-    faces, about = _faces(judges, options.split, settings) if judges else (pd.DataFrame(), {})
+    faces, about = _faces(judges, cli) if judges else (pd.DataFrame(), {})
     tables: list[pd.DataFrame] = []
     taken: set[str] = set()
     for one in asked:
@@ -72,7 +73,7 @@ def judge_all(asked: Sequence[Asked], options: argparse.Namespace, settings: lis
     return Findings(tables, figures, comparison, worse, pictures)
 
 
-def open_networks(asked: Asked, precision: str | None) -> list[Judge]:
+def open_networks(asked: ModelSpec, precision: str | None) -> list[Judge]:
     """Open a checkpoint, or a bundle in the precisions that are asked for."""
     if (asked.path / MANIFEST).is_file():
         return open_bundle(asked.path, asked.name, precision)
@@ -82,27 +83,24 @@ def open_networks(asked: Asked, precision: str | None) -> list[Judge]:
     return [open_checkpoint(path, asked.name)]
 
 
-def _faces(judges: list[Judge], split: str, settings: list[str]) -> tuple[pd.DataFrame, dict[str, str]]:
-    if settings:
-        from smart_retail.training.cli import read_data
-
-        data = read_data(settings, "evaluate", "Measure a network.")
-        index, limit, seed = data.index, data.limit_eval, data.seed
+def _faces(judges: list[Judge], cli: DataCLI) -> tuple[pd.DataFrame, dict[str, str]]:
+    settings, split = cli.config.data, cli.config.split
+    if settings.sources:
+        index = cli.data().index
+    elif config := judges[0].training():
+        index = read_index(config)
     else:
-        config = judges[0].training()
-        if not config:
-            raise ConfigError(f"{judges[0].name} does not tell its training data; name them with --config FILE")
-        index, limit, seed = read_index(config), None, 0
+        raise ConfigError(f"{judges[0].name} does not tell its training data; name them with --config FILE")
     fingerprint = index.fingerprint()
     for judge in judges:
         if judge.made_by.get("data_fingerprint") not in (None, "", fingerprint):
             log.warning(
                 "%s was trained on other data or another split: it may have seen some of these faces", judge.name
             )
-    return select(index, split, limit, seed), {"split": split, "data_fingerprint": fingerprint}
+    return select(index, split, settings.limit_eval, settings.seed), {"split": split, "data_fingerprint": fingerprint}
 
 
-def _named(table: pd.DataFrame, asked: Asked, others: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def _named(table: pd.DataFrame, asked: ModelSpec, others: Sequence[pd.DataFrame]) -> pd.DataFrame:
     name = asked.name if asked.named else str(table.attrs.get("model") or asked.name)
     taken = [other.attrs["model"] for other in others]
     table.attrs["model"] = name if name not in taken else f"{name} ({asked.path.name})"
