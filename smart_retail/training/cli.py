@@ -68,7 +68,7 @@ class FaceCLI(LightningCLI):
             seed_everything_default=0,
             save_config_kwargs={"overwrite": True},
             trainer_defaults={"precision": "32-true"},
-            parser_kwargs={command: dict(PARSER), "prog": "smart-retail", **STRICT},
+            parser_kwargs={command: dict(PARSER), "prog": "smart-retail", "formatter_class": Help, **STRICT},
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
