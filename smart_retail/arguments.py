@@ -11,6 +11,7 @@ import difflib
 import textwrap
 from argparse import SUPPRESS, Action, ArgumentError, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
@@ -41,33 +42,30 @@ def command_parser(command: str, description: str, **more: Any) -> ArgumentParse
 
 
 def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
-    """Return the values of a command's words.
+    """Return the values of a command's words; raises as ``reading`` does."""
+    with reading(parser, words):
+        return parser.parse_args(list(words))
+
+
+@contextmanager
+def reading(parser: ArgumentParser, words: Sequence[str]) -> Iterator[None]:
+    """Let switches stand alone, and name what is near a misspelt setting, while a parser is at work.
 
     Raises:
-        ConfigError: one of them, or a key in a file after ``--config``, names no setting.
+        ConfigError: a word, or a key in a file after ``--config``, names no setting.
         ArgumentError: a value is wrong, or a required one missing.
     """
-    add_switches(parser)
-    try:
-        return parser.parse_args(list(words))
-    except ArgumentError:
-        tell_misspelt(parser, words)
-        raise
-
-
-def add_switches(parser: ArgumentParser) -> None:
-    """Let every option that is true or false stand alone."""
     for action in parser._actions:
         if getattr(action, "_typehint", None) in (bool, bool | None) and action.nargs is None:
             action.nargs, action.const = "?", True
+    try:
+        yield
+    except ArgumentError:
+        _tell_misspelt(parser, words)
+        raise
 
 
-def tell_misspelt(parser: ArgumentParser, words: Sequence[str]) -> None:
-    """Name the first setting that the parser does not know, and those near it.
-
-    Raises:
-        ConfigError: there is one.
-    """
+def _tell_misspelt(parser: ArgumentParser, words: Sequence[str]) -> None:
     options = {name.lstrip("-+") for name in parser._option_string_actions}
     given = [(word.lstrip("-").partition("=")[0].rstrip("+"), "--") for word in words if word.startswith("--")]
     for file in named_files(words):
@@ -75,10 +73,9 @@ def tell_misspelt(parser: ArgumentParser, words: Sequence[str]) -> None:
             given += [(key, f"{file}: ") for key in _keys(content)]
     for name, where in given:
         if not _is_known(name, options):
-            near = nearest(name, sorted(options))
-            if not where.endswith(" "):
-                near = [f"--{one}" for one in near]
-            raise ConfigError(f"{where}{name}: no such setting" + (f"; near it: {', '.join(near)}" if near else ""))
+            dashes = "--" if where == "--" else ""
+            near = ", ".join(f"{dashes}{one}" for one in nearest(name, sorted(options)))
+            raise ConfigError(f"{where}{name}: no such setting" + (f"; near it: {near}" if near else ""))
 
 
 def nearest(name: str, known: Sequence[str]) -> list[str]:

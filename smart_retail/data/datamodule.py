@@ -34,7 +34,7 @@ class FaceDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        sources: list[Source] | None = None,
+        sources: list[Source] = [],  # noqa: B006 - only read
         image_size: int = 224,
         crop: str = "upright",
         progressive: dict[int, int] | None = None,
@@ -77,7 +77,7 @@ class FaceDataModule(pl.LightningDataModule):
             seed: of the order, the balance and the augmentation.
         """
         super().__init__()
-        self.sources, self.image_size = sources or [], image_size
+        self.sources, self.image_size = sources, image_size
         self.sizes = {0: image_size} | (progressive or {})
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         workers = -1 if workers is None else workers

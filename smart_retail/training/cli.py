@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,7 @@ from lightning.pytorch.trainer import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from smart_retail.arguments import STRICT, Help, add_switches, check_above, next_steps, tell_misspelt
+from smart_retail.arguments import STRICT, Help, check_above, next_steps, reading
 from smart_retail.callbacks.best_checkpoint import BestCheckpoint
 from smart_retail.callbacks.checkpoint_file import CheckpointFile
 from smart_retail.callbacks.clock import NO_CLOCK
@@ -85,15 +84,11 @@ class FaceCLI(LightningCLI):
         """Parse, and find the checkpoint that ``--ckpt_path`` means."""
         command, words = args[0], args[1:]
         own = self._subcommand_parsers[command]
-        add_switches(own)
         if {"-h", "--help"} & {*words}:
             own._action_groups = [g for g in own._action_groups if any(_is_lightnings(a) for a in g._group_actions)]
             own.usage = f"smart-retail {command} --trainer.SETTING VALUE ..."
-        try:
+        with reading(own, words):
             super().parse_arguments(parser, args)
-        except ArgumentError:
-            tell_misspelt(own, words)
-            raise
         config = self.config[command]
         self.checkpoint = None
         if not config.data.sources:

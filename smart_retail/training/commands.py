@@ -1,8 +1,9 @@
-"""``fit``, ``validate``, ``test`` and ``data``: their help at once, and their work where it is imported."""
+"""``fit``, ``validate`` and ``test``: their help at once, and their work where it is imported."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from smart_retail.training.settings_help import SECTIONS, print_settings_help
 
@@ -13,21 +14,6 @@ DESCRIPTIONS = {
 }
 
 
-def fit(words: Sequence[str]) -> None:
-    """Train; ``words`` are those after ``fit``."""
-    _run("fit", words)
-
-
-def validate(words: Sequence[str]) -> None:
-    """Measure on the validation faces; ``words`` are those after ``validate``."""
-    _run("validate", words)
-
-
-def test(words: Sequence[str]) -> None:
-    """Measure on the test faces; ``words`` are those after ``test``."""
-    _run("test", words)
-
-
 def _run(command: str, words: Sequence[str]) -> None:
     asked = next((words[place + 1 :] for place, word in enumerate(words) if word in ("-h", "--help")), None)
     if asked is not None and {*asked} <= {"run", *SECTIONS}:
@@ -36,3 +22,6 @@ def _run(command: str, words: Sequence[str]) -> None:
     from smart_retail.training.cli import train
 
     train(command, words)
+
+
+fit, validate, test = (partial(_run, command) for command in DESCRIPTIONS)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from smart_retail.arguments import add_switches, check_above, command_parser, tell_misspelt
+from smart_retail.arguments import check_above, command_parser, reading
 from smart_retail.config_files import guard_parsers
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.errors import ConfigError
@@ -46,12 +45,8 @@ class DataCLI(FaceCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse."""
         self.checkpoint = None
-        add_switches(parser)
-        try:
+        with reading(parser, args):
             LightningCLI.parse_arguments(self, parser, args)
-        except ArgumentError:
-            tell_misspelt(parser, args)
-            raise
         check_above(1, threads=self.config.threads)
 
     def instantiate_classes(self) -> None:
