@@ -8,7 +8,7 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser
 
-from smart_retail.arguments import check_above, command_parser
+from smart_retail.arguments import check_above, command_parser, parse
 from smart_retail.errors import ConfigError
 from smart_retail.evaluation.model_spec import name_models
 
@@ -53,8 +53,7 @@ def evaluate(words: Sequence[str]) -> None:
     if {"-h", "--help"} & {*words}:  # before torch is imported
         parser = command_parser("evaluate", DESCRIPTION, epilog=EPILOG, usage=USAGE)
         add_options(parser)
-        parser.print_help()
-        return
+        parse(parser, ["--help"])
     from smart_retail.evaluation.run import judge_all, write_report
     from smart_retail.training.data_cli import parse_data
 

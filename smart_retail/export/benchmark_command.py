@@ -48,7 +48,7 @@ def benchmark_bundle(args: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, default=50, help="calls of each variant")
     parser.add_argument("--faces", type=int, default=0, help="measure all variants on this many validation faces, too")
     parser.add_argument("--data", type=Path, help="YAML with data: for --faces; that of the training unless given")
-    parser.add_argument("--format", type=Literal["table", "json"], default="table")
+    parser.add_argument("--format", type=Literal["table", "json"], default="table", help="of the figures")
     options = parse(parser, args)
     check_above(1, threads=options.threads, batch_size=options.batch_size, rounds=options.rounds)
     check_above(0, faces=options.faces)

@@ -41,7 +41,7 @@ def step(words: Sequence[str]) -> None:
     parser.add_argument(
         "--teachers", type=str | list[str], help="checkpoints: time our step with them, and with their stored word"
     )
-    parser.add_argument("--format", type=Literal["table", "json"], default="table")
+    parser.add_argument("--format", type=Literal["table", "json"], default="table", help="of the figures")
     options = parse(parser, words)
     check_above(1, threads=options.threads, rounds=options.rounds, batch_size=options.batch_size)
     if options.image_size < 32:

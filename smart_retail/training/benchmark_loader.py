@@ -41,7 +41,7 @@ def loader(words: Sequence[str]) -> None:
 def _add_options(parser: ArgumentParser) -> None:
     help_text = "also with its data.workers processes, beside the training step of the config: which of them waits"
     parser.add_argument("--bottleneck", type=bool, default=False, help=help_text)
-    parser.add_argument("--format", type=Literal["table", "json"], default="table")
+    parser.add_argument("--format", type=Literal["table", "json"], default="table", help="of the figures")
 
 
 def loader_pair(data: FaceDataModule) -> dict[str, Callable[[], None]]:

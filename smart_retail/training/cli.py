@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -190,14 +191,16 @@ def train(command: str, words: Sequence[str]) -> None:
         cli = FaceCLI(command, words)
     except SIGTERMException:
         raise SystemExit(TERMINATED) from None  # Lightning's own code is 0, as if the run had ended
-    if command == "fit" and cli.trainer.is_global_zero and (folder := cli.trainer.log_dir):
-        print(what_next(Path(folder), [str(path) for path in cli.config.fit.config or []]))
+    # Not trainer.log_dir: that asks rank 0, and every rank must.
+    logger = cli.trainer.logger if command == "fit" and cli.trainer.is_global_zero else None
+    if isinstance(logger, (TensorBoardLogger, CSVLogger)):
+        print(what_next(Path(logger.log_dir), [str(path) for path in cli.config.fit.config or []]))
 
 
 def what_next(run: Path, configs: Sequence[str]) -> str:
     """Return what to type after a training that left a folder."""
     if not (best := run / "checkpoints" / "best.ckpt").is_file():
         return f"run: {run}"
-    given = "".join(f"--config {path} " for path in configs)
+    given = "".join(f"--config {quote(path)} " for path in configs)
     export = f"export --checkpoint {run} --output bundle"
     return f"run: {run}\n" + next_steps(f"test {given}--ckpt_path {best}", f"evaluate {run} --output report", export)

@@ -8,7 +8,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from smart_retail.arguments import check_above, command_parser, reading
+from smart_retail.arguments import check_above, command_parser, parse, reading
 from smart_retail.config_files import guard_parsers
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.errors import ConfigError
@@ -72,7 +72,7 @@ def parse_data(
     if {"-h", "--help"} & {*words}:
         parser = command_parser(command, description, epilog=SETTINGS)
         add_options(parser)
-        parser.parse_args(["--help"])
+        parse(parser, ["--help"])
     quiet()
     guard_parsers()
     return DataCLI(command, words, description, add_options)

@@ -69,7 +69,7 @@ def test_the_rest_of_the_trainer_is_folded(capsys):
 
 
 def test_what_help_reads_from_the_source_is_what_the_parser_knows(fit_parser):
-    real = {name.lstrip("-") for action in fit_parser._actions for name in action.option_strings}
+    real = {name.lstrip("-") for name in fit_parser._option_string_actions}
     groups = {name for name in real if any(other.startswith(f"{name}.") and other != f"{name}.help" for other in real)}
     ours = {name for name in real - groups if name.partition(".")[0] in SECTIONS and not name.endswith((".help", "+"))}
     assert {setting.name for setting in LISTED} == ours
