@@ -23,7 +23,7 @@ def check_config_files(words: Sequence[str]) -> None:
     Raises:
         ConfigError: a file is no text, too large, nested too deeply, or unfolds to too much to be a config.
     """
-    for path in _named(words):
+    for path in named_files(words):
         if path.is_file():
             _check(read_text(path), str(path))
 
@@ -107,12 +107,12 @@ ODD_TAGS = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 """What PyYAML raises beside its own errors: ``!!bool 7``, ``!!timestamp x``, an integer of 5000 digits."""
 
 
-def _named(words: Sequence[str]) -> Iterator[Path]:
+def named_files(words: Sequence[str]) -> Iterator[Path]:
+    """Yield the files that a command's words name as configs."""
     for word, following in zip(words, [*words[1:], ""], strict=False):
-        if word == "--config" and following:
-            yield Path(following)
-        elif word.startswith("--config="):
-            yield Path(word.partition("=")[2])
+        name, equals, value = word.partition("=")
+        if name in ("--config", "-c") and (value or (following and not equals)):
+            yield Path(value or following)
 
 
 def _check(text: str, name: str) -> None:

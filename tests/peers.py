@@ -2,7 +2,7 @@ r"""What networks one can download say of our faces: ``python -m tests.peers PEE
 
 Each peer's own code runs where there is any, on the same test faces as ours. How tight a crop suits it is chosen for
 each task and data set on validation faces; then the test faces are judged once. Written are ``peers/PEER.csv``, which
-``smart-retail evaluate --from`` judges beside predictions of ours.
+``smart-retail evaluate`` judges beside predictions of ours.
 
 The peers need other versions than this project: give them an environment of their own, and run this file there.
 

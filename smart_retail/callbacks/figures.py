@@ -22,9 +22,9 @@ from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.dataset import FaceBatch
 from smart_retail.errors import ConfigError
+from smart_retail.models.network import FaceNet
 from smart_retail.plots import age_scatter, batch_grid, confusion, confusion_figure, pixels
 from smart_retail.tasks import Task
-from smart_retail.training.module import FaceAttributeModule
 
 
 class Figures(pl.Callback):
@@ -59,12 +59,13 @@ class Figures(pl.Callback):
         if trainer.global_step or batch_idx or not trainer.is_global_zero:
             return
         board = board_of(trainer)
-        if board is None or not isinstance(pl_module, FaceAttributeModule):
+        network, contract = getattr(pl_module, "net", None), getattr(pl_module, "contract", None)
+        if board is None or not isinstance(network, FaceNet) or not isinstance(contract, Contract):
             return
         if self.every_n_epochs:
-            show(board, "train/inputs", batch_grid(batch, pl_module.contract), 0)
+            show(board, "train/inputs", batch_grid(batch, contract), 0)
         if self.graph:
-            add_graph(board, pl_module.net, pl_module.contract)
+            add_graph(board, network, contract)
 
     def on_validation_batch_end(
         self,
@@ -76,8 +77,8 @@ class Figures(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep what the validation step said."""
-        if self._due(trainer) and outputs is not None and isinstance(pl_module, FaceAttributeModule):
-            self.judged.append(judged(outputs, batch, pl_module.tasks))
+        if self._due(trainer) and outputs is not None:
+            self.judged.append(judged(outputs, batch, _tasks(pl_module)))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the predictions of all ranks."""
@@ -87,11 +88,11 @@ class Figures(pl.Callback):
         parts = gather(ours)
         self.drawn = trainer.current_epoch
         board = board_of(trainer)
-        if board is None or not parts or not isinstance(pl_module, FaceAttributeModule) or not trainer.is_global_zero:
+        if board is None or not parts or not trainer.is_global_zero:
             return
         data = getattr(trainer, "datamodule", None)
         names = data.index.datasets if isinstance(data, FaceDataModule) else []
-        for tag, figure in draw(parts, pl_module.tasks, names).items():
+        for tag, figure in draw(parts, _tasks(pl_module), names).items():
             show(board, f"val/{tag}", figure, trainer.global_step)
 
     def _due(self, trainer: pl.Trainer) -> bool:
@@ -101,6 +102,11 @@ class Figures(pl.Callback):
             return False
         last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
         return last or trainer.current_epoch - self.drawn >= self.every_n_epochs
+
+
+def _tasks(module: pl.LightningModule) -> tuple[Task, ...]:
+    contract = getattr(module, "contract", None)
+    return contract.tasks if isinstance(contract, Contract) else ()
 
 
 def board_of(trainer: pl.Trainer) -> Any:

@@ -9,10 +9,10 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+from smart_retail.callbacks.checkpoint_file import write_tensors
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.dataset import FaceBatch
 from smart_retail.errors import DivergedError
-from smart_retail.training.checkpoint_file import write_tensors
 
 NONE = -1
 """The number of no step."""

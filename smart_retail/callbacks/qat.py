@@ -8,15 +8,15 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 
+from smart_retail.callbacks.clock import time_share
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.face_crops import FaceCrops
 from smart_retail.errors import ConfigError
 from smart_retail.models.fake_quantise import convolutions, fake_quantise, fuse
 from smart_retail.models.load import load_model, read_checkpoint
+from smart_retail.models.network import FaceNet
 from smart_retail.quantise.post_training import Int8Settings
 from smart_retail.quantise.qat import prepare_qat
-from smart_retail.training.clock import time_share
-from smart_retail.training.module import FaceAttributeModule
 
 SAME = ("backbone", "age_head", "age_sigma")
 
@@ -56,35 +56,36 @@ class QuantisationAware(pl.Callback):
             ConfigError: the config's network is another one, or there are no faces.
         """
         rounds = bool(convolutions(pl_module))
-        if not isinstance(pl_module, FaceAttributeModule) or (rounds and (stage != "fit" or self.reference)):
+        module: Any = pl_module  # FaceAttributeModule
+        if not isinstance(getattr(module, "net", None), FaceNet) or (rounds and (stage != "fit" or self.reference)):
             return
         if stage != "fit":  # the checkpoint that is measured brings weights and ranges
-            pl_module.net = fake_quantise(fuse(pl_module.net), bits=self.settings.weight_bits)
+            module.net = fake_quantise(fuse(module.net), bits=self.settings.weight_bits)
             return
         data = getattr(trainer, "datamodule", None)
         if not isinstance(data, FaceDataModule):
             raise ConfigError("QAT needs a FaceDataModule: it calibrates on training faces")
         content = read_checkpoint(self.checkpoint)
         network = load_model(self.checkpoint)
-        theirs, ours = content["hyper_parameters"], dict(pl_module.hparams)
+        theirs, ours = content["hyper_parameters"], dict(module.hparams)
         if odd := [f"{k} {ours.get(k)!r} (trained: {theirs.get(k)!r})" for k in SAME if ours.get(k) != theirs.get(k)]:
             raise ConfigError(f"QAT: the config describes another network than {self.checkpoint}: {', '.join(odd)}")
-        if (theirs_crop := network.contract.crop) != pl_module.contract.crop:
+        if (theirs_crop := network.contract.crop) != module.contract.crop:
             raise ConfigError(
                 f"QAT: {self.checkpoint} was trained on faces that were cut by data.crop {theirs_crop}, and the config "
-                f"says {pl_module.contract.crop}: add --data.crop {theirs_crop}"
+                f"says {module.contract.crop}: add --data.crop {theirs_crop}"
             )
-        network.contract = pl_module.contract
+        network.contract = module.contract
         self.reference = {
             "model_state_dict": network.state_dict(),
             "hyper_parameters": theirs,
-            "contract": pl_module.contract.to_dict(),
+            "contract": module.contract.to_dict(),
         }
-        faces = FaceCrops(data.index.part("train").reset_index(drop=True), pl_module.contract)
+        faces = FaceCrops(data.index.part("train").reset_index(drop=True), module.contract)
         crops = faces.sample(self.settings.calibration_faces).first(self.settings.calibration_faces)
-        pl_module.net = prepare_qat(network, crops, self.settings).train()
-        pl_module.net.to(memory_format=pl_module.layout)  # type: ignore[call-overload]
-        rank_zero_info(f"QAT: {len(convolutions(pl_module))} convolutions round as INT8")
+        module.net = prepare_qat(network, crops, self.settings).train()
+        module.net.to(memory_format=module.layout)
+        rank_zero_info(f"QAT: {len(convolutions(module))} convolutions round as INT8")
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int

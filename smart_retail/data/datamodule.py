@@ -35,7 +35,7 @@ class FaceDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        sources: list[Source],
+        sources: list[Source] = [],  # noqa: B006 - only read
         tasks: dict[str, dict[str, Any] | None] | None = None,
         image_size: int = 224,
         crop: str = "upright",

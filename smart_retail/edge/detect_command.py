@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from smart_retail.arguments import command_parser, next_steps, parse
 from smart_retail.data.cache import write_aside
 from smart_retail.data.crops import LANDMARKS
 from smart_retail.data.images import read_image
@@ -26,27 +26,27 @@ NAMED = 5
 """Files that are named, of those left out."""
 
 
-def detect(args: list[str]) -> None:
+def detect(args: Sequence[str]) -> None:
     """Write a table with landmarks; ``args`` are the words after ``detect``.
 
     Raises:
         ConfigError: the detector's file is none, or the output would replace the table.
         DataError: the table cannot be read, or no face was found.
     """
-    parser = argparse.ArgumentParser(
-        prog="smart-retail detect",
-        description="Find the face in each photo of a table: the same table comes out with the landmarks of the face "
-        "nearest to the photo's centre (or inside a row's left, top, right, bottom), for the source FaceTable. Photos "
-        "without a face and unreadable files are left out, counted and named.",
+    parser = command_parser(
+        "detect",
+        "Find the face in each photo of a table: the same table comes out with the landmarks of the face nearest to "
+        "the photo's centre (or inside a row's left, top, right, bottom), for the source FaceTable. Photos without a "
+        "face and unreadable files are left out, counted and named.",
     )
-    parser.add_argument("table", type=Path, help="CSV or Parquet file with a column `path` (or file, image, filename)")
-    parser.add_argument("--detector", required=True, help="YuNet model file, face_detection_yunet_*.onnx")
+    parser.add_argument("table", type=Path, help="CSV or Parquet file with a column path (or file, image, filename)")
+    parser.add_argument("--detector", type=str, required=True, help="YuNet model file, face_detection_yunet_*.onnx")
     parser.add_argument("--output", type=Path, required=True, help=".csv or .parquet file to write")
-    parser.add_argument("--root", type=Path, help="folder that relative paths start from (default: the table's)")
-    parser.add_argument("--min-score", type=float, default=0.8, help="from 0 to 1, how sure (default: 0.8)")
-    options = parser.parse_args(args)
+    parser.add_argument("--root", type=Path, help="folder that relative paths start from; the table's unless given")
+    parser.add_argument("--min_score", type=float, default=0.8, help="from 0 to 1, how sure")
+    options = parse(parser, args)
     if not 0 <= options.min_score <= 1:
-        raise ConfigError(f"--min-score {options.min_score} is outside 0 to 1")
+        raise ConfigError(f"--min_score {options.min_score} is outside 0 to 1")
     detector = FaceDetector(options.detector, score=options.min_score)
     add_landmarks(options.table, options.output, options.root or options.table.parent, detector.detect)
 
@@ -100,9 +100,8 @@ def add_landmarks(source: Path, output: Path, root: Path, find: Finder) -> None:
         found.to_parquet(aside) if output.suffix == ".parquet" else found.to_csv(aside, index=False)
     print(f"{len(found)} of {len(table)} photos with a face, written to {output}")
     place = f"--data.sources.init_args.table {shlex.quote(str(output))}"
-    print("next, to train on them too, or to measure on them alone:")
-    print(f"  smart-retail data --config configs/data/own.yaml {place} --sheet sheet.png")
-    print(f"  smart-retail evaluate BUNDLE --config configs/data/photos.yaml {place}")
+    look = f"data --config configs/data/own.yaml {place} --sheet sheet.png"
+    print(next_steps(look, f"evaluate BUNDLE --config configs/data/photos.yaml {place} --output report"))
 
 
 def nearest(faces: Iterable[Detection], region: np.ndarray) -> Detection | None:

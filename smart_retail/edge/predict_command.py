@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Literal, NamedTuple, TextIO
 
 import cv2
+from jsonargparse import ArgumentParser
 from tqdm import tqdm
 
+from smart_retail.arguments import command_parser, next_steps, parse
 from smart_retail.data.cache import free_name, write_aside
 from smart_retail.data.crops import Square, whole_image
 from smart_retail.data.images import ENDINGS, read_image
@@ -22,7 +23,7 @@ from smart_retail.edge.bundle import verify
 from smart_retail.edge.detector import FaceDetector
 from smart_retail.edge.manifest import read_manifest
 from smart_retail.edge.predictor import Prediction, Predictor
-from smart_retail.edge.pretrained import find_bundle, names_bundle
+from smart_retail.edge.pretrained import find_bundle
 from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
 from smart_retail.tasks import Task
 
@@ -35,41 +36,33 @@ class Answer(NamedTuple):
     said: Prediction | BrokenImageError
 
 
-def predict(args: list[str]) -> None:
+def predict(args: Sequence[str]) -> None:
     """Judge image files; ``args`` are the words after ``predict``.
 
     Raises:
         BundleError: there is no such bundle.
         DataError: no image was found, or none gave a face.
     """
-    parser = argparse.ArgumentParser(
-        prog="smart-retail predict",
-        usage="smart-retail predict [bundle] images [images ...] [options]",
-        description="Gender, age and emotion by a bundle. Images are face crops unless --detector is given.",
+    parser = command_parser(
+        "predict", "Gender, age and emotion by a bundle. Images are face crops unless --detector is given."
     )
-    parser.add_argument(
-        "images",
-        nargs="+",
-        help="image files, or folders of them; in front of them the bundle: a folder that `smart-retail export` wrote, "
-        "or the name of one that comes with the package (default: the package's own)",
-    )
-    parser.add_argument("--format", choices=("table", "json", "csv"), default="table", help="json: one object a line")
-    parser.add_argument("--detector", help="YuNet model file: find the faces in each picture first")
+    parser.add_argument("images", nargs="+", type=str, help="image files, or folders of them")
+    add_bundle(parser)
+    parser.add_argument("--format", type=Literal["table", "json", "csv"], default="table", help="json: one a line")
+    parser.add_argument("--detector", type=str, help="YuNet model file: find the faces in each picture first")
     parser.add_argument(
         "--draw",
         type=Path,
         help="folder for copies of the pictures with the answers drawn on them; a second 1.png becomes 1-2.png",
     )
-    parser.add_argument("--precision", choices=("int8", "fp32"), help="default: int8 where the bundle has it")
-    parser.add_argument("--threads", type=int, default=1, help="0 for one a core (default: 1)")
-    parser.add_argument("--batch-size", type=int, default=32, help="crops judged at once (default: 32)")
-    options = parser.parse_args(args)
-    first, *others = options.images
-    named = names_bundle(first, ENDINGS)
-    bundle = find_bundle(first if named else None)
+    parser.add_argument("--precision", type=Literal["int8", "fp32"], help="int8 where the bundle has it, unless named")
+    parser.add_argument("--threads", type=int, default=1, help="0 for one a core")
+    parser.add_argument("--batch_size", type=int, default=32, help="crops judged at once")
+    options = parse(parser, args)
+    bundle = find_bundle(options.bundle)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names that are no text come out as they went in
-    files = find_images(others if named else options.images)
+    files = find_images(options.images)
     if options.draw and options.draw.resolve() in {Path(file).parent.resolve() for file in files}:
         raise ConfigError(f"--draw {options.draw} is a folder of the pictures themselves, which it would overwrite")
     predictor = Predictor.from_bundle(
@@ -86,6 +79,15 @@ def predict(args: list[str]) -> None:
         write = {"table": _table, "json": _json, "csv": _csv}[options.format]
         if write(files, _counted(answers, bar), predictor.contract.tasks, sys.stdout) == 0:
             raise DataError(f"none of {len(files)} images gave a face")
+    if options.draw:
+        print(f"pictures: {options.draw}", file=sys.stderr)  # stdout holds the answers alone
+
+
+def add_bundle(parser: ArgumentParser) -> None:
+    """Let a command be given a bundle."""
+    parser.add_argument(
+        "--bundle", type=str, help="folder that smart-retail export wrote, or a name; the package's own unless given"
+    )
 
 
 def find_images(names: Sequence[str]) -> list[str]:
@@ -229,18 +231,15 @@ def _cells(words: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(f"{word:{width}}" for word, width in zip(words, widths, strict=True)).rstrip()
 
 
-def verify_bundle(args: list[str]) -> None:
+def verify_bundle(args: Sequence[str]) -> None:
     """Check a bundle again; ``args`` are the words after ``verify``."""
-    parser = argparse.ArgumentParser(
-        prog="smart-retail verify", description="Recheck a bundle: sums, contract, outputs, stored answers."
-    )
-    parser.add_argument(
-        "bundle", nargs="?", help="folder that `smart-retail export` wrote, or a name (default: the package's own)"
-    )
-    bundle = find_bundle(parser.parse_args(args).bundle)
+    parser = command_parser("verify", "Recheck a bundle: sums, contract, outputs, stored answers.")
+    add_bundle(parser)
+    bundle = find_bundle(parse(parser, args).bundle)
     deviations = verify(bundle)
     manifest = read_manifest(bundle)
     for name in sorted(manifest.files):
         print(f"{name:18} sum matches")
     for precision, deviation in deviations.items():
         print(f"{precision:18} answers as when it was written (deviation {deviation:.1e})")
+    print(next_steps(f"predict --bundle {bundle} faces/", f"benchmark bundle --bundle {bundle}"))

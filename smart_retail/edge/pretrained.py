@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from smart_retail.edge.manifest import NAME, PRECISIONS
+from smart_retail.edge.manifest import NAME
 from smart_retail.errors import BundleError
 
 DEFAULT = "mobileone_s2"
@@ -38,17 +38,3 @@ def find_bundle(wanted: str | Path | None = None) -> Path:
         f"{name}: no such file or folder, and no bundle of that name comes with the package "
         f"(it holds {', '.join(shipped) or 'none'})"
     )
-
-
-def names_bundle(word: str, images: set[str]) -> bool:
-    """Whether the first word of a command means a bundle rather than an image or a folder of images.
-
-    Args:
-        word: a folder, a file or a name.
-        images: suffixes of image files.
-    """
-    path = Path(word)
-    if path.is_dir():
-        return any((path / name).is_file() for name in (NAME, *PRECISIONS.values()))
-    # A misspelt bundle must not become a missing image that the default bundle complains about.
-    return not path.is_file() and path.suffix.lower() not in images

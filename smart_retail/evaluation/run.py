@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import re
 from collections.abc import Sequence
@@ -11,17 +10,18 @@ from pathlib import Path
 
 import pandas as pd
 
+from smart_retail.arguments import as_list
 from smart_retail.data.cache import free_name, write_aside
 from smart_retail.data.corruptions import KINDS, known_kinds
 from smart_retail.data.face_crops import read_index
 from smart_retail.edge.manifest import NAME as MANIFEST
 from smart_retail.errors import ConfigError, DataError
-from smart_retail.evaluation.command import Asked
 from smart_retail.evaluation.compare import compare_all
 from smart_retail.evaluation.findings import Findings
 from smart_retail.evaluation.judging import Judge, predict, select
 from smart_retail.evaluation.metrics import tabulate
 from smart_retail.evaluation.mistakes import mistakes, thumbnails
+from smart_retail.evaluation.model_spec import ModelSpec
 from smart_retail.evaluation.networks import open_bundle, open_checkpoint
 from smart_retail.evaluation.predictions import read_predictions, tasks_of_table, write_predictions
 from smart_retail.evaluation.report import markdown, page
@@ -30,26 +30,27 @@ from smart_retail.evaluation.robustness import robustness
 from smart_retail.evaluation.sections import build
 from smart_retail.runs import find_checkpoint
 from smart_retail.tasks import Task, checked
+from smart_retail.training.data_cli import DataCLI
 
 log = logging.getLogger(__name__)
 ROBUSTNESS, COMPARISON = "robustness.csv", "comparison.csv"
 
 
-def judge_all(asked: Sequence[Asked], options: argparse.Namespace, settings: list[str]) -> Findings:
+def judge_all(asked: Sequence[ModelSpec], cli: DataCLI) -> Findings:
     """Run the networks, write what they said, and compute all figures.
 
     Args:
         asked: models and predictions.
-        options: of the command.
-        settings: of the data, as ``fit`` takes them; empty for those of the first network's training.
+        cli: options of the command, and settings of the data; without sources those of the first network's training.
 
     Raises:
         SmartRetailError: anything that is asked for cannot be read, or does not fit together.
     """
-    kinds = known_kinds(options.kinds)  # before the networks run
+    options = cli.config
+    kinds = known_kinds(as_list(options.kinds) or None)  # before the networks run
     opened = {a: open_networks(a, options.precision) for a in asked if not a.is_table}
     judges = [judge for several in opened.values() for judge in several]
-    faces, about = _faces(judges, options.split, settings) if judges else (pd.DataFrame(), {})
+    faces, about = _faces(judges, cli) if judges else (pd.DataFrame(), {})
     judged = iter(predict(judges, faces) if judges else ())
     tables: list[pd.DataFrame] = []
     taken: set[str] = set()
@@ -76,7 +77,7 @@ def judge_all(asked: Sequence[Asked], options: argparse.Namespace, settings: lis
     return Findings(tables, figures, comparison, worse, pictures)
 
 
-def open_networks(asked: Asked, precision: str | None) -> list[Judge]:
+def open_networks(asked: ModelSpec, precision: str | None) -> list[Judge]:
     """Open a checkpoint, or a bundle in the precisions that are asked for."""
     if (asked.path / MANIFEST).is_file():
         return open_bundle(asked.path, asked.name, precision)
@@ -86,18 +87,16 @@ def open_networks(asked: Asked, precision: str | None) -> list[Judge]:
     return [open_checkpoint(path, asked.name)]
 
 
-def _faces(judges: list[Judge], split: str, settings: list[str]) -> tuple[pd.DataFrame, dict[str, str]]:
-    if settings:
-        from smart_retail.training.cli import read_data
-
-        data = read_data(settings, "evaluate", "Measure a network.")
+def _faces(judges: list[Judge], cli: DataCLI) -> tuple[pd.DataFrame, dict[str, str]]:
+    settings, split = cli.config.data, cli.config.split
+    if settings.sources:
+        data = cli.data()
         data.contract = replace(data.contract, tasks=_tasks(judges))
-        index, limit, seed = data.index, data.limit_eval, data.seed
+        index = data.index
+    elif config := judges[0].training():
+        index = read_index(config, _tasks(judges))
     else:
-        config = judges[0].training()
-        if not config:
-            raise ConfigError(f"{judges[0].name} does not tell its training data; name them with --config FILE")
-        index, limit, seed = read_index(config, _tasks(judges)), None, 0
+        raise ConfigError(f"{judges[0].name} does not tell its training data; name them with --config FILE")
     fingerprint = index.fingerprint(judges[0].contract.tasks)
     for judge in judges:
         found = index.fingerprint(judge.contract.tasks)
@@ -105,7 +104,7 @@ def _faces(judges: list[Judge], split: str, settings: list[str]) -> tuple[pd.Dat
             log.warning(
                 "%s was trained on other data or another split: it may have seen some of these faces", judge.name
             )
-    return select(index, split, limit, seed), {"split": split, "data_fingerprint": fingerprint}
+    return select(index, split, settings.limit_eval, settings.seed), {"split": split, "data_fingerprint": fingerprint}
 
 
 def _tasks(judges: list[Judge]) -> tuple[Task, ...]:
@@ -125,7 +124,7 @@ def _tasks(judges: list[Judge]) -> tuple[Task, ...]:
     return checked(found.values())
 
 
-def _named(table: pd.DataFrame, asked: Asked, others: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def _named(table: pd.DataFrame, asked: ModelSpec, others: Sequence[pd.DataFrame]) -> pd.DataFrame:
     name = asked.name if asked.named else str(table.attrs.get("model") or asked.name)
     taken = [other.attrs["model"] for other in others]
     table.attrs["model"] = name if name not in taken else f"{name} ({asked.path.name})"

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
 
+from smart_retail.arguments import as_list, check_above, command_parser, parse
 from smart_retail.config_files import read_yaml
 from smart_retail.contract import Contract
 from smart_retail.edge.manifest import PRECISIONS, Manifest, check_files, read_manifest
+from smart_retail.edge.predict_command import add_bundle
 from smart_retail.edge.pretrained import find_bundle
 from smart_retail.edge.processor import device
 from smart_retail.edge.runtime import Feed
@@ -28,39 +30,36 @@ Figures = dict[str, dict[str, Any]]
 """By metric ``value``, ``low``, ``high`` and ``faces``."""
 
 
-def benchmark_bundle(args: list[str]) -> None:
+def benchmark_bundle(args: Sequence[str]) -> None:
     """Time a bundle; ``args`` are the words after ``benchmark bundle``.
 
     Raises:
         ConfigError: a value is out of range, or another size is asked for without a checkpoint.
     """
-    parser = argparse.ArgumentParser(
-        prog="smart-retail benchmark bundle",
-        description="Time the networks of a bundle in turns: PyTorch (with --checkpoint), ONNX Runtime and, where "
-        "installed, OpenVINO. Preprocessing counts. cpu ms is the time of all threads on the processors: on a busy "
-        "machine it tells more than the clock.",
+    parser = command_parser(
+        "benchmark bundle",
+        "Time the networks of a bundle in turns: PyTorch (with --checkpoint), ONNX Runtime and, where installed, "
+        "OpenVINO. Preprocessing counts. cpu ms is the time of all threads on the processors: on a busy machine it "
+        "tells more than the clock. Several values of one option: '[48, 224]'.",
     )
+    add_bundle(parser)
+    parser.add_argument("--checkpoint", type=str, help="also time PyTorch with this run, checkpoint or model.pth")
     parser.add_argument(
-        "bundle", nargs="?", help="folder that `smart-retail export` wrote, or a name (default: the package's own)"
-    )
-    parser.add_argument("--checkpoint", help="also time PyTorch with this run, checkpoint or model.pth")
-    parser.add_argument(
-        "--image-size", type=int, nargs="+", help="sides in pixels; others than the bundle's need --checkpoint"
+        "--image_size", type=int | list[int], help="side in pixels; another than the bundle's needs --checkpoint"
     )
     threads = sorted({1, len(os.sched_getaffinity(0))})
-    parser.add_argument(
-        "--threads", type=int, nargs="+", default=threads, help="each is timed (default: 1, and one a core)"
-    )
-    parser.add_argument("--batch", type=int, nargs="+", default=[1, 16], help="faces in a call (default: 1 16)")
-    parser.add_argument("--rounds", type=int, default=50, help="calls of each variant (default: 50)")
+    parser.add_argument("--threads", type=int | list[int], default=threads, help="each number is timed")
+    parser.add_argument("--batch_size", type=int | list[int], default=[1, 16], help="faces in a call")
+    parser.add_argument("--rounds", type=int, default=50, help="calls of each variant")
     parser.add_argument("--faces", type=int, default=0, help="measure all variants on this many validation faces, too")
-    parser.add_argument("--data", help="YAML with `data:` for --faces (default: that of the training)")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    options = parser.parse_args(args)
-    if min(*options.threads, *options.batch, options.rounds) < 1 or options.faces < 0:
-        raise ConfigError("--threads, --batch and --rounds must be 1 or more, --faces 0 or more")
-    if options.image_size and min(options.image_size) < 32:
-        raise ConfigError(f"--image-size {min(options.image_size)} is too small: backbones shrink images 32 times")
+    parser.add_argument("--data", type=Path, help="YAML with data: for --faces; that of the training unless given")
+    parser.add_argument("--format", type=Literal["table", "json"], default="table", help="of the figures")
+    options = parse(parser, args)
+    check_above(1, threads=options.threads, batch_size=options.batch_size, rounds=options.rounds)
+    check_above(0, faces=options.faces)
+    sizes = as_list(options.image_size)
+    if sizes and min(sizes) < 32:
+        raise ConfigError(f"--image_size {min(sizes)} is too small: backbones shrink images 32 times")
     bundle = find_bundle(options.bundle)
     manifest = read_manifest(bundle)
     check_files(bundle, manifest)
@@ -71,45 +70,49 @@ def benchmark_bundle(args: list[str]) -> None:
         checkpoint = str(find_checkpoint(options.checkpoint, run="run"))
     timings: list[Timing] = []
     accuracy: dict[str, Figures] = {}
-    for size in options.image_size or [manifest.contract.image_size]:
+    for size in sizes or [manifest.contract.image_size]:
         with TemporaryDirectory() as folder:
             measured, variants = manifest, partial(_open, bundle, manifest, checkpoint)
             if size != manifest.contract.image_size:
                 if not checkpoint:
-                    raise ConfigError(f"--image-size {size} needs --checkpoint: an exported network has one size")
+                    raise ConfigError(f"--image_size {size} needs --checkpoint: an exported network has one size")
                 measured, resized = _resized(checkpoint, manifest, Path(folder), size)
                 variants = partial(_open, Path(folder), measured, resized)
             elif options.faces:
                 accuracy = _accuracy(variants(1), manifest, options.faces, options.data)
             timings += measure(
-                variants, measured.contract, threads=options.threads, batches=options.batch, rounds=options.rounds
+                variants,
+                measured.contract,
+                threads=as_list(options.threads),
+                batches=as_list(options.batch_size),
+                rounds=options.rounds,
             )
     if not accuracy:
         test = manifest.metrics.get("test", {})
         accuracy = {f"ONNX {p.upper()}": test[p] for p in PRECISIONS if p in test}
-    sizes = {p.upper(): (bundle / name).stat().st_size for p, name in PRECISIONS.items() if name in manifest.files}
-    if options.json:
+    stored = {p.upper(): (bundle / name).stat().st_size for p, name in PRECISIONS.items() if name in manifest.files}
+    if options.format == "json":
         faces = f"{options.faces} validation faces" if options.faces else "test faces of the export"
-        values = {"device": device(), "image_size": manifest.contract.image_size, "bytes": sizes}
+        values = {"device": device(), "image_size": manifest.contract.image_size, "bytes": stored}
         values |= {"timings": [t.to_dict() for t in timings], "accuracy": accuracy, "accuracy_on": faces}
         print(json.dumps(values))
     else:
         _print_table(timings, accuracy, manifest.contract)
-        print("size: " + ", ".join(f"{name} {n / 1e6:.2f} MB" for name, n in sizes.items()))
+        print("size: " + ", ".join(f"{name} {n / 1e6:.2f} MB" for name, n in stored.items()))
 
 
 def _open(bundle: Path, manifest: Manifest, checkpoint: str | None, threads: int) -> dict[str, Feed]:
     return (torch_variants(checkpoint, threads) if checkpoint else {}) | bundle_variants(bundle, manifest, threads)
 
 
-def _accuracy(variants: dict[str, Feed], manifest: Manifest, count: int, data: str | None) -> dict[str, Figures]:
+def _accuracy(variants: dict[str, Feed], manifest: Manifest, count: int, data: Path | None) -> dict[str, Figures]:
     """Judge validation faces by every variant: no runtime is taken at its word."""
     from smart_retail.data.face_crops import read_index, training_config
     from smart_retail.evaluation.judging import predict, select
     from smart_retail.export.export import figures, judge_of
 
     contract = manifest.contract
-    config = read_yaml(Path(data)) if data else training_config({"made_by": manifest.made_by}, "the bundle")
+    config = read_yaml(data) if data else training_config({"made_by": manifest.made_by}, "the bundle")
     faces = select(read_index(config, contract.tasks), "val", count)
     judges = [judge_of(name, run, contract, _form(name, manifest)) for name, run in variants.items()]
     tables = predict(judges, faces, "validation faces")

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
-
-from smart_retail.config_files import guard_parsers, read_text, read_yaml
+from smart_retail.arguments import command_parser, next_steps, parse
+from smart_retail.config_files import read_text, read_yaml
 from smart_retail.export.export import ExportSettings, export_bundle
 from smart_retail.export.model_card import summary
 from smart_retail.runs import find_checkpoint
@@ -20,29 +19,22 @@ def export(args: Sequence[str]) -> None:
     Raises:
         ConfigError: a file of settings or notes cannot be read.
     """
-    guard_parsers()
-    parser = ArgumentParser(
-        prog="smart-retail export",
-        exit_on_error=False,
-        allow_abbrev=False,
-        description="Write a checked bundle: FP32 and INT8 networks, manifest, model card.",
-    )
+    parser = command_parser("export", "Write a checked bundle: FP32 and INT8 networks, manifest, model card.")
     parser.add_argument("--config", action="config", help="YAML with any of these settings")
     parser.add_argument(
         "--checkpoint", type=str, required=True, help="a run's folder (its best), or a .ckpt or model.pth"
     )
-    parser.add_argument("--output", type=str, required=True, help="folder of the bundle")
-    parser.add_argument("--data", type=str | None, help="YAML with `data:`, where not the training's own is meant")
-    parser.add_argument("--notes", type=str | None, help="Markdown for the model card: how it was made, what was tried")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument("--data", type=Path, help="YAML with data:, where not the training's own is meant")
+    parser.add_argument("--notes", type=Path, help="Markdown for the model card: how it was made, what was tried")
     names = parser.add_class_arguments(ExportSettings, skip={"notes"})
-    options = parser.instantiate(parser.parse_args(list(args)))
+    options = parser.instantiate(parse(parser, args))
     settings = ExportSettings(**{name: options[name] for name in {n.split(".")[0] for n in names}})
-    data = None
     if options.notes:
-        settings = replace(settings, notes=read_text(Path(options.notes)))
+        settings = replace(settings, notes=read_text(options.notes))
     checkpoint = find_checkpoint(options.checkpoint, run="run")
-    if options.data:
-        data = read_yaml(Path(options.data))
-    manifest = export_bundle(checkpoint, Path(options.output), settings, data)
-    print(summary(manifest))
+    data = read_yaml(options.data) if options.data else None
+    print(summary(export_bundle(checkpoint, options.output, settings, data)))
     print(f"bundle: {options.output}")
+    checked = f"benchmark bundle --bundle {options.output} --checkpoint {options.checkpoint} --faces 500"
+    print(next_steps(f"verify --bundle {options.output}", f"predict --bundle {options.output} faces/", checked))

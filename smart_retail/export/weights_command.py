@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
+from smart_retail.arguments import command_parser, next_steps, parse
 from smart_retail.data.cache import write_aside
 from smart_retail.errors import CheckpointError
 from smart_retail.models.fake_quantise import is_fake_quantised
@@ -21,14 +21,14 @@ from smart_retail.runs import find_checkpoint
 
 def weights(args: Sequence[str]) -> None:
     """Write the file; ``args`` are the words after ``weights``."""
-    parser = argparse.ArgumentParser(
-        prog="smart-retail weights",
-        description="Write a trained network as a safetensors file, its convolutions in float16. load_model, "
-        "export --checkpoint and --model.weights read it; it tells what made it.",
+    parser = command_parser(
+        "weights",
+        "Write a trained network as a safetensors file, its convolutions in float16. load_model, export --checkpoint "
+        "and --model.weights read it; it tells what made it.",
     )
-    parser.add_argument("checkpoint", help="best.ckpt, last.ckpt, model.pth, or the folder of a run (its best)")
-    parser.add_argument("output", type=Path, help="a .safetensors file")
-    options = parser.parse_args(list(args))
+    parser.add_argument("--checkpoint", type=str, required=True, help="a run's folder (its best), a .ckpt or model.pth")
+    parser.add_argument("--output", type=Path, required=True, help="a .safetensors file")
+    options = parse(parser, args)
     path = find_checkpoint(options.checkpoint, run="run")
     content = read_model(path)
     if is_fake_quantised(content["model_state_dict"]):
@@ -39,6 +39,9 @@ def weights(args: Sequence[str]) -> None:
     network_of(content, str(path))  # only what can be loaded again is worth keeping
     write_weights(content, options.output)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, of {path}")
+    print(
+        next_steps(f"fit --config ... --model.weights {options.output}", f"evaluate {options.output} --output report")
+    )
 
 
 def write_weights(content: Mapping[str, Any], path: Path) -> None:

@@ -1,14 +1,15 @@
-"""``smart-retail benchmark``: images a second of the training step and of the loader, paired."""
+"""``smart-retail benchmark step``: images a second of the training step, beside a plain loop."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from lightning.fabric.utilities.apply_func import move_data_to_device
 from torch import nn
 
+from smart_retail.arguments import as_list, check_above, command_parser, parse
 from smart_retail.data.dataset import FaceBatch
 from smart_retail.data.labels import no_labels
 from smart_retail.errors import ConfigError
@@ -23,65 +24,41 @@ OURS, PLAIN = "this project", "plain loop"
 WARM_UP = 3
 """Rounds that do not count: the first compiles, and cuDNN chooses its kernels."""
 
-KINDS = """smart-retail benchmark step    images a second of the training step
-smart-retail benchmark loader  of reading, cropping and augmenting the faces of a config; with --workers N also
-                               what bounds a training, the loader or the step
-smart-retail benchmark bundle  speed of a bundle in every runtime
-with --help: the options of each"""
 
-
-def run(args: list[str]) -> None:
-    """Run ``step`` or ``loader``; ``args`` begins with its name.
-
-    Raises:
-        ConfigError: neither is named.
-    """
-    if args[:1] == ["step"]:
-        _run_step(args[1:])
-    elif args[:1] == ["loader"]:
-        # Here, not above: it takes the step from this module.
-        from smart_retail.training.benchmark_loader import run_loader
-
-        run_loader(args[1:])
-    elif args[:1] in (["-h"], ["--help"]):
-        print(KINDS)
-    else:
-        raise ConfigError("say what to measure: smart-retail benchmark step, loader or bundle")
-
-
-def _run_step(args: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="smart-retail benchmark step",
-        description="A step (forward, losses, metrics, backward, optimiser) beside a plain PyTorch loop over the "
-        "same network in the plain memory layout, without metrics, in turns. Images are random: only the time counts.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+def step(words: Sequence[str]) -> None:
+    """Time the training step; ``words`` are those after ``benchmark step``."""
+    parser = command_parser(
+        "benchmark step",
+        "A step (forward, losses, metrics, backward, optimiser) beside a plain PyTorch loop over the same network in "
+        "the plain memory layout, without metrics, in turns. Images are random: only the time counts.",
     )
-    parser.add_argument("--backbone", default="mobileone_s2", help="a timm name")
-    parser.add_argument("--image-size", type=int, default=224, help="side in pixels")
-    parser.add_argument("--batch-size", type=int, default=16, help="images in a step")
+    parser.add_argument("--backbone", type=str, default="mobileone_s2", help="a timm name")
+    parser.add_argument("--image_size", type=int, default=224, help="side in pixels")
+    parser.add_argument("--batch_size", type=int, default=16, help="images in a step")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
     parser.add_argument("--rounds", type=int, default=10, help="steps of each kind")
-    parser.add_argument("--bf16", action="store_true", help="time our step with trainer.precision bf16-mixed as well")
-    parser.add_argument("--compile", action="store_true", help="time our step with model.compile as well (minutes)")
-    parser.add_argument("--teacher", help="a checkpoint: time our step with it in every step, and with its stored word")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    options = parser.parse_args(args)
-    if min(options.threads, options.rounds, options.batch_size) < 1:
-        raise ConfigError("--threads, --rounds and --batch-size must be 1 or more")
+    parser.add_argument("--bf16", type=bool, default=False, help="time our step with precision bf16-mixed as well")
+    parser.add_argument("--compile", type=bool, default=False, help="time it with model.compile as well (minutes)")
+    parser.add_argument(
+        "--teachers", type=str | list[str], help="checkpoints: time our step with them, and with their stored word"
+    )
+    parser.add_argument("--format", type=Literal["table", "json"], default="table", help="of the figures")
+    options = parse(parser, words)
+    check_above(1, threads=options.threads, rounds=options.rounds, batch_size=options.batch_size)
     if options.image_size < 32:
-        raise ConfigError(f"--image-size {options.image_size} is too small: backbones shrink images 32 times")
-    if options.teacher and (options.bf16 or options.compile):
-        raise ConfigError("--teacher and --bf16, --compile: steps with a teacher are timed plain only; leave it out")
+        raise ConfigError(f"--image_size {options.image_size} is too small: backbones shrink images 32 times")
+    if options.teachers and (options.bf16 or options.compile):
+        raise ConfigError("--teachers and --bf16, --compile: steps with a teacher are timed plain only; leave it out")
     torch.set_num_threads(options.threads)
-    if options.teacher:
-        steps = taught_steps(options.backbone, options.image_size, options.batch_size, options.teacher)
+    if options.teachers:
+        steps = taught_steps(options.backbone, options.image_size, options.batch_size, as_list(options.teachers))
     else:
         steps = step_pair(
             options.backbone, options.image_size, options.batch_size, bf16=options.bf16, compiled=options.compile
         )
     seconds = time_in_turns(steps, options.rounds, WARM_UP, "training steps")
     title = f"training step, {options.image_size} px, batch {options.batch_size}"
-    report(title, seconds, options.batch_size * steps_a_round(), as_json=options.json)
+    report(title, seconds, options.batch_size * steps_a_round(), as_json=options.format == "json")
 
 
 def step_pair(
@@ -114,11 +91,11 @@ def step_pair(
     return steps
 
 
-def taught_steps(backbone: str, image_size: int, batch_size: int, teacher: str) -> dict[str, Callable[[], None]]:
+def taught_steps(backbone: str, image_size: int, batch_size: int, teachers: list[str]) -> dict[str, Callable[[], None]]:
     """Return our step without a teacher, with its stored soft labels, and with the teacher in every step."""
     batch = _random_batch(image_size, batch_size)
     alone, student = (FaceAttributeModule(backbone, image_size=image_size) for _ in range(2))
-    online = FaceAttributeModule(backbone, image_size=image_size, teachers=[teacher])
+    online = FaceAttributeModule(backbone, image_size=image_size, teachers=teachers)
     assert online.teachers is not None
     stored = batch._replace(soft=online.teachers(batch.image, online.contract).soft)
     return {

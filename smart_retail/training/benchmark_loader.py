@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
+from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.apply_func import move_data_to_device
 from torch.utils.data import DataLoader
 
@@ -18,7 +18,7 @@ from smart_retail.data.sampler import Draw
 from smart_retail.timing import time_in_turns
 from smart_retail.training.benchmark import WARM_UP, module_step, steps_a_round
 from smart_retail.training.benchmark_table import device, device_name, report
-from smart_retail.training.cli import read_settings
+from smart_retail.training.data_cli import parse_data
 from smart_retail.training.module import FaceAttributeModule
 
 LOADER_FACES = 500
@@ -27,22 +27,21 @@ LOADER_BATCHES = 20
 """Batches for which the loader with its processes is timed, or four for each process, if that is more."""
 
 
-def run_loader(args: list[str]) -> None:
-    """Time the loader of a config; ``args`` are its words, and ``--workers N``, ``--json``."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--workers")
-    options, words = parser.parse_known_args(args)
-    if options.workers is not None:
-        words += ["--data.workers", options.workers]
-    description = (
-        "Time the loader of a config on one core beside the bare decoding; with --workers N (as data.workers) also "
-        "with so many processes, beside the training step of the config on the device. --json prints JSON."
-    )
-    data, config = read_settings(words, "benchmark loader", description)
+def loader(words: Sequence[str]) -> None:
+    """Time the loader of a config; ``words`` are those after ``benchmark loader``."""
+    description = "Time the loader of a config on one core beside the bare decoding of the same files."
+    cli = parse_data(words, "benchmark loader", description, _add_options)
+    data = cli.data()
     seconds = time_in_turns(loader_pair(data), 10, 1, "loading")
-    more = {} if options.workers is None else bottleneck(data, config)
-    report(f"loader, one core, {data.image_size} px", seconds, LOADER_FACES, as_json=options.json, more=more)
+    more = bottleneck(data, cli.config.as_dict()) if cli.config.bottleneck else {}
+    title = f"loader, one core, {data.image_size} px"
+    report(title, seconds, LOADER_FACES, as_json=cli.config.format == "json", more=more)
+
+
+def _add_options(parser: ArgumentParser) -> None:
+    help_text = "also with its data.workers processes, beside the training step of the config: which of them waits"
+    parser.add_argument("--bottleneck", type=bool, default=False, help=help_text)
+    parser.add_argument("--format", type=Literal["table", "json"], default="table", help="of the figures")
 
 
 def loader_pair(data: FaceDataModule) -> dict[str, Callable[[], None]]:

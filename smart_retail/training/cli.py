@@ -1,10 +1,12 @@
-"""``fit``, ``validate`` and ``test``: a LightningCLI with what every run needs."""
+"""What runs ``fit``, ``validate`` and ``test``: a LightningCLI with what every run needs."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -14,9 +16,11 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from rich.console import Console
 
+from smart_retail.arguments import STRICT, Help, check_above, next_steps, reading
 from smart_retail.callbacks.best_checkpoint import BestCheckpoint
+from smart_retail.callbacks.checkpoint_file import CheckpointFile
+from smart_retail.callbacks.clock import NO_CLOCK
 from smart_retail.callbacks.ema import EMA
 from smart_retail.callbacks.figures import Figures
 from smart_retail.callbacks.finite import Finite
@@ -28,13 +32,9 @@ from smart_retail.callbacks.unreadable import Unreadable
 from smart_retail.config_files import guard_parsers
 from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
-from smart_retail.data.pack import PackSettings, check_pack_place, write_pack
-from smart_retail.data.summary import print_summary, write_contact_sheet
 from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.load import read_checkpoint
 from smart_retail.runs import LOGS, find_checkpoint, keep_metrics, version_of
-from smart_retail.training.checkpoint_file import CheckpointFile
-from smart_retail.training.clock import NO_CLOCK
 from smart_retail.training.distillation import Distillation
 from smart_retail.training.module import FaceAttributeModule
 from smart_retail.training.quiet import quiet
@@ -46,10 +46,8 @@ import smart_retail.data.sources  # noqa: F401, isort: skip
 TERMINATED = 128 + 15
 """Exit code after SIGTERM, as shells count."""
 BASE = Path(__file__).parents[2] / "configs" / "base.yaml"  # of the checkout; an installed package has none
-# With exit_on_error a typo would print the whole usage; cli.main prints one line instead. With allow_abbrev
-# it might be taken for another setting that begins like it.
-STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
-PARSER: dict[str, Any] = {"default_config_files": [str(BASE), "configs/base.yaml"], **STRICT}
+PARSER: dict[str, Any] = {"default_config_files": [str(BASE), "configs/base.yaml"], "formatter_class": Help, **STRICT}
+NO_SOURCES = "no source of faces: set data.sources; to begin with: --config configs/experiment/demo.yaml"
 
 
 class FaceCLI(LightningCLI):
@@ -58,6 +56,20 @@ class FaceCLI(LightningCLI):
     What must run in every training is added here: a list of callbacks in a later config would
     replace one in an earlier config.
     """
+
+    def __init__(self, command: str, words: Sequence[str]) -> None:
+        """Run ``fit``, ``validate`` or ``test``; ``words`` are those after it."""
+        skipped = super().subcommands()[command]
+        self.subcommands = lambda: {command: skipped}  # type: ignore[method-assign] # each costs a second to describe
+        super().__init__(
+            FaceAttributeModule,
+            FaceDataModule,
+            args=[command, *words],
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            trainer_defaults={"precision": "32-true"},
+            parser_kwargs={command: dict(PARSER), "prog": "smart-retail", "formatter_class": Help, **STRICT},
+        )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Declare what a config can set beside model, data and trainer."""
@@ -72,19 +84,22 @@ class FaceCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and find the checkpoint that ``--ckpt_path`` means."""
-        super().parse_arguments(parser, args)
-        config = self.config.get(self.config.get("subcommand"), self.config)
+        command, words = args[0], args[1:]
+        own = self._subcommand_parsers[command]
+        if {"-h", "--help"} & {*words}:
+            own._action_groups = [g for g in own._action_groups if any(_is_lightnings(a) for a in g._group_actions)]
+            own.usage = f"smart-retail {command} --trainer.SETTING VALUE ..."
+        with reading(own, words):
+            super().parse_arguments(parser, args)
+        config = self.config[command]
         self.checkpoint = None
-        if self.config.get("subcommand") in ("validate", "test") and not config.get("ckpt_path"):
+        if not config.data.sources:
+            raise ConfigError(NO_SOURCES)
+        if command != "fit" and not config.get("ckpt_path"):
             raise CheckpointError("nothing to measure: give --ckpt_path best, or the path of a checkpoint")
-        if (
-            self.config.get("subcommand") == "fit"
-            and config.model.schedule_by == "time"
-            and not config.trainer.max_time
-        ):
+        if command == "fit" and config.model.schedule_by == "time" and not config.trainer.max_time:
             raise ConfigError(NO_CLOCK)  # before a run's folder is touched
-        if config.get("threads") is not None and config.threads < 1:
-            raise ConfigError(f"--threads {config.threads} must be 1 or more")
+        check_above(1, threads=config.threads)
         if config.get("ckpt_path"):
             self.checkpoint = find_checkpoint(str(config.ckpt_path), config.run, logs_of(config.trainer))
             config.ckpt_path = str(self.checkpoint)
@@ -164,93 +179,29 @@ def _tell_overridden(model: Any, hyper_parameters: dict[str, Any]) -> None:
             print(f"note: model.{name} is {value!r}, from the checkpoint, not {ours!r}", file=sys.stderr)
 
 
-def train(args: list[str]) -> None:
-    """Run ``fit``, ``validate`` or ``test``; ``args`` begins with its name."""
+def _is_lightnings(action: Any) -> bool:
+    """Whether an option is of the trainer, or of what Lightning has beside it."""
+    return action.dest.partition(".")[0] in ("trainer", "optimizer", "lr_scheduler")
+
+
+def train(command: str, words: Sequence[str]) -> None:
+    """Run ``fit``, ``validate`` or ``test``; ``words`` are those after it."""
     quiet()
     guard_parsers()
     try:
-        FaceCLI(
-            FaceAttributeModule,
-            FaceDataModule,
-            args=args,
-            seed_everything_default=0,
-            save_config_kwargs={"overwrite": True},
-            trainer_defaults={"precision": "32-true"},
-            parser_kwargs={name: dict(PARSER) for name in ("fit", "validate", "test")}
-            | STRICT
-            | {"prog": "smart-retail"},
-        )
+        cli = FaceCLI(command, words)
     except SIGTERMException:
         raise SystemExit(TERMINATED) from None  # Lightning's own code is 0, as if the run had ended
+    # Not trainer.log_dir: that asks rank 0, and every rank must.
+    logger = cli.trainer.logger if command == "fit" and cli.trainer.is_global_zero else None
+    if isinstance(logger, (TensorBoardLogger, CSVLogger)):
+        print(what_next(Path(logger.log_dir), [str(path) for path in cli.config.fit.config or []]))
 
 
-class DataCLI(FaceCLI):
-    """Reads the same configs as ``fit`` and makes the data only.
-
-    The network is not made: its weights, its teachers or a connection may not be there.
-    """
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Declare the contact sheet and the pack."""
-        super().add_arguments_to_parser(parser)
-        parser.add_argument("--sheet", type=str | None, help="write a picture of augmented crops to this .png or .jpg")
-        parser.add_argument("--pack", type=str | None, help="write all faces into this folder, for another machine")
-        usual = PackSettings()
-        parser.add_argument("--pack_size", type=int, default=usual.size, help="side of a packed face in pixels")
-        parser.add_argument("--pack_quality", type=int, default=usual.quality, help="of WebP, to 100; 101: no loss")
-        parser.add_argument("--pack_mb", type=int, default=usual.megabytes, help="largest size of a file in MB")
-
-    def instantiate_classes(self) -> None:
-        """Make the data module."""
-        no_network = (lambda *_, **__: None, FaceAttributeModule, False)
-        self.config_init = self.parser.instantiate(self.config, instantiators=[no_network])
-        self.datamodule = self._get(self.config_init, "data")
-
-
-def show_data(args: list[str]) -> None:
-    """Print what a config's data hold; write a contact sheet and a pack if asked."""
-    cli = _data_cli(args, "data", "List the faces of a config: labels, duplicates, splits, what was left out.")
-    data, config = cli.datamodule, cli.config
-    settings = PackSettings(config.pack_size, config.pack_quality, config.pack_mb)
-    if config.pack:
-        check_pack_place(Path(config.pack))  # before an hour of hashing
-    console = Console()
-    print_summary(data.index, console)
-    if sheet := config.sheet:
-        write_contact_sheet(data.dataset("train"), data.index.datasets, Path(sheet), size=max(96, data.image_size))
-        console.print(f"contact sheet: {sheet}")
-    if config.pack:
-        done = write_pack(data.index, Path(config.pack), settings, augmentation=data.augmentation)
-        console.print(
-            f"pack: {config.pack}, {done.faces:,} faces, {done.size / 1e6:,.1f} MB, written in {done.seconds:,.0f} s "
-            f"({done.faces / done.seconds:,.0f} images a second)\n"
-            f"use it with --config configs/data/packed.yaml --data.sources.init_args.root {config.pack}",
-            soft_wrap=True,
-            markup=False,
-        )
-
-
-def read_data(args: list[str], command: str, description: str) -> FaceDataModule:
-    """Return the data module that a config describes."""
-    data: FaceDataModule = _data_cli(args, command, description).datamodule
-    return data
-
-
-def read_settings(args: list[str], command: str, description: str) -> tuple[FaceDataModule, dict[str, Any]]:
-    """Return the data module that a config describes, and the whole config as plain values."""
-    cli = _data_cli(args, command, description)
-    return cli.datamodule, cli.config.as_dict()
-
-
-def _data_cli(args: list[str], command: str, description: str) -> DataCLI:
-    quiet()
-    guard_parsers()
-    return DataCLI(
-        FaceAttributeModule,
-        FaceDataModule,
-        args=args,
-        run=False,
-        seed_everything_default=0,
-        save_config_callback=None,
-        parser_kwargs=PARSER | {"prog": f"smart-retail {command}", "description": description},
-    )
+def what_next(run: Path, configs: Sequence[str]) -> str:
+    """Return what to type after a training that left a folder."""
+    if not (best := run / "checkpoints" / "best.ckpt").is_file():
+        return f"run: {run}"
+    given = "".join(f"--config {quote(path)} " for path in configs)
+    export = f"export --checkpoint {run} --output bundle"
+    return f"run: {run}\n" + next_steps(f"test {given}--ckpt_path {best}", f"evaluate {run} --output report", export)

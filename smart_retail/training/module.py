@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from smart_retail.callbacks.clock import time_share
 from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.dataset import FaceBatch
@@ -21,7 +22,6 @@ from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.load import check_weights, network_from, renamed
 from smart_retail.models.network import RawOutputs
 from smart_retail.tasks import Task, tasks_of
-from smart_retail.training.clock import time_share
 from smart_retail.training.distillation import (
     Distillation,
     FeatureMatching,

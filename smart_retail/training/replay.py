@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from smart_retail.arguments import command_parser, parse
 from smart_retail.data.dataset import FaceBatch
 from smart_retail.data.labels import has_label
 from smart_retail.errors import CheckpointError
@@ -28,13 +28,13 @@ def replay(args: Sequence[str]) -> None:
     Raises:
         CheckpointError: the file is none that a diverged training leaves, or of quantisation-aware training.
     """
-    parser = argparse.ArgumentParser(
-        prog="smart-retail replay",
-        description="Run the step at which a training stopped once more, with the same weights, images and random "
-        "numbers, and show the loss of each face, and the first layer that says anything but numbers.",
+    parser = command_parser(
+        "replay",
+        "Run the step at which a training stopped once more, with the same weights, images and random numbers, and "
+        "show the loss of each face, and the first layer that says anything but numbers.",
     )
-    parser.add_argument("file", help="<run>/diverged/step_N_rank_R.pt")
-    path = parser.parse_args(list(args)).file
+    parser.add_argument("file", type=str, help="<run>/diverged/step_N_rank_R.pt")
+    path = parse(parser, args).file
     content = read_checkpoint(path)
     if not {"batch", "random_state", "files"} <= set(content):
         raise CheckpointError(f"{path} is no file of a diverged training; those lie in <run>/diverged")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import re
@@ -16,6 +15,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from smart_retail.arguments import command_parser, next_steps, parse
 from smart_retail.callbacks.model_file import STORY
 from smart_retail.config_files import read_yaml
 from smart_retail.errors import CheckpointError, ConfigError, one_line
@@ -27,28 +27,33 @@ DIFFERENT = 1
 """Exit code where the numbers are not the same."""
 
 
-def reproduce(args: Sequence[str]) -> None:
+def reproduce(args: Sequence[str]) -> int:
     """Run again and compare; ``args`` are the words after ``reproduce``.
+
+    Returns:
+        Exit code: 0 if all numbers are the same.
 
     Raises:
         ConfigError: the folder is not that of a run.
-        SystemExit: the numbers differ, or the new run failed.
+        SystemExit: the new run failed.
     """
-    parser = argparse.ArgumentParser(
-        prog="smart-retail reproduce",
-        description="Train again with a run's own config, into a new run, and compare versions, commit, data, "
-        "metrics and weights. Exit code 0: all numbers are equal to the bit; 1: some are not.",
+    parser = command_parser(
+        "reproduce",
+        "Train again with a run's own config, into a new run, and compare versions, commit, data, metrics and "
+        "weights. Exit code 0: all numbers are equal to the bit; 1: some are not.",
     )
-    parser.add_argument("run", type=Path, help="its folder, lightning_logs/<run>/version_N")
-    parser.add_argument("--name", help="of the new run (default: the old one's and -again)")
+    parser.add_argument("folder", type=Path, help="of the run, lightning_logs/<run>/version_N")
+    parser.add_argument("--run", type=str, help="name of the new run; the old one's and -again unless given")
     parser.add_argument("--against", type=Path, help="compare with this finished run instead of training")
-    options = parser.parse_args(list(args))
+    options = parse(parser, args)
     for name in ("config.yaml", STORY, "metrics.csv", "checkpoints/last.ckpt"):
-        if not (options.run / name).is_file():
-            raise ConfigError(f"{options.run} is not the folder of a run that can be repeated: it has no {name}")
-    again = options.against or run_again(options.run, options.name)
-    if not compare(options.run, again, Console()):
-        raise SystemExit(DIFFERENT)
+        if not (options.folder / name).is_file():
+            raise ConfigError(f"{options.folder} is not the folder of a run that can be repeated: it has no {name}")
+    again = options.against or run_again(options.folder, options.run)
+    if compare(options.folder, again, Console()):
+        return 0
+    print(next_steps(f"evaluate {options.folder} {again} --output report"))
+    return DIFFERENT
 
 
 def run_again(run: Path, name: str | None) -> Path:

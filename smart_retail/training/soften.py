@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import hashlib
 import json
@@ -14,45 +13,37 @@ from typing import Any
 
 import numpy as np
 import torch
+from jsonargparse import ArgumentParser
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from smart_retail.arguments import as_list, check_above, next_steps
 from smart_retail.data.cache import write_aside
 from smart_retail.data.datamodule import FaceDataModule, normalise
 from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.sampler import Draw
 from smart_retail.data.soft_labels import SoftLabels, write_soft_labels
 from smart_retail.errors import ConfigError
-from smart_retail.training.cli import read_data
+from smart_retail.training.data_cli import parse_data
 from smart_retail.training.distillation import Teachers
 
 
-def soften(args: Sequence[str]) -> None:
-    """Make a file of soft labels; ``args`` are the words after ``soften``."""
-    parser = argparse.ArgumentParser(
-        prog="smart-retail soften",
-        description="Let teachers judge every training face of a config, over several augmented views, and store "
-        "the averaged probabilities. fit reads them with --data.soft_labels FILE. Stopped, it goes on "
-        "after the last finished view.",
-        epilog="Everything else is a setting of the data, as for fit: --config ..., --data.image_size ...",
+def soften(words: Sequence[str]) -> None:
+    """Make a file of soft labels; ``words`` are those after ``soften``."""
+    cli = parse_data(
+        words,
+        "soften",
+        "Let teachers judge every training face of a config, over several augmented views, and store the averaged "
+        "probabilities. fit reads them with --data.soft_labels FILE. Stopped, it goes on after the last finished view.",
+        _add_options,
     )
-    parser.add_argument(
-        "--teacher",
-        action="append",
-        required=True,
-        help="a checkpoint, or TASK=CHECKPOINT for gender, age or emotion alone; several are averaged",
-    )
-    parser.add_argument("--output", type=Path, required=True, help="an .npz file")
-    parser.add_argument("--views", type=int, default=4, help="the plain crop and this many less one augmented (4)")
-    parser.add_argument("--threads", type=int, help="threads of the teachers")
-    options, rest = parser.parse_known_args(list(args))
-    if options.views < 1 or options.output.suffix != ".npz":
-        raise ConfigError(f"--views {options.views} must be 1 or more, and --output {options.output} an .npz file")
-    if options.threads is not None and options.threads < 1:
-        raise ConfigError(f"--threads {options.threads} must be 1 or more")
-    data = read_data(rest, "soften", str(parser.description))
-    tasks = data.contract.tasks
-    teachers = Teachers(teachers_of(options.teacher, data.contract.task_names), tasks)
+    options = cli.config
+    check_above(1, views=options.views)
+    if options.output.suffix != ".npz":
+        raise ConfigError(f"--output {options.output} must be an .npz file")
+    named = options.teachers if isinstance(options.teachers, dict) else as_list(options.teachers)
+    data = cli.data()
+    teachers = Teachers(named, data.contract.tasks)
     if options.threads:
         torch.set_num_threads(options.threads)
     crops = sorted({network.contract.crop for network in teachers.networks})
@@ -64,14 +55,18 @@ def soften(args: Sequence[str]) -> None:
     write_soft_labels(options.output, data.dataset("train").keys, rows, story | {"views": options.views})
     options.output.with_suffix(".part.npz").unlink(missing_ok=True)
     print(f"{options.output}: {len(data.dataset('train'))} faces, {options.output.stat().st_size / 1e6:.1f} MB")
+    print(next_steps(f"fit --config ... --data.soft_labels {options.output}"))
 
 
-def teachers_of(words: Sequence[str], tasks: Sequence[str]) -> list[str] | dict[str, list[str]]:
-    """Return the checkpoints for each task, of words like ``a.pth`` (all tasks) and ``age=b.pth``."""
-    named = [(task, path) if task in tasks else ("", word) for word in words for task, _, path in [word.partition("=")]]
-    if not any(task for task, _ in named):
-        return list(words)
-    return {task: [path for of, path in named if of in ("", task)] for task in tasks}
+def _add_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--teachers",
+        type=str | list[str] | dict[str, str | list[str]],
+        required=True,
+        help="a checkpoint; several, which are averaged: '[a.pth, b.pth]'; or by task: '{gender: a.pth, age: b.pth}'",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="an .npz file")
+    parser.add_argument("--views", type=int, default=4, help="the plain crop and this many less one augmented")
 
 
 def story_of(teachers: Teachers, data: FaceDataModule) -> dict[str, Any]:

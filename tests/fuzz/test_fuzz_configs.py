@@ -14,12 +14,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smart_retail.cli import LINES, WIDTH, _fit
 from smart_retail.config_files import check_config_files, training_config
 from smart_retail.data.face_crops import read_index
 from smart_retail.export.export_command import export
+from smart_retail.failures import LINES, WIDTH, fit_terminal
 from smart_retail.sweep.command import of_trials, read_plan
-from smart_retail.training.cli import _data_cli
+from smart_retail.training.data_cli import parse_data
 from tests.helpers.fuzz import damaged, fuzz, json_values, only_clear_errors, tree
 from tests.helpers.runs import TINY, run, write_config
 
@@ -40,7 +40,7 @@ def only_messages():
         with only_clear_errors():
             yield
     except (ArgumentError, OSError) as error:
-        lines = _fit(str(error)).split("\n")
+        lines = fit_terminal(str(error)).split("\n")
         assert len(lines) <= LINES and max(map(len, lines)) <= WIDTH + 4
 
 
@@ -74,7 +74,7 @@ def files(sound: dict) -> st.SearchStrategy[bytes]:
 @pytest.fixture(scope="module")
 def parser(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parser")
-    return _data_cli(["--config", str(write_config(folder))], "data", "").parser
+    return parse_data(["--config", str(write_config(folder))], "data", "").parser
 
 
 @contextmanager

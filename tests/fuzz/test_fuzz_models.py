@@ -119,13 +119,13 @@ def test_code_in_a_file_never_runs(tmp_path, capsys):
                 read(path)
         report = ["--output", str(tmp_path / "out")]
         for words in (
-            ["weights", str(path), str(tmp_path / "out.safetensors")],
+            ["weights", "--checkpoint", str(path), "--output", str(tmp_path / "out.safetensors")],
             ["export", "--checkpoint", str(path), *report],
             ["evaluate", str(path), *report],
-            ["evaluate", "--from", str(path), *report],
+            ["evaluate", "x=" + str(path), *report],
             ["fit", "--config", "configs/experiment/demo.yaml", "--ckpt_path", str(path)],
-            ["predict", str(tmp_path), str(path)],
-            ["verify", str(path)],
+            ["predict", "--bundle", str(tmp_path), str(path)],
+            ["verify", "--bundle", str(path)],
         ):
             assert main(words) == 2, words
             assert "Traceback" not in capsys.readouterr().err

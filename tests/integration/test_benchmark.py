@@ -9,8 +9,8 @@ from tests.helpers.runs import run, write_config
 
 
 def test_the_step_is_timed_beside_the_plain_loop(capsys):
-    words = ["--backbone", "resnet10t", "--image-size", "32", "--batch-size", "2", "--rounds", "2", "--threads", "1"]
-    assert run("benchmark", "step", *words, "--bf16", "--json") == 0
+    words = ["--backbone", "resnet10t", "--image_size", "32", "--batch_size", "2", "--rounds", "2", "--threads", "1"]
+    assert run("benchmark", "step", *words, "--bf16", "--format", "json") == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(found["images_per_second"]) == {"this project", "this project, bf16-mixed", "plain loop"}
     for rates in found["images_per_second"].values():
@@ -18,7 +18,7 @@ def test_the_step_is_timed_beside_the_plain_loop(capsys):
 
 
 def test_the_table_shows_both(capsys):
-    words = ["--backbone", "resnet10t", "--image-size", "32", "--batch-size", "2", "--rounds", "1", "--threads", "1"]
+    words = ["--backbone", "resnet10t", "--image_size", "32", "--batch_size", "2", "--rounds", "1", "--threads", "1"]
     assert run("benchmark", "step", *words) == 0
     said = capsys.readouterr().out
     assert "this project" in said
@@ -28,7 +28,7 @@ def test_the_table_shows_both(capsys):
 def test_the_loader_is_timed_beside_the_bare_decode(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("smart_retail.training.benchmark_loader.LOADER_FACES", 5)
-    assert run("benchmark", "loader", "--config", write_config(tmp_path), "--json") == 0
+    assert run("benchmark", "loader", "--config", write_config(tmp_path), "--format", "json") == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["images_per_second"]["bare decode"]["median"] > 0
 
@@ -37,7 +37,7 @@ def test_loader_and_step_are_compared_and_the_device_is_named(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("smart_retail.training.benchmark_loader.LOADER_FACES", 5)
     config = write_config(tmp_path, model={"backbone": "test_resnet"})
-    assert run("benchmark", "loader", "--config", config, "--workers", "0") == 0
+    assert run("benchmark", "loader", "--config", config, "--data.workers", "0", "--bottleneck") == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert "is the bottleneck: the loader brings" in last
     assert "device: cpu" in last or "device: NVIDIA" in last
@@ -54,9 +54,9 @@ def test_the_loader_is_timed_within_one_epoch_however_few_faces_there_are(worker
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["step", "--image-size", "0"], "--image-size 0 is too small"),
-        (["bundle", "--image-size", "64", "0"], "--image-size 0 is too small"),
-        (["step", "--teacher", "nowhere.pth", "--bf16"], "--teacher and --bf16, --compile"),
+        (["step", "--image_size", "0"], "--image_size 0 is too small"),
+        (["bundle", "--image_size", "[64, 0]"], "--image_size 0 is too small"),
+        (["step", "--teachers", "nowhere.pth", "--bf16"], "--teachers and --bf16, --compile"),
     ],
 )
 def test_what_cannot_be_timed_is_refused(words, said, capsys):
@@ -67,4 +67,4 @@ def test_what_cannot_be_timed_is_refused(words, said, capsys):
 @pytest.mark.parametrize("words", [[], ["network"]])
 def test_something_to_measure_must_be_named(words, capsys):
     assert run("benchmark", *words) == 2
-    assert "benchmark step, loader or bundle" in capsys.readouterr().err
+    assert "benchmark step, or benchmark loader, or benchmark bundle" in capsys.readouterr().err

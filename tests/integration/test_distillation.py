@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from smart_retail.data.datamodule import FaceDataModule
-from smart_retail.data.soft_labels import WIDTHS, read_soft_labels
+from smart_retail.data.soft_labels import read_soft_labels
 from smart_retail.data.sources.synthetic import SyntheticFaces
 from smart_retail.data.sources.utkface import UTKFace
 from smart_retail.data.transforms import Augmentation
 from smart_retail.export.onnx import export_network
 from smart_retail.models.load import load_model
-from smart_retail.training.cli import read_data
+from smart_retail.training.data_cli import read_data
 from smart_retail.training.distillation import Teachers
 from smart_retail.training.module import FaceAttributeModule
 from smart_retail.training.soften import _resume, story_of
@@ -40,24 +40,25 @@ def inside(taught, monkeypatch):
 
 def soften(config, output="soft.npz", views=2):
     teacher = "lightning_logs/teacher/version_0/model.pth"
-    return run("soften", "--config", config, "--teacher", teacher, "--views", views, "--output", output)
+    return run("soften", "--config", config, "--teachers", teacher, "--views", views, "--output", output)
 
 
 def test_soft_labels_are_probabilities_of_every_training_face(inside):
     with np.load("soft.npz", allow_pickle=False) as file:
         keys = list(file["keys"])
-    labels = read_soft_labels(inside / "soft.npz", keys[::-1])
-    assert labels.age.shape == (len(keys), 101)
-    for values in labels:
+    labels = read_soft_labels(inside / "soft.npz", keys[::-1], TASKS)
+    assert labels["age"].shape == (len(keys), 101)
+    for values in labels.values():
         torch.testing.assert_close(values.float().sum(1), torch.ones(len(keys)), rtol=0, atol=5e-3)
-    first = read_soft_labels(inside / "soft.npz", keys[:1])
-    assert torch.equal(labels.emotion[-1], first.emotion[0])
+    first = read_soft_labels(inside / "soft.npz", keys[:1], TASKS)
+    assert torch.equal(labels["emotion"][-1], first["emotion"][0])
     assert not (inside / "soft.part.npz").exists()
 
 
 def test_a_stopped_computation_goes_on_after_the_last_view(inside, monkeypatch):
     config = write_config(inside)
     from smart_retail.training import soften as module
+from smart_retail.tasks import TASKS
 
     judge, views = module._judge, []
 
@@ -83,7 +84,7 @@ def test_a_part_of_other_or_more_views_is_not_continued(inside):
     teachers = Teachers(["lightning_logs/teacher/version_0/model.pth"])
     first, second = SyntheticFaces(64), UTKFace(str(write_utkface(inside / "utk", 40)))
     same = story(first, second)
-    sums = {name: np.zeros((3, width), np.float32) for name, width in WIDTHS.items()}
+    sums = {task.name: np.zeros((3, task.width), np.float32) for task in TASKS}
     np.savez(inside / "some.part.npz", done=2, story=json.dumps(same), **sums)
     done = lambda wanted, views: _resume(inside / "some.part.npz", wanted, 3, views)[0]  # noqa: E731
     assert done(story(first, second), 2) == 2
@@ -158,7 +159,7 @@ def test_features_without_a_teacher_in_every_step_are_refused(inside, capsys):
 
 def test_a_task_that_only_a_teacher_knows_is_learnt(inside, monkeypatch):
     table = inside / "ages.csv"
-    index = read_data(["--config", str(write_config(inside))], "data", "").index.faces
+    index = read_data(["--config", str(write_config(inside))]).index.faces
     index[["path", "age"]].to_csv(table, index=False)
     data = {"sources": [{"class_path": "FaceTable", "init_args": {"table": str(table)}}]}
     words = ["--config", write_config(inside, run="only_ages", data=data, trainer={"max_epochs": 1})]
@@ -182,18 +183,18 @@ def test_a_file_that_does_not_fit_is_named(inside, capsys, soft, words):
 
 
 def test_a_missing_teacher_is_named(inside, capsys):
-    assert run("soften", "--config", write_config(inside), "--teacher", "none.pth", "--output", "x.npz") == 2
+    assert run("soften", "--config", write_config(inside), "--teachers", "none.pth", "--output", "x.npz") == 2
     assert "none.pth: no such checkpoint" in capsys.readouterr().err
 
 
 def test_threads_below_one_are_refused_before_the_teacher_is_read(capsys):
-    assert run("soften", "--teacher", "none.pth", "--output", "x.npz", "--threads", "-1") == 2
+    assert run("soften", "--teachers", "none.pth", "--output", "x.npz", "--threads", "-1") == 2
     assert "--threads -1 must be 1 or more" in capsys.readouterr().err
 
 
 def test_the_steps_with_a_teacher_are_timed_in_turns(inside, capsys):
-    words = ["--backbone", "resnet10t", "--image-size", "32", "--batch-size", "2", "--rounds", "2", "--threads", "1"]
-    teacher = ["--teacher", "lightning_logs/teacher/version_0/model.pth"]
-    assert run("benchmark", "step", *words, *teacher, "--json") == 0
+    words = ["--backbone", "resnet10t", "--image_size", "32", "--batch_size", "2", "--rounds", "2", "--threads", "1"]
+    teacher = ["--teachers", "lightning_logs/teacher/version_0/model.pth"]
+    assert run("benchmark", "step", *words, *teacher, "--format", "json") == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(found["speedup"]) == {"stored soft labels", "teacher in every step"}

@@ -203,7 +203,7 @@ def test_a_schedule_by_a_clock_that_is_not_there_leaves_the_runs_folder_as_it_is
 
 
 def test_a_dead_worker_is_named_also_where_a_library_wraps_what_torch_says(here, capfd, monkeypatch):
-    def interrupted_while_logging(_):
+    def interrupted_while_logging(*_):
         try:
             raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
         except RuntimeError as error:

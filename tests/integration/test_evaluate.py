@@ -20,7 +20,7 @@ def test_a_report_of_a_trained_network_and_again_from_its_predictions(tmp_path, 
     for name in ("gender_acc", "age_mae", "age_cs5", "emotion_acc", "emotion_f1"):
         expected = next(float(r[f"val/{name}"]) for r in logged if r[f"val/{name}"])
         assert float(figures["all", name]["value"]) == pytest.approx(expected, rel=1e-4)
-    assert run("evaluate", "--from", "report/predictions.parquet", "--output", "again") == 0
+    assert run("evaluate", "report/predictions.parquet", "--output", "again") == 0
     for name in ("report.md", "report.html", "figures.csv"):
         assert (tmp_path / "again" / name).read_text() == (tmp_path / "report" / name).read_text()
     words = ["--config", config, "--split", "val", "--output", "two"]
@@ -52,10 +52,9 @@ def test_both_precisions_of_a_bundle_its_checkpoint_and_a_csv_side_by_side(tmp_p
     tables = [tmp_path / f"report/predictions-{name}.parquet" for name in ("bundle-fp32", "bundle-int8", "mine")]
     theirs = pd.read_parquet(tables[2])[["key"]].assign(age_pred=30.0)
     theirs.to_csv("theirs.csv", index=False)
-    assert run("evaluate", "--from", tables[0], "theirs.csv", "--output", "again") == 0
+    assert run("evaluate", tables[0], "theirs.csv", "--output", "again") == 0
     assert "theirs against bundle FP32: age" in capsys.readouterr().out
     assert "Worse pictures" in (tmp_path / "again/report.html").read_text()
-    assert run("evaluate", "bundle", "--data.sources", "[]", "--output", "none") == 2
     assert run("evaluate", "bundle", "--config", "none.yaml", "--output", "none") == 2
     assert not (tmp_path / "none").exists()
 
@@ -63,7 +62,7 @@ def test_both_precisions_of_a_bundle_its_checkpoint_and_a_csv_side_by_side(tmp_p
 def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run("evaluate", "--output", "report") == 2
-    assert "name either a model or" in capsys.readouterr().err
+    assert "required: models" in capsys.readouterr().err
     assert run("evaluate", "none.pth", "--output", "report") == 2
     assert "none.pth: no such checkpoint" in capsys.readouterr().err
     assert run("evaluate", "none.pth", "--robustness", "-5", "--output", "report") == 2

@@ -83,7 +83,7 @@ class TestKill9:
         assert hidden(here) == []
 
     def test_within_the_computation_of_soft_labels(self, here, trained):
-        words = ["soften", "--config", small_config(here), "--teacher", trained / "model.pth", "--views", "3"]
+        words = ["soften", "--config", small_config(here), "--teachers", trained / "model.pth", "--views", "3"]
         kill_when(start_child(*words, "--output", "killed.npz"), lambda: (here / "killed.part.npz").exists())
         assert not (here / "killed.npz").exists()
         for name in ("killed.npz", "whole.npz"):
@@ -119,7 +119,7 @@ class TestAFullDisk:
 
     def test_when_soft_labels_are_written(self, here, capfd, trained):
         with small_disk(here / "out", 8) as disk:
-            words = ["--teacher", trained / "model.pth", "--views", "1", "--output", disk / "soft.npz"]
+            words = ["--teachers", trained / "model.pth", "--views", "1", "--output", disk / "soft.npz"]
             assert "No space left on device" in complaint(capfd, "soften", "--config", small_config(here), *words)
             assert list(disk.iterdir()) == []
 

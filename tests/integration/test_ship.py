@@ -158,7 +158,7 @@ def test_predict_prints_every_format(trained: Path, tmp_path: Path, capsys: pyte
     for i, face in enumerate(drawn_faces(32)):
         cv2.imwrite(str(tmp_path / f"{i}.png"), face)
     (tmp_path / "bad.png").write_text("x")
-    words = ["predict", str(trained / "bundle"), str(tmp_path)]
+    words = ["predict", "--bundle", str(trained / "bundle"), str(tmp_path)]
     assert main([*words, "--format", "json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [("error" in line) for line in lines] == [False, False, False, False, True]
@@ -169,17 +169,26 @@ def test_predict_prints_every_format(trained: Path, tmp_path: Path, capsys: pyte
     table = capsys.readouterr().out
     assert "cannot be decoded" in table
     assert table.count("bad.png") == 1
-    assert main(["predict", str(trained / "bundle"), str(tmp_path / "bad.png")]) == 2
+    assert main(["predict", "--bundle", str(trained / "bundle"), str(tmp_path / "bad.png")]) == 2
 
 
 def test_benchmark_times_and_judges_every_variant(trained: Path, tmp_path: Path) -> None:
     """In a process of its own: where OpenVINO is installed, it leaves its host a signal stack that is no more,
     and the next signal, as of a child that ends, kills that process.
     """
-    words = [str(trained / "bundle"), "--checkpoint", str(trained / "model.pth"), "--rounds", "2", "--threads", "1"]
-    words += ["--batch", "1", "--image-size", "32", "48", "--faces", "8"]
+    words = [
+        "--bundle",
+        str(trained / "bundle"),
+        "--checkpoint",
+        str(trained / "model.pth"),
+        "--rounds",
+        "2",
+        "--threads",
+        "1",
+    ]
+    words += ["--batch_size", "1", "--image_size", "[32, 48]", "--faces", "8"]
     log = tmp_path / "log.txt"
-    child = start_child("benchmark", "bundle", *words, "--json", log=str(log))
+    child = start_child("benchmark", "bundle", *words, "--format", "json", log=str(log))
     child.join(120)
     assert child.exitcode == 0, log.read_text()
     said = json.loads(log.read_text()[log.read_text().index("{") :])
@@ -196,7 +205,7 @@ def test_benchmark_times_and_judges_every_variant(trained: Path, tmp_path: Path)
 
 
 def test_benchmark_at_another_size_needs_a_checkpoint(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["benchmark", "bundle", str(trained / "bundle"), "--image-size", "48"]) == 2
+    assert main(["benchmark", "bundle", "--bundle", str(trained / "bundle"), "--image_size", "48"]) == 2
     assert "needs --checkpoint" in capsys.readouterr().err
 
 

@@ -97,3 +97,39 @@ def test_help_and_vocabulary_load_nothing_heavy(statement):
 
 def test_the_network_loads_without_lightning():
     assert "lightning" not in loaded_after("from smart_retail import load_model")
+
+
+@pytest.mark.parametrize("path", files("callbacks"), ids=lambda path: path.stem)
+def test_callbacks_know_nothing_of_the_training_that_wires_them(path):
+    assert not reaches(path, "smart_retail.training", "smart_retail.evaluation", "smart_retail.cli")
+
+
+@pytest.mark.parametrize("path", files("."), ids=lambda path: path.stem)
+def test_nothing_but_the_programs_entry_imports_the_command_line(path):
+    assert path.stem == "__main__" or path.parent.name == "sweep" or not reaches(path, "smart_retail.cli")
+
+
+def test_the_camera_needs_no_parser():
+    assert "jsonargparse" not in loaded_after("from smart_retail.edge.predictor import Predictor")
+
+
+def test_help_of_fit_loads_nothing_heavy():
+    assert not loaded_after("from smart_retail.cli import main; main(['fit', '--help'])") & HEAVY
+
+
+IN_CIRCLE = {f"smart_retail.models.{name}" for name in ("fake_quantise", "load", "network", "pretrained")}
+"""Modules of the network that import each other."""
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    paths = {".".join(p.relative_to(PACKAGE.parent).with_suffix("").parts): p for p in files(".")}
+    graph = {name: imports(path) & paths.keys() - {name} for name, path in paths.items()}
+
+    def reached(name: str) -> set[str]:
+        found, ahead = set(), [name]
+        while ahead:
+            ahead += (new := graph[ahead.pop()] - found)
+            found |= new
+        return found
+
+    assert {name for name in graph if name in reached(name)} <= IN_CIRCLE

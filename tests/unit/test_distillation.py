@@ -16,7 +16,6 @@ from smart_retail.training.distillation import (
     soft_losses,
 )
 from smart_retail.training.module import FaceAttributeModule
-from smart_retail.training.soften import teachers_of
 from tests.helpers.batches import face_batch, tiny_network
 
 
@@ -147,11 +146,3 @@ def test_each_task_may_have_its_own_teachers_of_any_backbone_and_size(tmp_path):
 def test_teachers_of_no_task_are_refused(teachers, words):
     with pytest.raises(ConfigError, match=words):
         by_task(teachers, TASKS)
-
-
-def test_soften_takes_teachers_for_all_tasks_and_for_one():
-    assert teachers_of(["a=1.pth", "age=b.pth"], ["gender", "age", "emotion"]) == {
-        "gender": ["a=1.pth"],
-        "age": ["a=1.pth", "b.pth"],
-        "emotion": ["a=1.pth"],
-    }

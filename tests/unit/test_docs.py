@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smart_retail.cli import HELP
+from smart_retail.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "configs").rglob("*.md"))]
@@ -35,7 +35,7 @@ def test_configs_and_commands_exist(page: Path) -> None:
         assert (ROOT / config).is_file(), config
     for config in re.findall(r"`((?:experiment|data|sweep)/\w+\.yaml)`", text):
         assert (ROOT / "configs" / config).is_file(), config
-    commands = set(re.findall(r"^  (\w+) ", HELP, re.M))
+    commands = {name.split()[0] for name in COMMANDS}
     named = set(re.findall(r"smart-retail ([a-z]+)", text))
     assert named <= commands
     assert set(re.findall(r"-m (?:-- )?smart_retail ([a-z]+)", text)) <= commands

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from smart_retail.callbacks.checkpoint_file import CheckpointFile
 from smart_retail.callbacks.last_checkpoint import LastCheckpoint
 from smart_retail.errors import ConfigError
-from smart_retail.training.checkpoint_file import CheckpointFile
 
 
 class Toy(pl.LightningModule):

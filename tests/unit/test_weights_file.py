@@ -83,16 +83,16 @@ def test_a_truncated_file_and_damaged_settings_are_named(path):
 def test_a_network_that_rounds_is_not_packed(tmp_path, content, capsys):
     content["model_state_dict"] = fake_quantise(fuse(network_from(SETTINGS)), bits=7).state_dict()
     torch.save(content | {"qat": {"weight_bits": 7}}, tmp_path / "model.pth")
-    assert run("weights", tmp_path / "model.pth", tmp_path / "net.safetensors") == 2
+    assert run("weights", "--checkpoint", tmp_path / "model.pth", "--output", tmp_path / "net.safetensors") == 2
     assert "smart-retail export --checkpoint" in capsys.readouterr().err
     assert not (tmp_path / "net.safetensors").exists()
 
 
 def test_the_command_packs_a_model_file(tmp_path, content, capsys):
     torch.save(content, tmp_path / "model.pth")
-    assert run("weights", tmp_path / "model.pth", tmp_path / "out" / "net.safetensors") == 0
+    assert run("weights", "--checkpoint", tmp_path / "model.pth", "--output", tmp_path / "out" / "net.safetensors") == 0
     assert "MB" in capsys.readouterr().out
     load_model(tmp_path / "out" / "net.safetensors")
-    assert run("weights", tmp_path / "model.pth", tmp_path / "net.bin") == 2
+    assert run("weights", "--checkpoint", tmp_path / "model.pth", "--output", tmp_path / "net.bin") == 2
     assert "must end in .safetensors" in capsys.readouterr().err
-    assert run("weights", tmp_path / "missing.pth", tmp_path / "net.safetensors") == 2
+    assert run("weights", "--checkpoint", tmp_path / "missing.pth", "--output", tmp_path / "net.safetensors") == 2

@@ -95,7 +95,7 @@ def test_a_contract_of_another_size_is_refused(copy: Path) -> None:
 
 def test_broken_json_is_one_line_and_exit_code_2(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copy / "manifest.json").write_text("{")
-    assert main(["verify", str(copy)]) == 2
+    assert main(["verify", "--bundle", str(copy)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and "damaged" in error
 

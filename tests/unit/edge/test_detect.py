@@ -18,7 +18,8 @@ from smart_retail.data.sources.table import FaceTable
 from smart_retail.edge.detect_command import SCORE, add_landmarks
 from smart_retail.edge.detector import Detection
 from smart_retail.errors import ConfigError, DataError
-from smart_retail.training.cli import read_data
+from smart_retail.evaluation.command import add_options
+from smart_retail.training.data_cli import parse_data
 from tests.helpers.pictures import truncate, write_image
 
 RED = np.array([255, 0, 0])
@@ -96,7 +97,7 @@ def test_the_commands_that_it_prints_run(
     assert main(data[1:]) == 0
     assert Path("sheet.png").is_file()
     assert evaluate[:3] == ["smart-retail", "evaluate", "BUNDLE"]
-    (faces,) = read_data(evaluate[3:], "evaluate", "").sources
+    (faces,) = parse_data(evaluate[2:], "evaluate", "", add_options).data().sources
     assert isinstance(faces, FaceTable)
     assert (faces.table, faces.split) == ("with faces.csv", "test")
 

@@ -273,9 +273,9 @@ def test_predict_prints_names_that_are_no_text(
     with open(os.fsencode(tmp_path) + b"/\xff\n\x1b[31m.png", "wb") as file:  # noqa: PTH123 - no Path of bytes
         file.write(encoded("PNG"))
     for way in ("json", "csv"):
-        assert main(["predict", str(tiny), str(tmp_path), "--format", way]) == 0
+        assert main(["predict", "--bundle", str(tiny), str(tmp_path), "--format", way]) == 0
     assert b"\xff" in capfdbinary.readouterr().out  # as the file is called
-    assert main(["predict", str(tiny), str(tmp_path), "--draw", str(tmp_path / "drawn")]) == 0
+    assert main(["predict", "--bundle", str(tiny), str(tmp_path), "--draw", str(tmp_path / "drawn")]) == 0
     assert b"\x1b" not in capfdbinary.readouterr().out
     assert len(list((tmp_path / "drawn").iterdir())) == 1
 
@@ -285,7 +285,7 @@ def test_without_age_bands_no_interval_is_told(tiny: Path, tmp_path: Path, capsy
     said = {}
     for way in ("json", "csv", "table"):
         face, drawn = str(tmp_path / "face.png"), str(tmp_path / "drawn")
-        assert main(["predict", str(tiny), face, "--format", way, "--draw", drawn]) == 0
+        assert main(["predict", "--bundle", str(tiny), face, "--format", way, "--draw", drawn]) == 0
         said[way] = capsys.readouterr().out.splitlines()[-1]
     assert json.loads(said["json"])["age_interval"] is None
     assert ",,angry," in said["csv"] and " to " not in said["table"]
@@ -295,13 +295,13 @@ def test_drawn_pictures_of_one_name_are_all_kept(tiny: Path, tmp_path: Path) -> 
     for name in ("a/1.png", "a/1-2.png", "b/1.png", "b/1.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(encoded("PNG"))
-    assert main(["predict", str(tiny), str(tmp_path), "--draw", str(tmp_path / "drawn")]) == 0
+    assert main(["predict", "--bundle", str(tiny), str(tmp_path), "--draw", str(tmp_path / "drawn")]) == 0
     assert sorted(p.stem for p in (tmp_path / "drawn").iterdir()) == ["1", "1-2", "1-3", "1-4"]
 
 
 def test_pictures_are_never_drawn_over(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "face.png").write_bytes(encoded("PNG"))
-    assert main(["predict", str(tiny), str(tmp_path / "face.png"), "--draw", str(tmp_path)]) == 2
+    assert main(["predict", "--bundle", str(tiny), str(tmp_path / "face.png"), "--draw", str(tmp_path)]) == 2
     assert "which it would overwrite" in capsys.readouterr().err
     assert (tmp_path / "face.png").read_bytes() == encoded("PNG")
 
@@ -310,7 +310,7 @@ def test_pictures_are_never_drawn_over(tiny: Path, tmp_path: Path, capsys: pytes
 def test_a_reader_that_has_seen_enough_ends_it_silently(tiny: Path, tmp_path: Path, count: int) -> None:
     for i in range(count):
         (tmp_path / f"{i:03}-{'x' * 60}.png").write_bytes(encoded("PNG"))
-    words = [sys.executable, "-m", "smart_retail", "predict", str(tiny), str(tmp_path)]
+    words = [sys.executable, "-m", "smart_retail", "predict", "--bundle", str(tiny), str(tmp_path)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout and child.stderr
         child.stdout.close()

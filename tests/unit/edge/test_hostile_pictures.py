@@ -30,7 +30,7 @@ def test_the_predictor_judges_the_sound_and_returns_the_others_as_errors(bundle,
 
 
 def test_predict_goes_through_a_folder_of_them(bundle, corpus, tmp_path, capsys):
-    words = ["predict", str(bundle), str(corpus[0]), "--format", "csv", "--draw", str(tmp_path / "drawn")]
+    words = ["predict", "--bundle", str(bundle), str(corpus[0]), "--format", "csv", "--draw", str(tmp_path / "drawn")]
     assert main(words) == 0
     rows = {Path(r["file"]).name: r for r in csv.DictReader(io.StringIO(capsys.readouterr().out))}
     wanted = {name for name in readable_images() if not name.endswith(".gif")}  # files of folders go by their endings
@@ -42,7 +42,7 @@ def test_predict_goes_through_a_folder_of_them(bundle, corpus, tmp_path, capsys)
 
 def test_predict_names_what_was_asked_for_and_is_no_file(bundle, corpus, capsys):
     for name in ("a_pipe.jpg", "a_loop.jpg", "leads_nowhere.jpg", "bomb.png"):
-        assert main(["predict", str(bundle), str(corpus[0] / name)]) == 2
+        assert main(["predict", "--bundle", str(bundle), str(corpus[0] / name)]) == 2
         said = capsys.readouterr()
         assert name in said.out
         assert said.err.endswith("error: none of 1 images gave a face\n")

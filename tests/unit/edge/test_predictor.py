@@ -24,7 +24,6 @@ def predictor(bundle: Path) -> Predictor:
 def test_no_torch_is_imported(bundle: Path) -> None:
     code = (
         "import sys; from smart_retail.edge.predictor import Predictor; "
-        "from smart_retail.edge import predict_command; "
         f"Predictor.from_bundle({str(bundle)!r}); "
         "heavy = {'torch', 'lightning', 'pandas', 'onnx', 'yaml', 'jsonargparse', 'PIL', 'scipy'} & set(sys.modules); "
         "assert not heavy, heavy"

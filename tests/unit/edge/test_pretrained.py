@@ -66,7 +66,7 @@ def test_an_installation_without_a_bundle_says_so(
     assert "comes without a bundle" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("front", [[], [pretrained.DEFAULT], ["a folder"]])
+@pytest.mark.parametrize("front", [[], ["--bundle", pretrained.DEFAULT], ["--bundle", "a folder"]])
 def test_predict_takes_images_with_and_without_a_bundle(
     shipped: Path, pictures: Path, front: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -80,22 +80,22 @@ def test_predict_takes_images_with_and_without_a_bundle(
 def test_a_misspelt_bundle_is_not_replaced_by_the_default(
     shipped: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["predict", "bundel", str(pictures)]) == 2
+    assert main(["predict", "--bundle", "bundel", str(pictures)]) == 2
     assert "bundel: no such file or folder" in capsys.readouterr().err
     (shipped / NAME).unlink()
-    assert main(["predict", str(shipped), str(pictures)]) == 2
+    assert main(["predict", "--bundle", str(shipped), str(pictures)]) == 2
     assert "has no manifest.json" in capsys.readouterr().err
 
 
 def test_a_bundle_without_images_asks_for_them(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["predict", str(shipped)]) == 2
-    assert "name images" in capsys.readouterr().err
+    assert main(["predict", "--bundle", str(shipped)]) == 2
+    assert "required: images" in capsys.readouterr().err
 
 
 def test_verify_and_benchmark_take_the_default(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify"]) == 0
     assert "sum matches" in capsys.readouterr().out
-    assert main(["benchmark", "bundle", "--rounds", "1", "--threads", "1", "--batch", "1"]) == 0
+    assert main(["benchmark", "bundle", "--rounds", "1", "--threads", "1", "--batch_size", "1"]) == 0
     assert "ONNX INT8" in capsys.readouterr().out
 
 

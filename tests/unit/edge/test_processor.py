@@ -47,4 +47,4 @@ def test_int8_answers_the_same_without_vnni(bundle: Path) -> None:
     emulator = ["qemu-x86_64", "-cpu", "Haswell", "-0", sys.executable, str(Path(sys.executable).resolve())]
     code = "from smart_retail.edge.processor import saturates; assert saturates()"
     subprocess.run([*emulator, "-c", code], check=True)
-    subprocess.run([*emulator, "-m", "smart_retail", "verify", str(bundle)], check=True)
+    subprocess.run([*emulator, "-m", "smart_retail", "verify", "--bundle", str(bundle)], check=True)

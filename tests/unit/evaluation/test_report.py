@@ -7,11 +7,11 @@ import pytest
 
 from smart_retail.data.corruptions import KINDS
 from smart_retail.errors import ConfigError
-from smart_retail.evaluation.command import name_models, split_settings
 from smart_retail.evaluation.compare import compare_all
 from smart_retail.evaluation.findings import Findings
 from smart_retail.evaluation.metrics import MIN_GROUP_FACES, tabulate
 from smart_retail.evaluation.mistakes import mistakes
+from smart_retail.evaluation.model_spec import name_models
 from smart_retail.evaluation.report import markdown, page
 from smart_retail.evaluation.robustness import COLUMNS
 from smart_retail.evaluation.sections import build
@@ -152,14 +152,6 @@ def test_the_worst_mistakes_come_first():
     found = mistakes(table, GENDER)
     assert found["key"].tolist() == ["9.jpg"] and "99% sure" in found["predicted"].iloc[0]
     assert mistakes(table, EMOTION).empty
-
-
-def test_settings_of_the_data_are_told_from_the_commands_own():
-    ours = {"--output", "--split"}
-    words = ["--config", "c.yaml", "m.pth", "--output", "o", "--data.limit_eval=3", "b", "--data.seed", "1"]
-    own, settings = split_settings(words, ours)
-    assert own == ["m.pth", "--output", "o", "b"]
-    assert settings == ["--config", "c.yaml", "--data.limit_eval=3", "--data.seed", "1"]
 
 
 def test_models_have_names_that_tell_them_apart(tmp_path):

@@ -3,11 +3,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from smart_retail.arguments import command_parser
 from smart_retail.contract import Contract
 from smart_retail.data.corruptions import KINDS
 from smart_retail.data.crops import CROP, LANDMARKS, crop_square, whole_image
 from smart_retail.errors import ConfigError
-from smart_retail.evaluation.command import _parser
+from smart_retail.evaluation.command import add_options
 from smart_retail.evaluation.judging import Judge
 from smart_retail.evaluation.robustness import robustness, worsen
 from tests.helpers.predictions import predictions
@@ -83,7 +84,9 @@ def test_an_unknown_kind_is_named():
 
 
 def test_the_help_names_every_kind_and_the_work():
-    said = " ".join(_parser().format_help().split())
+    parser = command_parser("evaluate", "")
+    add_options(parser)
+    said = " ".join(parser.format_help().split())
     listed = said[said.index("only some of:") :]
     assert all(kind in listed for kind in KINDS)
     assert f"{1 + sum(len(kind.amounts) for kind in KINDS.values())} times the work" in said

@@ -1,0 +1,124 @@
+"""What the parsers of all commands share: strictness, switches, and the nearest name for a wrong one.
+
+One grammar, which is that of the YAML: ``--image_size 64``, a list as ``'[a, b]'``, and a switch that stands alone
+or before ``true`` or ``false``: a bare ``--retry`` is what people type, and ``--data.splits.drop_leaks false`` turns
+off what a config turned on. Lightning's own switches take both, too.
+"""
+
+from __future__ import annotations
+
+import difflib
+import textwrap
+from argparse import SUPPRESS, Action, ArgumentError, RawDescriptionHelpFormatter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
+
+from smart_retail.config_files import guard_parsers, named_files, read_yaml
+from smart_retail.errors import ConfigError
+
+STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
+"""A typo is one line instead of the whole usage, and never taken for a setting that begins like it."""
+Item = TypeVar("Item")
+
+
+class Help(RawDescriptionHelpFormatter, DefaultHelpFormatter):
+    """Says a default where there is one, and leaves out the names of Python's types."""
+
+    def _get_help_string(self, action: Action) -> str:
+        silent = action.required or action.default in (None, False, SUPPRESS)
+        return (action.help or "") + ("" if silent else " (default: %(default)s)")
+
+
+def command_parser(command: str, description: str, **more: Any) -> ArgumentParser:
+    """Return the parser of a command, without arguments yet."""
+    guard_parsers()
+    description = "\n".join(textwrap.fill(line, 100) for line in description.split("\n"))
+    return ArgumentParser(
+        prog=f"smart-retail {command}", description=description, formatter_class=Help, **STRICT, **more
+    )
+
+
+def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
+    """Return the values of a command's words; raises as ``reading`` does."""
+    with reading(parser, words):
+        return parser.parse_args(list(words))
+
+
+@contextmanager
+def reading(parser: ArgumentParser, words: Sequence[str]) -> Iterator[None]:
+    """Let switches stand alone, and name what is near a misspelt setting, while a parser is at work.
+
+    Raises:
+        ConfigError: a word, or a key in a file after ``--config``, names no setting.
+        ArgumentError: a value is wrong, or a required one missing.
+    """
+    for action in parser._actions:
+        if getattr(action, "_typehint", None) in (bool, bool | None) and action.nargs is None:
+            action.nargs, action.const = "?", True
+    try:
+        yield
+    except ArgumentError:
+        _tell_misspelt(parser, words)
+        raise
+
+
+def _tell_misspelt(parser: ArgumentParser, words: Sequence[str]) -> None:
+    options = {name.lstrip("-+") for name in parser._option_string_actions}
+    given = [(word.lstrip("-").partition("=")[0].rstrip("+"), "--") for word in words if word.startswith("--")]
+    for file in named_files(words):
+        if file.is_file() and isinstance(content := read_yaml(file), dict):
+            given += [(key, f"{file}: ") for key in _keys(content)]
+    for name, where in given:
+        if not _is_known(name, options):
+            dashes = "--" if where == "--" else ""
+            near = ", ".join(f"{dashes}{one}" for one in nearest(name, sorted(options)))
+            raise ConfigError(f"{where}{name}: no such setting" + (f"; near it: {near}" if near else ""))
+
+
+def nearest(name: str, known: Sequence[str]) -> list[str]:
+    """Return at most three names like this one, or whose last part is like its last part."""
+    last = {full: full.rpartition(".")[2] for full in known}
+    same = difflib.get_close_matches(name.rpartition(".")[2], set(last.values()), 3, 0.75)
+    alike = difflib.get_close_matches(name, known, 3, 0.75)
+    return list(dict.fromkeys([*alike, *(full for part in same for full in known if last[full] == part)]))[:3]
+
+
+def as_list(value: Item | list[Item] | None) -> list[Item]:
+    """Return a value that may be one or several as a list."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _keys(content: dict[Any, Any], before: str = "") -> Iterator[str]:
+    for key, value in content.items():
+        if isinstance(value, dict) and value:
+            yield from _keys(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}"
+
+
+def _is_known(name: str, options: set[str]) -> bool:
+    """Whether it is an option, a section of them, or a part of the value of one (``model.task_weights.age``)."""
+    parts = name.split(".")
+    if name in options or any(option.startswith(f"{name}.") for option in options):
+        return True
+    longest = next((p for n in range(len(parts) - 1, 0, -1) if (p := ".".join(parts[:n])) in options), None)
+    return longest is not None and not any(o.startswith(f"{longest}.") and o != f"{longest}.help" for o in options)
+
+
+def check_above(least: int, **values: Any) -> None:
+    """Refuse values, or lists of them, below the least that makes sense; None is none.
+
+    Raises:
+        ConfigError: one is too small.
+    """
+    for name, value in values.items():
+        if small := [one for one in as_list(value) if one is not None and one < least]:
+            raise ConfigError(f"--{name} {small[0]} must be {least} or more")
+
+
+def next_steps(*commands: str) -> str:
+    """Return the last lines of a command: what to type next."""
+    return "next:\n" + "\n".join(f"  smart-retail {command}" for command in commands)

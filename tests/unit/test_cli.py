@@ -1,0 +1,156 @@
+"""One grammar: a table of commands, underscores, switches, the nearest name, and help at once."""
+
+import re
+from importlib import import_module
+
+import pytest
+import yaml
+from jsonargparse import ArgumentParser
+
+from smart_retail.arguments import Help, command_parser, nearest, parse
+from smart_retail.cli import COMMANDS, main
+from smart_retail.errors import ConfigError
+from smart_retail.training.data_cli import parse_data
+from smart_retail.training.settings_help import LINKED, RUN, SECTIONS, TRAINER, settings_of
+from tests.helpers.runs import run, write_config
+
+LISTED = [setting for section, place in SECTIONS.items() for setting in settings_of(section, place)]
+
+
+@pytest.fixture(scope="module")
+def fit_parser(tmp_path_factory):
+    return parse_data(["--config", str(write_config(tmp_path_factory.mktemp("parser")))], "data", "").parser
+
+
+@pytest.mark.parametrize("place", [place for place, _ in COMMANDS.values()])
+def test_the_table_leads_to_functions(place):
+    module, _, function = place.partition(":")
+    assert callable(getattr(import_module(module), function))
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_help_lists_the_table(words, capsys):
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert all(f"  {name} " in said and line in said for name, (_, line) in COMMANDS.items())
+
+
+def test_a_family_of_commands_lists_itself(capsys):
+    assert main(["benchmark", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "benchmark step" in said and "benchmark bundle" in said and "predict" not in said
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_underscores(name, capsys):
+    assert run(*name.split(), "--help") == 0
+    said = capsys.readouterr().out
+    assert f"smart-retail {name}" in said
+    assert not re.findall(r"^ +--[\w.]+-.*", said, re.MULTILINE)
+
+
+def test_help_of_fit_begins_with_the_run_and_names_all_of_ours_and_the_trainers_most_used(capsys):
+    assert main(["fit", "--help"]) == 0
+    said = capsys.readouterr().out
+    places = [said.index(f"\n{title}:\n") for title in ("run", *SECTIONS, "trainer")]
+    assert places == sorted(places) and "--trainer.max_time" in said and "--trainer.barebones" not in said
+
+
+def test_help_of_one_section_is_that_alone(capsys):
+    assert main(["fit", "--help", "figures"]) == 0
+    said = capsys.readouterr().out
+    assert "--figures.graph" in said and "--data." not in said
+
+
+def test_the_rest_of_the_trainer_is_folded(capsys):
+    assert run("fit", "--help", "trainer") == 0
+    said = capsys.readouterr().out
+    assert "--trainer.barebones" in said and "--model.backbone" not in said
+
+
+def test_what_help_reads_from_the_source_is_what_the_parser_knows(fit_parser):
+    real = {name.lstrip("-") for name in fit_parser._option_string_actions}
+    groups = {name for name in real if any(other.startswith(f"{name}.") and other != f"{name}.help" for other in real)}
+    ours = {name for name in real - groups if name.partition(".")[0] in SECTIONS and not name.endswith((".help", "+"))}
+    assert {setting.name for setting in LISTED} == ours
+    assert set(TRAINER) <= real and not set(LINKED) & real
+    assert {*RUN} - {"ckpt_path"} <= real
+    assert all(setting.text and setting.kind for setting in LISTED)
+
+
+def test_defaults_in_the_help_are_those_of_the_parser(fit_parser):
+    for setting in LISTED:
+        default = fit_parser.get_default(setting.name)
+        if setting.default:
+            assert yaml.safe_load(setting.default) == default, setting
+        else:
+            assert default is None or default == [] or default == {}, setting
+
+
+def switch() -> ArgumentParser:
+    parser = command_parser("try", "")
+    parser.add_argument("--retry", type=bool, default=False)
+    parser.add_argument("--maybe", type=bool | None)
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("words", "value"), [(["--retry"], True), (["--retry", "true"], True), (["--retry=false"], False), ([], False)]
+)
+def test_a_switch_stands_alone_or_before_its_value(words, value):
+    assert parse(switch(), words).retry is value
+    assert parse(switch(), [word.replace("retry", "maybe") for word in words]).maybe is (value if words else None)
+
+
+def test_lightnings_own_switches_do_so_too(tmp_path, capsys):
+    config = write_config(tmp_path)
+    words = ["--trainer.detect_anomaly", "--trainer.barebones", "true", "--model.compile", "--figures.graph", "false"]
+    assert run("fit", "--config", config, *words, "--print_config") == 0
+    said = yaml.safe_load(capsys.readouterr().out)
+    assert said["trainer"]["detect_anomaly"] is said["trainer"]["barebones"] is said["model"]["compile"] is True
+    assert said["figures"]["graph"] is False
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["predict", "--treads", "2", "a.jpg"], "--treads: no such setting; near it: --threads"),
+        (["predict", "--batch-size", "2", "a.jpg"], "--batch-size: no such setting; near it: --batch_size"),
+        (["fit", "--model.learning_rat", "1"], "near it: --model.learning_rate"),
+        (["fit", "--learning_rate", "1"], "near it: --model.learning_rate"),
+        (["data", "--shet", "x.png"], "near it: --sheet"),
+        (["evaluate", "a.csv", "--output", "x", "--splitt", "val"], "near it: --split"),
+        (["export", "--checkpoint", "x", "--output", "y", "--int8.sensitiv", "3"], "near it: --int8.sensitive"),
+    ],
+)
+def test_a_wrong_option_names_the_nearest_right_one(words, said, capsys):
+    assert run(*words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_wrong_key_of_a_config_is_named_with_its_file(tmp_path, capsys):
+    config = write_config(tmp_path, data={"augmentation": {"turns": 3}})
+    assert run("fit", "--config", config) == 2
+    assert (
+        f"{config}: data.augmentation.turns: no such setting; near it: data.augmentation.turn"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("name", ["data.sources.init_args.count", "model.task_weights.age", "trainer.callbacks.step"])
+def test_parts_of_a_value_are_no_typos(name, tmp_path, capsys):
+    assert run("fit", "--config", write_config(tmp_path), f"--{name}", "0", "--data.imag_size", "32") == 2
+    assert capsys.readouterr().err.startswith("error: --data.imag_size: no such")
+
+
+def test_nothing_near_is_nothing_said():
+    assert nearest("xyzzy", ["model.dropout"]) == []
+    with pytest.raises(ConfigError, match=r"^--xyzzy: no such setting$"):
+        parse(switch(), ["--xyzzy"])
+
+
+def test_help_says_defaults_and_no_types():
+    parser = switch()
+    parser.add_argument("--rounds", type=int, default=3, help="calls")
+    said = parser.format_help()
+    assert parser.formatter_class is Help and "calls (default: 3)" in said and "type:" not in said
