@@ -12,6 +12,7 @@ from smart_retail.data.sources.utkface import UTKFace
 from smart_retail.data.transforms import Augmentation
 from smart_retail.export.onnx import export_network
 from smart_retail.models.load import load_model
+from smart_retail.tasks import TASKS
 from smart_retail.training.data_cli import read_data
 from smart_retail.training.distillation import Teachers
 from smart_retail.training.module import FaceAttributeModule
@@ -58,7 +59,6 @@ def test_soft_labels_are_probabilities_of_every_training_face(inside):
 def test_a_stopped_computation_goes_on_after_the_last_view(inside, monkeypatch):
     config = write_config(inside)
     from smart_retail.training import soften as module
-from smart_retail.tasks import TASKS
 
     judge, views = module._judge, []
 
@@ -86,7 +86,7 @@ def test_a_part_of_other_or_more_views_is_not_continued(inside):
     same = story(first, second)
     sums = {task.name: np.zeros((3, task.width), np.float32) for task in TASKS}
     np.savez(inside / "some.part.npz", done=2, story=json.dumps(same), **sums)
-    done = lambda wanted, views: _resume(inside / "some.part.npz", wanted, 3, views)[0]  # noqa: E731
+    done = lambda wanted, views: _resume(inside / "some.part.npz", wanted, 3, views, teachers.widths)[0]  # noqa: E731
     assert done(story(first, second), 2) == 2
     assert done(same, 1) == 0
     assert done(story(first, second, augmentation=Augmentation(turn=3)), 2) == 0
