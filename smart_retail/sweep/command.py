@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
 import signal
 import sys
@@ -20,10 +19,11 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
 from smart_retail.config_files import guard_parsers, parse_yaml
+from smart_retail.data.cache import locked
 from smart_retail.errors import ConfigError, SmartRetailError, one_line
 from smart_retail.sweep import leaderboard
 from smart_retail.sweep.settings import SweepSettings
-from smart_retail.sweep.study import Say, locked, newest_trials, open_study, wait_for_work
+from smart_retail.sweep.study import Say, newest_trials, open_study, wait_for_work
 from smart_retail.sweep.training import run_command, train
 from smart_retail.sweep.trial import TakenOver, objective
 
@@ -49,11 +49,7 @@ def sweep(args: Sequence[str]) -> None:
     say = partial(console.print, soft_wrap=True, markup=False, highlight=False)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the training saves and ends
     try:
-        if not options.table:
-            check(plan)
-        study = open_study(plan, options.retry)
-        if not options.table:
-            work(study, plan, say)
+        study = open_study(plan) if options.table else work(plan, options.retry, say)
         console.print(leaderboard.table(leaderboard.write(study, plan), plan))
         say(f"table: {plan.folder / 'leaderboard.csv'}")
         if options.refit or options.export:
@@ -102,35 +98,16 @@ def split_settings(args: Sequence[str], own_names: set[str]) -> tuple[list[str],
     return own, settings
 
 
-def check(plan: SweepSettings) -> None:
-    """Let ``fit`` parse what the trials will be called with, before the first begins.
+def work(plan: SweepSettings, retry: bool, say: Say) -> optuna.Study:
+    """Run trials until none waits and no other worker is at one.
 
     Raises:
-        ConfigError: ``fit`` does not know a setting, or refuses its value.
+        ConfigError: a setting cannot be used; nothing has run then.
     """
-    from smart_retail.data.datamodule import FaceDataModule  # torch and Lightning: the help does without
-    from smart_retail.training.cli import PARSER, STRICT, FaceCLI
-    from smart_retail.training.module import FaceAttributeModule
-    from smart_retail.training.quiet import quiet
+    from smart_retail.training.cli import check_fit  # torch and Lightning: the help does without
 
-    class Parser(FaceCLI):
-        def parse_arguments(self, parser: Any, args: Any) -> None:
-            for name, settings in plan.candidates().items():
-                try:
-                    super().parse_arguments(parser, plan.fit_arguments(settings, plan.seeds[0], name))
-                except Exception as error:  # of ours, of jsonargparse, of a class that it made
-                    raise ConfigError(f"configuration {name}: {one_line(error, 500)}") from error
-            raise StopIteration  # before anything is made
-
-    quiet()
-    try:
-        Parser(FaceAttributeModule, FaceDataModule, parser_kwargs={"fit": PARSER} | STRICT)
-    except StopIteration:
-        return
-
-
-def work(study: optuna.Study, plan: SweepSettings, say: Say) -> None:
-    """Run trials until none waits and no other worker is at one."""
+    check_fit(plan.candidates())
+    study = open_study(plan, retry)
 
     def after(study: optuna.Study, trial: FrozenTrial) -> None:
         rows = leaderboard.write(study, plan)
@@ -143,6 +120,7 @@ def work(study: optuna.Study, plan: SweepSettings, say: Say) -> None:
             study.optimize(partial(objective, plan=plan, say=say), catch=(SmartRetailError,), callbacks=[after])
         except TakenOver:
             say("another worker took the trial over, since this one gave no sign of life")
+    return study
 
 
 def finish(study: optuna.Study, plan: SweepSettings, options: Namespace, say: Say) -> None:
@@ -160,7 +138,7 @@ def finish(study: optuna.Study, plan: SweepSettings, options: Namespace, say: Sa
     runs = [attributes[f"seed_{seed}"] for seed in plan.seeds]
     version = Path(better(runs, key=lambda run: run["values"]["objective"])["folder"])
     try:
-        with locked(plan.folder / "export.log", fcntl.LOCK_EX | fcntl.LOCK_NB) as log:
+        with locked(plan.folder / "export.log", wait=False) as log:
             if options.refit:
                 run = f"refit/{attributes['name']}/epochs_{options.refit}"
                 words = plan.fit_arguments(attributes["settings"], plan.seeds[0], f"{plan.name}/{run}", options.refit)

@@ -35,10 +35,6 @@ def leaderboard(trials: Iterable[FrozenTrial], direction: str) -> pd.DataFrame:
     ``score`` is what is compared; it and the metrics (also of each data set: ``utkface/age_mae``) are
     means over the seeds, of each seed's best epoch; ``*_spread`` their sample standard deviation;
     ``minutes`` is of one training; ``latency_ms`` of one image on one thread.
-
-    Args:
-        trials: one of each configuration.
-        direction: ``maximize`` or ``minimize``.
     """
     rows = pd.DataFrame([_row(trial) for trial in trials])
     if rows.empty:

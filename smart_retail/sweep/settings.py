@@ -77,13 +77,9 @@ class SweepSettings:
             raise ConfigError(f"seeds {self.seeds} must be different numbers, at least one")
         if self.minutes is not None and self.minutes > 1e6:
             raise ConfigError(f"minutes {self.minutes} must be 1000000 or less")
-        for name, settings in {"": {CONFIG: self.configs}, **self.configurations}.items():
-            files = (settings or {}).get(CONFIG, [])
-            if not isinstance(files, list):
-                raise ConfigError(f"configuration {name}: {CONFIG} {files!r} must be a list of YAML files")
-            for path in files:
-                if not Path(path).is_file():
-                    raise ConfigError(f"configs: no file {path}; paths start from the working folder")
+        for name, settings in self.configurations.items():
+            if not isinstance((settings or {}).get(CONFIG, []), list):
+                raise ConfigError(f"configuration {name}: {CONFIG} must be a list of YAML files")
         needed = "configurations" if self.sampler == "list" else "search"
         if not getattr(self, needed):
             raise ConfigError(f"sampler {self.sampler} needs {needed}; see configs/sweep for examples")
@@ -111,16 +107,17 @@ class SweepSettings:
             return {f"grid_{n:03}": dict(zip(self.search, point, strict=True)) for n, point in enumerate(points)}
         return {f"trial_{number:03}": None for number in range(self.trials)}
 
+    def candidates(self) -> dict[str, list[str]]:
+        """Return command lines whose check is one of all trials: of a search space, those of each end."""
+        points = {f"configuration {name}": point or {} for name, point in self.planned().items()}
+        if self.sampler in ("random", "tpe"):
+            ends = {k: s if isinstance(s, list) else [s["low"], s["high"]] for k, s in self.search.items()}
+            points = {f"search.{k}: {value}": {k: value} for k, values in ends.items() for value in values}
+        return {name: self.fit_arguments(point, self.seeds[0], "check") for name, point in points.items()}
+
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Let the sampler choose settings for a trial."""
         return {key: _suggest(trial, key, space) for key, space in self.search.items()}
-
-    def candidates(self) -> dict[str, dict[str, Any]]:
-        """Return settings whose check is a check of all: where a sampler chooses, each end of the search space."""
-        if self.sampler in ("list", "grid"):
-            return {name: settings or {} for name, settings in self.planned().items()}
-        ends = {k: s if isinstance(s, list) else [s["low"], s["high"]] for k, s in self.search.items()}
-        return {f"with {key} {value}": {key: value} for key, values in ends.items() for value in values}
 
     def fit_arguments(self, settings: Mapping[str, Any], seed: int, run: str, epochs: int | None = None) -> list[str]:
         """Return the command line of one training; ``epochs`` is a budget instead of the one of all trials."""

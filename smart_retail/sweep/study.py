@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO
+from collections.abc import Callable
 
 import optuna
 import sqlalchemy
@@ -17,6 +13,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
+from smart_retail.data.cache import locked
 from smart_retail.errors import ConfigError, one_line
 from smart_retail.sweep.settings import SweepSettings
 
@@ -27,18 +24,6 @@ LOCK_TIMEOUT_S = 60
 warnings.filterwarnings("ignore", category=ExperimentalWarning)  # heartbeats have been experimental since 2.9
 line_up_again = RetryHeartbeatStaleTrialCallback()
 """Lets a copy of a trial wait, which takes its place and goes on from its checkpoints."""
-
-
-@contextmanager
-def locked(path: Path, flags: int = fcntl.LOCK_EX) -> Iterator[IO[bytes]]:
-    """Hold the lock of a file, open to append; the kernel takes it back however its holders end.
-
-    A process that inherits the file holds it too: a training keeps the lock of its log when its worker is killed.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        fcntl.flock(file, flags)
-        yield file
 
 
 def open_study(plan: SweepSettings, retry: bool = False) -> optuna.Study:
@@ -64,9 +49,8 @@ def open_study(plan: SweepSettings, retry: bool = False) -> optuna.Study:
             )
             known = newest_trials(study)
         except Exception as error:  # Optuna's, SQLAlchemy's and each driver's own kinds
-            raise ConfigError(
-                f"storage {url} cannot be used, move it away or name another: {one_line(error)}"
-            ) from error
+            way_out = "move it away or name another"
+            raise ConfigError(f"storage {url} cannot be used, {way_out}: {one_line(error)}") from error
         if known:
             sampler.reseed_rng()  # or this worker would draw what the first one has drawn
         elif any(plan.folder.glob("*/seed_*")):
@@ -104,12 +88,9 @@ def _storage(url: str, grace_period: int) -> RDBStorage:
 def _refuse_changes(study: optuna.Study, plan: SweepSettings, known: dict[str, FrozenTrial]) -> None:
     ours, planned = json.loads(json.dumps([plan.fixed(), plan.planned()]))
     theirs = study.user_attrs.get("plan", ours)
-    for name in ours:
-        if theirs.get(name) != ours[name]:
-            raise ConfigError(
-                f"study {plan.name} was begun with {name} {theirs.get(name)}, not {ours[name]}: trials would not "
-                "compare; give another --name"
-            )
+    for name in [name for name in ours if theirs.get(name) != ours[name]]:
+        change = f"{name} {theirs.get(name)}, not {ours[name]}"
+        raise ConfigError(f"study {plan.name} was begun with {change}: trials would not compare; give another --name")
     for name in planned.keys() & known:
         if planned[name] not in (None, known[name].user_attrs["settings"]):
             raise ConfigError(f"configuration {name} has other settings than in study {plan.name}: give it a new name")

@@ -7,6 +7,7 @@ import math
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -14,10 +15,11 @@ from typing import IO, Any
 import pandas as pd
 
 from smart_retail.config_files import read_yaml
+from smart_retail.data.cache import locked
 from smart_retail.errors import SmartRetailError, one_line
 from smart_retail.runs import versions_of
 from smart_retail.sweep.settings import SweepSettings
-from smart_retail.sweep.study import Say, locked
+from smart_retail.sweep.study import Say
 
 SAVING_S = 180.0
 """Seconds that a training has to finish its step and save."""
@@ -56,27 +58,21 @@ def run_command(arguments: Sequence[str], log: IO[bytes], watch: Watch = lambda:
     Args:
         arguments: after ``smart-retail``.
         log: file for its output; the command inherits its lock.
-        watch: called every half second; if it raises, the command is asked to save and end.
+        watch: called now and then; if it raises, the command is asked to save and end.
 
     Raises:
         TrainingError: the command failed.
     """
     start = log.seek(0, 2)
-    child = subprocess.Popen(
-        [sys.executable, "-m", "smart_retail", *arguments],
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C comes from us, once
-        # If the worker is killed, the kernel lets the training save and make room.
-        preexec_fn=(lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)) if sys.platform == "linux" else None,
-    )
+    # In a session of its own: Ctrl-C comes from us, once. If the worker is killed, the kernel lets it save and end.
+    end_with_worker = (lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)) if sys.platform == "linux" else None
+    command = [sys.executable, "-m", "smart_retail", *arguments]
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
+    child = subprocess.Popen(command, start_new_session=True, preexec_fn=end_with_worker, **streams)
     try:
         while child.poll() is None:
-            try:
-                child.wait(POLL_S)
-            except subprocess.TimeoutExpired:
-                watch()
+            time.sleep(POLL_S)
+            watch()
     except BaseException:
         child.terminate()
         try:

@@ -22,11 +22,6 @@ class TakenOver(BaseException):
 def objective(trial: optuna.Trial, plan: SweepSettings, say: Say) -> float:
     """Train a configuration; return the mean over the seeds of what is compared.
 
-    Args:
-        trial: taken by this worker.
-        plan: of the study.
-        say: prints one line.
-
     Raises:
         SmartRetailError: a training failed; the trial's ``reason`` says why.
         TrialPruned: the first seed's training was hopeless.
@@ -51,18 +46,18 @@ def objective(trial: optuna.Trial, plan: SweepSettings, say: Say) -> float:
 
 
 def _train(trial: optuna.Trial, plan: SweepSettings, seed: int, say: Say) -> float:
-    key, begin, reported = f"seed_{seed}", time.monotonic(), set[int]()
-    folder = plan.folder / trial.user_attrs["name"] / key
+    begin, reported = time.monotonic(), set[int]()
+    name, key = trial.user_attrs["name"], f"seed_{seed}"
+    folder = plan.folder / name / key
     run = {"seconds": 0.0} | trial.user_attrs.get(key, {})
-    arguments = plan.fit_arguments(trial.user_attrs["settings"], seed, f"{plan.name}/{trial.user_attrs['name']}/{key}")
 
     def watch() -> None:
         if seed == plan.seeds[0]:
             report(trial, plan.metric, newest_version(folder), reported)
 
     try:
-        version = train(folder, arguments, say, watch)
-        run |= results(version, plan)
+        arguments = plan.fit_arguments(trial.user_attrs["settings"], seed, f"{plan.name}/{name}/{key}")
+        run |= results(train(folder, arguments, say, watch), plan)
     except TrialPruned:
         run |= results(newest_version(folder) or folder, plan)  # for the table
         raise

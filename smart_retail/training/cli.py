@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.pack import PackSettings, check_pack_place, write_pack
 from smart_retail.data.summary import print_summary, write_contact_sheet
-from smart_retail.errors import CheckpointError, ConfigError
+from smart_retail.errors import CheckpointError, ConfigError, one_line
 from smart_retail.models.load import read_checkpoint
 from smart_retail.runs import LOGS, find_checkpoint, keep_metrics, version_of
 from smart_retail.training.checkpoint_file import CheckpointFile
@@ -181,6 +183,31 @@ def train(args: list[str]) -> None:
         )
     except SIGTERMException:
         raise SystemExit(TERMINATED) from None  # Lightning's own code is 0, as if the run had ended
+
+
+def check_fit(command_lines: Mapping[str, Sequence[str]]) -> None:
+    """Parse command lines of ``fit``, and make nothing.
+
+    Args:
+        command_lines: the words after ``smart-retail``, by what a message calls them.
+
+    Raises:
+        ConfigError: a setting is unknown, or its value is refused.
+    """
+
+    class Parser(FaceCLI):
+        def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+            for name, words in command_lines.items():
+                try:
+                    super().parse_arguments(parser, list(words))
+                except Exception as error:  # of ours, of jsonargparse, of a class that it made
+                    raise ConfigError(f"{name}: {one_line(error, 500)}") from error
+            raise StopIteration  # before anything is made
+
+    quiet()
+    guard_parsers()
+    with suppress(StopIteration):
+        Parser(FaceAttributeModule, FaceDataModule, parser_kwargs={"fit": dict(PARSER)} | STRICT)
 
 
 class DataCLI(FaceCLI):

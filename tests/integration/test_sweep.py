@@ -9,8 +9,9 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from smart_retail.sweep.command import check, read_plan
+from smart_retail.sweep.command import read_plan
 from smart_retail.sweep.study import newest_trials, open_study
+from smart_retail.training.cli import check_fit
 from tests.helpers.runs import run, write_config
 
 
@@ -72,18 +73,21 @@ def test_a_misspelt_setting_is_found_before_the_first_trial(tmp_path, monkeypatc
     error = capsys.readouterr().err
     assert "configuration one" in error and "rate_of_learning" in error and "Traceback" not in error
     assert not (tmp_path / "lightning_logs").exists()
+    plan = write_sweep(tmp_path, configurations={"one": {"config": ["nowhere.yaml"]}})
+    assert run("sweep", "--config", plan) == 2
+    assert "nowhere.yaml" in capsys.readouterr().err
     search = {"data.batch_size": {"low": "few", "high": 64}}
     plan = write_sweep(tmp_path, sampler="tpe", search=search)
     assert run("sweep", "--config", plan) == 2
     assert "few" in capsys.readouterr().err
     plan = write_sweep(tmp_path, sampler="tpe", search={"data.batch_size": {"low": 0.5, "high": 64}})
     assert run("sweep", "--config", plan) == 2
-    assert "data.batch_size 0.5" in capsys.readouterr().err
+    assert "search.data.batch_size: 0.5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("sweep", sorted((CONFIGS / "sweep").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_sweeps_that_come_with_the_project_are_accepted(sweep, monkeypatch):
     monkeypatch.chdir(CONFIGS.parent)
     _, plan = read_plan(["--config", str(sweep)])
-    check(plan)
+    check_fit(plan.candidates())
     assert len(plan.candidates()) == {"ten": 10, "ablation": 4}.get(sweep.stem, 3)

@@ -65,7 +65,7 @@ def test_a_study_lies_below_the_root_of_its_trainings():
         ({"sampler": "tpe", "search": {"a": []}}, r"search.a.*\[\]"),
         ({"sampler": "tpe", "search": {}}, "needs search"),
         ({"configurations": {}}, "needs configurations"),
-        ({"configurations": {"a": {"config": ["nowhere.yaml"]}}}, "no file nowhere.yaml"),
+        ({"configurations": {"a": {"config": "b.yaml"}}}, "must be a list"),
         ({"seeds": [1, 1]}, "seeds"),
         ({"configurations": {"a/b": {}}}, "becomes a folder"),
         ({"configurations": {"..": {}}}, "becomes a folder"),

@@ -6,8 +6,8 @@ import time
 import pandas as pd
 import pytest
 
+from smart_retail.data.cache import locked
 from smart_retail.sweep.settings import SweepSettings
-from smart_retail.sweep.study import locked
 from smart_retail.sweep.training import TrainingError, read_metrics, reason, results, run_command
 
 PLAN = SweepSettings(name="study", configs=[], configurations={"a": {}})
@@ -42,7 +42,7 @@ def test_a_command_that_must_stop_is_ended_before_anything_else_happens(tmp_path
         raise KeyboardInterrupt
 
     with locked(tmp_path / "log") as log, pytest.raises(KeyboardInterrupt):
-        run_command(["verify", "--help"], log, stop)
+        run_command(["fit", "--help"], log, stop)
     with locked(tmp_path / "log"):  # nobody has it any more
         pass
 
@@ -93,7 +93,7 @@ def test_a_killed_workers_training_is_ended_too(tmp_path):
     worker = os.fork()
     if not worker:
         with locked(tmp_path / "log") as log:
-            run_command(["verify", "--help"], log, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            run_command(["fit", "--help"], log, lambda: os.kill(os.getpid(), signal.SIGKILL))
         os._exit(0)
     os.waitpid(worker, 0)
     begin = time.monotonic()
