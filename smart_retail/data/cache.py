@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
+from typing import IO
 
 from smart_retail.errors import ConfigError
 
@@ -132,6 +133,21 @@ def claim(handle: int) -> None:
     """Tell other processes that somebody is at work on an open file or folder, for as long as it is open."""
     with contextlib.suppress(OSError):  # a file system without locks
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[IO[bytes]]:
+    """Hold the lock of a file, open to append; the kernel takes it back however its holders end.
+
+    A process that inherits the file holds the lock too, also if the one that began it is killed.
+
+    Raises:
+        BlockingIOError: another process has it, and this one is not to wait.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield file
 
 
 def remove_abandoned(path: Path) -> None:

@@ -1,30 +1,33 @@
-"""``smart-retail sweep``: the worker's loop, and what happens to the best."""
+"""``smart-retail sweep``: the worker's loop, and what becomes of the best."""
 
 from __future__ import annotations
 
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import optuna
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
+from jsonargparse.typing import PositiveInt
+from optuna.exceptions import StorageInternalError
+from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
-from smart_retail.config_files import guard_parsers, parse_yaml
-from smart_retail.errors import ConfigError
+from smart_retail.arguments import command_parser, parse
+from smart_retail.config_files import parse_yaml
+from smart_retail.data.cache import locked
+from smart_retail.errors import ConfigError, SmartRetailError, one_line
 from smart_retail.sweep import leaderboard
-from smart_retail.sweep.best import alone, best_of, export, refit
-from smart_retail.sweep.check import check
-from smart_retail.sweep.plan import SweepSettings, words
-from smart_retail.sweep.study import claim, open_study, retry, revive, running
-from smart_retail.sweep.trial import run_trial
+from smart_retail.sweep.settings import SweepSettings
+from smart_retail.sweep.study import Say, newest_trials, open_study, wait_for_work
+from smart_retail.sweep.training import run_command, train
+from smart_retail.sweep.trial import TakenOver, objective
 
-TERMINATED = 128 + 15
 WIDTH = 200
 """Columns of the table where it goes to a file or a pipe."""
 DESCRIPTION = """Try configurations with equal budgets and rank them: an Optuna study, each trial a fit in a
@@ -38,15 +41,22 @@ def sweep(args: Sequence[str]) -> None:
     """Run or continue a study; ``args`` are the words after ``sweep``.
 
     Raises:
-        ConfigError: the sweep file, or a setting in it, cannot be used.
+        ConfigError: the sweep file, or a setting in it, or the storage, cannot be used.
+        TrainingError: the best could not be trained again, or exported.
     """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     options, plan = read_plan(args)
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    before = signal.signal(signal.SIGTERM, _terminate)
+    say = partial(console.print, soft_wrap=True, markup=False, highlight=False)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the training saves and ends
     try:
-        study = work(plan, console, only_table=options.table, again=options.retry)
+        study = open_study(plan) if options.table else work(plan, options.retry, say)
+        console.print(leaderboard.table(leaderboard.write(study, plan), plan))
+        say(f"table: {plan.folder / 'leaderboard.csv'}")
         if options.refit or options.export:
-            finish(study, plan, options, console)
+            finish(study, plan, options, say)
+    except StorageInternalError as error:
+        raise ConfigError(f"the study cannot be written any more: {one_line(error.__cause__ or error)}") from error
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -57,90 +67,86 @@ def read_plan(args: Sequence[str]) -> tuple[Namespace, SweepSettings]:
     Raises:
         ConfigError: one of them cannot be used.
     """
-    guard_parsers()
-    parser = ArgumentParser(prog="smart-retail sweep", description=DESCRIPTION, exit_on_error=False, allow_abbrev=False)
+    parser = command_parser("sweep", DESCRIPTION)
     parser.add_argument("--config", action="config", help="YAML with any of the settings below")
-    parser.add_argument("--table", type=bool, default=False, help="true: only write and print the leaderboard")
-    parser.add_argument("--retry", type=bool, default=False, help="true: try failed configurations again")
-    parser.add_argument("--refit", type=int | None, help="afterwards train the best again, for this many epochs")
+    parser.add_argument("--table", type=bool, default=False, help="only write and print the leaderboard")
+    parser.add_argument("--retry", type=bool, default=False, help="try again what failed, from its last checkpoint")
+    parser.add_argument("--refit", type=PositiveInt | None, help="afterwards train the best again, for so many epochs")
     parser.add_argument("--export", type=str | None, help="afterwards export the best (refitted) to this folder")
     parser.add_argument("--export_config", type=str | None, help="YAML with settings of smart-retail export")
     parser.add_class_arguments(SweepSettings)
-    own, settings = of_trials(args)
-    options = parser.parse_args(own)  # not instantiated: class paths among the settings are for the trials
-    given = {field.name: options.as_dict()[field.name] for field in fields(SweepSettings)}
-    plan = SweepSettings(**given | {"settings": given["settings"] | settings})
-    if options.refit is not None and options.refit < 1:
-        raise ConfigError(f"--refit {options.refit} must be 1 epoch or more")
-    return options, plan
+    names = {field.name for field in fields(SweepSettings)}
+    own, settings = split_settings(args, names - {"settings"})
+    options = parse(parser, own)  # not instantiated: class paths among the settings are for the trials
+    given = {name: value for name, value in options.as_dict().items() if name in names}
+    return options, SweepSettings(**given | {"settings": given["settings"] | settings})
 
 
-def finish(study: optuna.Study, plan: SweepSettings, options: Namespace, console: Console) -> None:
-    """Train the best again and export it, as ``--refit`` and ``--export`` ask; the last worker does it."""
-    with alone(plan) as mine:
-        if not mine or running(study):
-            console.print("other workers are still at it: --refit and --export are left to the last one")
-            return
-        best = best_of(study, plan)
-        version = Path(best.folder) if options.refit is None else refit(best, plan, options.refit, console.print)
-        console.print(f"best: {best.name}, {version}")
-        if options.export:
-            export(version, options.export, options.export_config, plan.folder / "export.log")
-            console.print(f"bundle: {options.export}")
-
-
-def of_trials(args: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+def split_settings(args: Sequence[str], own_names: set[str]) -> tuple[list[str], dict[str, Any]]:
     """Tell the sweep's own words from settings of ``fit``, as ``--data.seed 1``, which hold for all trials."""
     own: list[str] = []
     settings: dict[str, Any] = {}
-    names = {field.name for field in fields(SweepSettings)} - {"settings"}
     words = iter(args)
     for word in words:
         found = re.fullmatch(r"--(?:settings\.)?((\w+)\.[\w.]+)(?:=(.*))?", word, flags=re.DOTALL)
-        if found is None or found[2] in names:
+        if found is None or found[2] in own_names:
             own.append(word)
-            continue
-        value = next(words, None) if found[3] is None else found[3]
-        if value is None:
+        elif (value := next(words, None) if found[3] is None else found[3]) is None:
             raise ConfigError(f"{word} needs a value")
-        settings[found[1]] = parse_yaml(value, f"--{found[1]} {value[:60]}")
+        else:
+            settings[found[1]] = parse_yaml(value, f"--{found[1]} {value[:60]}")
     return own, settings
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(TERMINATED)
+def work(plan: SweepSettings, retry: bool, say: Say) -> optuna.Study:
+    """Run trials until none waits and no other worker is at one.
 
+    Raises:
+        ConfigError: a setting cannot be used; nothing has run then.
+    """
+    from smart_retail.training.cli import check_fit  # torch and Lightning: the help does without
 
-def work(plan: SweepSettings, console: Console, only_table: bool = False, again: bool = False) -> optuna.Study:
-    """Run trials until none waits, and write the leaderboard."""
-    if not only_table:
-        check(_candidates(plan))
-    study = open_study(plan)
-    if not only_table:
-        if again:
-            retry(study, plan)
-        if count := revive(study):
-            console.print(f"{count} interrupted: taken up again")
-        while (trial := claim(study)) is not None:
-            try:
-                run_trial(study, trial, plan, console.print)
-            finally:
-                rows = leaderboard.write(study, plan)
-            (mine,) = rows[rows["configuration"] == trial.user_attrs["name"]].to_dict("records")
-            if mine["state"] in ("complete", "pruned"):
-                leaderboard.write_hparams(mine, plan)
-            console.print(f"{mine['configuration']}: {mine['state']} {mine['reason']}")
-    rows = leaderboard.write(study, plan)
-    leaderboard.show(rows, plan, console)
-    console.print(f"table: {plan.folder / 'leaderboard.csv'}")
+    check_fit(plan.candidates())
+    study = open_study(plan, retry)
+
+    def after(study: optuna.Study, trial: FrozenTrial) -> None:
+        rows = leaderboard.write(study, plan)
+        for row in rows[rows["configuration"] == trial.user_attrs.get("name")].to_dict("records"):
+            say(f"{row['configuration']}: {row['state']} {row['reason']}")
+        study.stop()
+
+    while wait_for_work(study, plan, say):
+        try:
+            study.optimize(partial(objective, plan=plan, say=say), catch=(SmartRetailError,), callbacks=[after])
+        except TakenOver:
+            say("another worker took the trial over, since this one gave no sign of life")
     return study
 
 
-def _candidates(plan: SweepSettings) -> list[tuple[str, list[str]]]:
-    common = plan.budget_words()
-    if plan.enumerated:
-        points = plan.planned()
-    else:
-        ends = {k: s if isinstance(s, list) else [s["low"], s["high"]] for k, s in plan.search.items()}
-        points = {f"with {key} {value}": {key: value} for key, values in ends.items() for value in values}
-    return [(name, words(plan.configs, plan.settings | point) + common) for name, point in points.items()]
+def finish(study: optuna.Study, plan: SweepSettings, options: Namespace, say: Say) -> None:
+    """Train the best again and export it, as ``--refit`` and ``--export`` ask; one of several workers does it.
+
+    Raises:
+        ConfigError: no configuration is complete.
+        TrainingError: the training or the export failed.
+    """
+    trials = [trial for trial in newest_trials(study).values() if trial.state == TrialState.COMPLETE]
+    if not trials:
+        raise ConfigError(f"study {plan.name} has no complete configuration to refit or to export")
+    better: Callable[..., Any] = max if plan.direction == "maximize" else min
+    attributes: Mapping[str, Any] = better(trials, key=lambda trial: trial.value).user_attrs
+    runs = [attributes[f"seed_{seed}"] for seed in plan.seeds]
+    version = Path(better(runs, key=lambda run: run["values"]["objective"])["folder"])
+    try:
+        with locked(plan.folder / "export.log", wait=False) as log:
+            if options.refit:
+                run = f"refit/{attributes['name']}/epochs_{options.refit}"
+                words = plan.fit_arguments(attributes["settings"], plan.seeds[0], f"{plan.name}/{run}", options.refit)
+                version = train(plan.folder / run, words, say)
+            say(f"best: {attributes['name']}, {version}")
+            if options.export:
+                config = [f"--config={options.export_config}"] * bool(options.export_config)
+                run_command(["export", *config, f"--checkpoint={version}", f"--output={options.export}"], log)
+                say(f"bundle: {options.export}")
+    except BlockingIOError:
+        say("another worker is at the best configuration already")

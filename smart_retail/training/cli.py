@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
@@ -32,7 +33,7 @@ from smart_retail.callbacks.unreadable import Unreadable
 from smart_retail.config_files import guard_parsers
 from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
-from smart_retail.errors import CheckpointError, ConfigError
+from smart_retail.errors import CheckpointError, ConfigError, one_line
 from smart_retail.models.load import read_checkpoint
 from smart_retail.runs import LOGS, find_checkpoint, keep_metrics, version_of
 from smart_retail.training.distillation import Distillation
@@ -205,3 +206,28 @@ def what_next(run: Path, configs: Sequence[str]) -> str:
     given = "".join(f"--config {quote(path)} " for path in configs)
     export = f"export --checkpoint {run} --output bundle"
     return f"run: {run}\n" + next_steps(f"test {given}--ckpt_path {best}", f"evaluate {run} --output report", export)
+
+
+def check_fit(command_lines: Mapping[str, Sequence[str]]) -> None:
+    """Parse command lines of ``fit``, and make nothing.
+
+    Args:
+        command_lines: the words after ``smart-retail``, by what a message calls them.
+
+    Raises:
+        ConfigError: a setting is unknown, or its value is refused.
+    """
+
+    class Parser(FaceCLI):
+        def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+            for name, words in command_lines.items():
+                try:
+                    super().parse_arguments(parser, list(words))
+                except Exception as error:  # of ours, of jsonargparse, of a class that it made
+                    raise ConfigError(f"{name}: {one_line(error, 500)}") from error
+            raise StopIteration  # before anything is made
+
+    quiet()
+    guard_parsers()
+    with suppress(StopIteration):
+        Parser("fit", ())

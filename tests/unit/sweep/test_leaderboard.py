@@ -1,21 +1,25 @@
+import io
+
 import pandas as pd
 import pytest
 from optuna.trial import TrialState, create_trial
+from rich.console import Console
 
-from smart_retail.sweep.leaderboard import leaderboard
+from smart_retail.sweep.leaderboard import leaderboard, table
+from smart_retail.sweep.settings import SweepSettings
 
 
 def trial(name, *scores, state=TrialState.COMPLETE, **attributes):
     runs = {
-        str(seed): {
-            "state": "complete",
+        f"seed_{seed}": {
             "seconds": 60.0 * (seed + 1),
-            "values": {"objective": s, "gender_acc": s, "utkface/age_mae": 10 * s},
+            "values": {"objective": s, "score": s, "gender_acc": s, "utkface/age_mae": 10 * s, "age_mae": 9 * s},
         }
         for seed, s in enumerate(scores)
     }
     value = sum(scores) / len(scores) if state == TrialState.COMPLETE else None
-    return create_trial(state=state, value=value, user_attrs={"name": name, "runs": runs} | attributes)
+    given = {"name": name, "settings": {"model.learning_rate": 0.1}} | runs | attributes
+    return create_trial(state=state, value=value, user_attrs=given)
 
 
 def test_seeds_become_mean_and_sample_deviation():
@@ -43,9 +47,26 @@ def test_the_best_is_first_and_the_failed_ones_are_last(direction, order):
     assert rows.iloc[-1]["reason"] == "killed by SIGKILL" and pd.isna(rows.iloc[-1]["score"])
 
 
-def test_a_retry_takes_the_place_of_what_failed():
-    rows = leaderboard([trial("one", state=TrialState.FAIL, reason="no room"), trial("one", 0.5)], "maximize")
-    assert rows[["state", "reason"]].values.tolist() == [["complete", ""]]
+def test_a_metric_has_a_column_for_each_data_set_if_there_are_several():
+    def head(rows):
+        return [column.header for column in table(rows, plan).columns]
+
+    plan = SweepSettings(name="study", configs=[], configurations={"one": {}}, seeds=[0, 1])
+    one = trial("one", 0.5, 0.7)
+    assert {"age mae", "gender acc", "seeds"} <= set(head(leaderboard([one], "maximize")))
+    more = trial("two", 0.6, seed_0={"seconds": 1.0, "values": {"objective": 1.0, "fairface/age_mae": 4.0}})
+    rows = leaderboard([one, more], "maximize")
+    assert {"utkface/age mae", "fairface/age mae"} <= set(head(rows)) and "age mae" not in head(rows)
+    shown = io.StringIO()
+    Console(file=shown, width=300).print(table(rows, plan))
+    assert "60.0 ± 14.1%" in shown.getvalue()
+
+
+def test_a_trial_that_has_only_begun_and_one_that_was_lost_have_rows_as_well():
+    begun = trial("begun", state=TrialState.RUNNING, settings=None, seed_0={"seconds": 30.0})
+    rows = leaderboard([trial("lost", state=TrialState.FAIL), begun], "maximize")
+    assert rows["state"].tolist() == ["running", "failed"] and rows["minutes"].tolist()[0] == 0.5
+    assert rows.iloc[1]["reason"] == "its worker was killed"
 
 
 def test_a_study_without_trials_has_no_rows():
