@@ -131,7 +131,7 @@ def test_words_of_a_sweep(given_words):
         assert set(own) <= set(given_words) and all("." in name for name in settings)
 
 
-EXPORT = {"precision": "int8", "gate": {"gender": 1, "age": 0.1}, "image_size": 48, "checkpoint": "nowhere"}
+EXPORT = {"precision": "int8", "gate": {"points": 1, "tasks": {"age": 0.1}}, "image_size": 48, "checkpoint": "nowhere"}
 
 
 @fuzz(40)
