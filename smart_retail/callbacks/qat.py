@@ -12,8 +12,9 @@ from smart_retail.callbacks.clock import time_share
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.face_crops import FaceCrops
 from smart_retail.errors import ConfigError
+from smart_retail.models.checkpoint import read_checkpoint
 from smart_retail.models.fake_quantise import convolutions, fake_quantise, fuse
-from smart_retail.models.load import load_model, read_checkpoint
+from smart_retail.models.load import load_model
 from smart_retail.models.network import FaceNet
 from smart_retail.quantise.post_training import Int8Settings
 from smart_retail.quantise.qat import prepare_qat

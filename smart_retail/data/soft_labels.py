@@ -59,7 +59,7 @@ def read_soft_labels(path: Path, keys: list[str], tasks: Sequence[Task]) -> Soft
         raise DataError(f"data.soft_labels {path}: no such file; smart-retail soften makes it")
     arrays = read_npz(path, MAX_BYTES)
     known = arrays.pop("keys", np.empty(0))
-    wanted = {task.name: (len(known), task.width) for task in tasks if task.name in arrays}
+    wanted = {task.name: (known.size, task.width) for task in tasks if task.name in arrays}
     if known.dtype.kind != "U" or known.ndim != 1 or not wanted:
         raise DataError(f"data.soft_labels {path} is no file of soft labels; smart-retail soften makes it")
     for name, shape in wanted.items():

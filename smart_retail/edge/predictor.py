@@ -59,32 +59,37 @@ class Prediction:
     @property
     def gender(self) -> str:
         """The likelier class."""
-        return str(self.attributes["gender"].value)
+        return str(self._of("gender").value)
 
     @property
     def gender_probabilities(self) -> dict[str, float]:
         """By class."""
-        return self.attributes["gender"].probabilities or {}
+        return self._of("gender").probabilities or {}
 
     @property
     def age(self) -> float:
         """Years."""
-        return float(self.attributes["age"].value)
+        return float(self._of("age").value)
 
     @property
     def age_interval(self) -> tuple[float, float] | None:
         """Youngest and oldest years, see ``Attribute``."""
-        return self.attributes["age"].interval
+        return self._of("age").interval
 
     @property
     def emotion(self) -> str:
         """The likeliest class."""
-        return str(self.attributes["emotion"].value)
+        return str(self._of("emotion").value)
 
     @property
     def emotion_probabilities(self) -> dict[str, float]:
         """By class."""
-        return self.attributes["emotion"].probabilities or {}
+        return self._of("emotion").probabilities or {}
+
+    def _of(self, task: str) -> Attribute:
+        if task not in self.attributes:
+            raise AttributeError(f"this network says nothing of {task}; it knows {', '.join(self.attributes)}")
+        return self.attributes[task]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types, rounded for reading."""

@@ -12,7 +12,8 @@ from smart_retail.data.datamodule import normalise
 from smart_retail.edge.manifest import PRECISIONS, read_manifest
 from smart_retail.edge.predictor import Predictor
 from smart_retail.evaluation.judging import Judge, as_columns, spread
-from smart_retail.models.load import network_of, read_checkpoint
+from smart_retail.models.checkpoint import read_checkpoint
+from smart_retail.models.load import network_of
 from smart_retail.models.network import FaceNet
 
 

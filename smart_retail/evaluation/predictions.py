@@ -153,9 +153,11 @@ def _complete(table: pd.DataFrame, tasks: Sequence[Task], path: Path) -> pd.Data
         if not any(name in table and table[name].notna().any() for name in wanted):
             raise DataError(f"{path} has no {kind}: none of the columns {', '.join(wanted)} is there and filled")
     frame = pd.DataFrame({"key": table["key"]})
-    frame["dataset"] = table["dataset"].fillna("unnamed").astype(str) if "dataset" in table else "unnamed"
+    frame["dataset"] = (
+        table["dataset"].astype(object).fillna("unnamed").astype(str) if "dataset" in table else "unnamed"
+    )
     for column in ("race", "pose", "duplicate"):
-        frame[column] = table[column].fillna("").astype(str) if column in table else ""
+        frame[column] = table[column].astype(object).fillna("").astype(str) if column in table else ""
     # Without clusters every face is an observation of its own.
     frame["cluster"] = table["cluster"].to_numpy() if "cluster" in table else np.arange(len(table))
     for column in (*labels, *output_columns(tasks)):

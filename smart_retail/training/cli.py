@@ -34,7 +34,7 @@ from smart_retail.config_files import guard_parsers
 from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.errors import CheckpointError, ConfigError, one_line
-from smart_retail.models.load import read_checkpoint
+from smart_retail.models.checkpoint import read_checkpoint
 from smart_retail.runs import LOGS, find_checkpoint, keep_metrics, version_of
 from smart_retail.training.distillation import Distillation
 from smart_retail.training.module import FaceAttributeModule

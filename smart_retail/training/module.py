@@ -19,7 +19,8 @@ from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.dataset import FaceBatch
 from smart_retail.errors import CheckpointError, ConfigError
-from smart_retail.models.load import check_weights, network_from, renamed
+from smart_retail.models.checkpoint import check_weights, renamed
+from smart_retail.models.load import network_from
 from smart_retail.models.network import RawOutputs
 from smart_retail.tasks import Task, tasks_of
 from smart_retail.training.distillation import (

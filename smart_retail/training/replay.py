@@ -16,8 +16,8 @@ from smart_retail.arguments import command_parser, parse
 from smart_retail.data.dataset import FaceBatch
 from smart_retail.data.labels import has_label
 from smart_retail.errors import CheckpointError
+from smart_retail.models.checkpoint import check_weights, read_checkpoint
 from smart_retail.models.fake_quantise import is_fake_quantised
-from smart_retail.models.load import check_weights, read_checkpoint
 from smart_retail.training.losses import task_losses
 from smart_retail.training.module import FaceAttributeModule
 

@@ -19,7 +19,7 @@ from smart_retail.arguments import command_parser, next_steps, parse
 from smart_retail.callbacks.model_file import STORY
 from smart_retail.config_files import read_yaml
 from smart_retail.errors import CheckpointError, ConfigError, one_line
-from smart_retail.models.load import read_checkpoint
+from smart_retail.models.checkpoint import read_checkpoint
 from smart_retail.training.cli import logs_of
 
 WEIGHTS = ("state_dict", "current_model_state")

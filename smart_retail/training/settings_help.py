@@ -18,7 +18,7 @@ SECTIONS = {
     "figures": "smart_retail.callbacks.figures.Figures",
 }
 """The class whose settings stand below each name."""
-LINKED = {"model.image_size": "data.image_size", "model.crop": "data.crop"}
+LINKED = {"model.tasks": "data.tasks", "model.image_size": "data.image_size", "model.crop": "data.crop"}
 """Settings of the network that follow those of the data, and are not set themselves."""
 RUN = {
     "config": ("FILE", "YAML with any settings; of several the later ones win"),

@@ -22,7 +22,8 @@ from smart_retail.data.soft_labels import read_soft_labels, write_soft_labels
 from smart_retail.errors import CheckpointError, DataError
 from smart_retail.evaluation.metrics import tabulate
 from smart_retail.evaluation.predictions import probability_columns, read_predictions
-from smart_retail.models.load import load_model, network_from, read_checkpoint, read_model
+from smart_retail.models.checkpoint import read_checkpoint
+from smart_retail.models.load import load_model, network_from, read_model
 from smart_retail.models.pretrained import read_weights
 from smart_retail.models.weights_file import STORY
 from smart_retail.tasks import EMOTION, TASKS

@@ -6,7 +6,8 @@ import torch
 
 from smart_retail.contract import Contract
 from smart_retail.errors import CheckpointError
-from smart_retail.models.load import check_weights, load_model, network_from, network_weights, read_checkpoint
+from smart_retail.models.checkpoint import check_weights, network_weights, read_checkpoint
+from smart_retail.models.load import load_model, network_from
 from tests.helpers.pictures import truncate
 
 SETTINGS = {

@@ -8,8 +8,9 @@ from smart_retail import load_model
 from smart_retail.contract import Contract
 from smart_retail.errors import CheckpointError
 from smart_retail.export.weights_command import write_weights
+from smart_retail.models.checkpoint import read_checkpoint
 from smart_retail.models.fake_quantise import fake_quantise, fuse
-from smart_retail.models.load import network_from, read_checkpoint, read_model
+from smart_retail.models.load import network_from, read_model
 from smart_retail.models.weights_file import STORY
 from tests.helpers.runs import run
 from tests.unit.test_load import SETTINGS
