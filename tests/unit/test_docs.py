@@ -39,6 +39,7 @@ def test_configs_and_commands_exist(page: Path) -> None:
     named = set(re.findall(r"smart-retail ([a-z]+)", text))
     assert named <= commands
     assert set(re.findall(r"-m (?:-- )?smart_retail ([a-z]+)", text)) <= commands
+    assert not [line for line in text.splitlines() if re.search(r"smart[-_]retail .* --[a-z_.]+-[a-z]", line)]
 
 
 def test_the_licences_name_the_data_of_others_that_the_wheel_carries() -> None:
