@@ -55,6 +55,9 @@ def sweep(args: Sequence[str]) -> None:
         say(f"table: {plan.folder / 'leaderboard.csv'}")
         if options.refit or options.export:
             finish(study, plan, options, say)
+    except KeyboardInterrupt:
+        say(f"stopped: the same command goes on with {plan.folder}")
+        raise
     except StorageInternalError as error:
         raise ConfigError(f"the study cannot be written any more: {one_line(error.__cause__ or error)}") from error
     finally:

@@ -64,7 +64,8 @@ def write(study: optuna.Study, plan: SweepSettings) -> pd.DataFrame:
     rows = leaderboard(newest_trials(study).values(), plan.direction)
     text = io.StringIO()
     Console(file=text, width=10_000).print(table(rows, plan))
-    for name, content in (("csv", rows.to_csv(index=False, float_format="%.6g")), ("md", text.getvalue())):
+    markdown = f"# {plan.name}\n\n{text.getvalue().strip()}\n"
+    for name, content in (("csv", rows.to_csv(index=False, float_format="%.6g")), ("md", markdown)):
         with write_aside(plan.folder / f"leaderboard.{name}") as aside:
             aside.write_text(content, encoding="utf-8")
     return rows
@@ -76,7 +77,7 @@ def table(rows: Any, plan: SweepSettings) -> Table:
     for metric in [name for name in rows if name.endswith(METRICS) and "/" not in name]:
         each = [name for name in rows if name.endswith(f"/{metric}")]
         metrics |= {name: name.replace("_", " ") for name in (each if len(each) > 1 else [metric])}
-    shown = Table("rank", "configuration", "state", *metrics.values(), box=MARKDOWN, title=plan.name)
+    shown = Table("rank", "configuration", "state", *metrics.values(), box=MARKDOWN)
     for column in (*["seeds"] * (len(plan.seeds) > 1), "minutes", "million parameters", "latency ms", "why"):
         shown.add_column(column, overflow="fold")
     for row in rows.to_dict("records"):
