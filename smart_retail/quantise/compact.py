@@ -51,24 +51,30 @@ def heads_in_bytes(model: onnx.ModelProto) -> int:
     return len(names)
 
 
-def half_weights(model: onnx.ModelProto) -> int:
+def half_weights(model: onnx.ModelProto, last: int | None = None) -> int:
     """Store weights in 16 bits, in place; they compute in float32.
 
     A cast of a constant is folded when a session opens, so that answers take as long as before. Biases and other short
     tensors stay as they are: they are no size.
 
+    Args:
+        model: FP32.
+        last: only so many, those nearest to the outputs; None for all.
+
     Returns:
         Number of tensors stored so.
     """
     graph = model.graph
-    wide = [t for t in graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) > 1]
-    for tensor in wide:
+    wide = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) > 1}
+    used = list(dict.fromkeys(name for node in graph.node for name in node.input if name in wide))
+    names = used if last is None else used[max(0, len(used) - last) :]
+    for tensor in [wide[name] for name in names]:
         half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{tensor.name}_half")
         cast = helper.make_node("Cast", [half.name], [tensor.name], f"{tensor.name}_cast", to=TensorProto.FLOAT)
         graph.initializer.remove(tensor)
         graph.initializer.append(half)
         graph.node.insert(0, cast)
-    return len(wide)
+    return len(names)
 
 
 def _by_output(node: onnx.NodeProto) -> bool:

@@ -20,6 +20,7 @@ from smart_retail.errors import ConfigError, DataError, ExportError
 from smart_retail.quantise.activation_limits import faces_within, split_limits, without_limits
 from smart_retail.quantise.bias_correction import correct_biases, correct_heads
 from smart_retail.quantise.compact import compact
+from smart_retail.quantise.deviation import deviation
 from smart_retail.quantise.equalisation import equalise
 from smart_retail.quantise.mixed_precision import sensitivities, stay_float
 from smart_retail.quantise.ranges import Range, Recorder, activations, find_ranges
@@ -35,7 +36,9 @@ class Int8Settings:
 
     Attributes:
         calibration_faces: training crops that set the ranges of the activations.
-        ranges: how: minmax, percentile or mse.
+        ranges: how: minmax, percentile or mse; auto makes a network by percentile and one by mse, and keeps the one
+            whose answers deviate less from FP32, see ``quantise.deviation``. Neither is better for every network
+            (docs/measured.md). Quantisation-aware training compares them before any correction.
         percentile: share in percent of an activation that stays inside, for percentile.
         weight_bits: 8 is more accurate. On x86 without VNNI its kernels overflow unless the session asks
             for ``session.x64quantprecision`` (the Predictor does; INT8 is then 1.2 to 1.3 times
@@ -53,7 +56,7 @@ class Int8Settings:
     """
 
     calibration_faces: int = 1024
-    ranges: Literal["minmax", "percentile", "mse"] = "percentile"
+    ranges: Literal["auto", "minmax", "percentile", "mse"] = "auto"
     percentile: float = 99.99
     weight_bits: int = 8
     per_channel: bool = True
@@ -79,6 +82,11 @@ class Int8Settings:
         if not 90 <= self.percentile <= 100:
             raise ConfigError(f"int8.percentile {self.percentile} is outside 90 to 100")
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """How ranges are found, one after the other."""
+        return ("percentile", "mse") if self.ranges == "auto" else (self.ranges,)
+
 
 def quantise(source: Path, path: Path, faces: FaceCrops, settings: Int8Settings, seed: int = 0) -> dict[str, Any]:
     """Write the INT8 form of an exported network.
@@ -91,7 +99,8 @@ def quantise(source: Path, path: Path, faces: FaceCrops, settings: Int8Settings,
         seed: of the draw.
 
     Returns:
-        What was done, for the manifest: settings, count of integer kernels, layers in float.
+        What was done, for the manifest: settings, what ranges were chosen and the deviation of each candidate,
+        count of integer kernels, layers in float.
 
     Raises:
         DataError: no face to calibrate on.
@@ -111,31 +120,53 @@ def quantise_crops(
     reference, model = onnx.load(source), onnx.load(source)
     if settings.equalise:
         crops = even_out(model, crops, contract, settings.equalise_share)
-    ranges = calibrate(model, crops, contract, settings, activations(without_limits(model), OPERATORS))
-    kept = float_layers(model, settings)
+    names = activations(without_limits(model), OPERATORS)
+    recorder = Recorder(model, names, contract)
+    found = find_ranges(recorder, crops, methods=settings.methods, percentile=settings.percentile)
     with write_aside(path) as aside:
-        if settings.sensitive:
-            # Before biases are corrected: a layer that stays in float has no rounding to be corrected for.
-            write_quantised(without_limits(model), aside, ranges, settings, kept)
-            kept += most_sensitive(model, onnx.load(aside), crops, contract, settings.sensitive, kept)
-        if settings.correct_bias:
-            bits, per_channel = settings.weight_bits, settings.per_channel
-            correct_biases(model, crops, contract, bits=bits, per_channel=per_channel, skip=kept)
-        write_quantised(without_limits(model), aside, ranges, settings, kept)
-        made = onnx.load(aside)
-        if settings.correct_heads:
-            correct_heads(reference, made, crops, contract)
-        compact(made)
-        onnx.save(made, aside)
+        made = {m: _make(reference, model, aside, crops, contract, settings, r) for m, r in found.items()}
+        deviations = {m: deviation(reference, network, crops, contract) for m, (network, _) in made.items()}
+        chosen = min(deviations, key=lambda method: deviations[method])
+        network, kept = made[chosen]
+        onnx.save(network, aside)
         kernels = count_kernels(aside)
         check_kernels(kernels, model, kept)
     return {
         "method": "static post-training quantisation",
         "settings": asdict(settings) | {"calibration_faces": len(crops)},
+        "ranges": {"chosen": chosen, "deviation": deviations},
         "kernels": kernels,
         "float_layers": kept,
         "session_without_vnni": {"session.x64quantprecision": "1"} if settings.weight_bits == 8 else {},
     }
+
+
+def _make(
+    reference: onnx.ModelProto,
+    evened: onnx.ModelProto,
+    aside: Path,
+    crops: np.ndarray,
+    contract: Contract,
+    settings: Int8Settings,
+    ranges: dict[str, Range],
+) -> tuple[onnx.ModelProto, list[str]]:
+    """Return the network quantised with these ranges, and its convolutions in float; ``aside`` is written over."""
+    model = onnx.ModelProto()
+    model.CopyFrom(evened)
+    kept = float_layers(model, settings)
+    if settings.sensitive:
+        # Before biases are corrected: a layer that stays in float has no rounding to be corrected for.
+        write_quantised(without_limits(model), aside, ranges, settings, kept)
+        kept += most_sensitive(model, onnx.load(aside), crops, contract, settings.sensitive, kept)
+    if settings.correct_bias:
+        bits, per_channel = settings.weight_bits, settings.per_channel
+        correct_biases(model, crops, contract, bits=bits, per_channel=per_channel, skip=kept)
+    write_quantised(without_limits(model), aside, ranges, settings, kept)
+    made = onnx.load(aside)
+    if settings.correct_heads:
+        correct_heads(reference, made, crops, contract)
+    compact(made)
+    return made, kept
 
 
 def even_out(model: onnx.ModelProto, crops: np.ndarray, contract: Contract, share: float) -> np.ndarray:
@@ -153,9 +184,26 @@ def calibrate(
     settings: Int8Settings,
     names: Sequence[str] | None = None,
 ) -> dict[str, Range]:
-    """Return the ranges of the named activations, or of all that the quantised operators have."""
+    """Return the ranges of the named activations, or of all that the quantised operators have, by the first method."""
     recorder = Recorder(model, activations(model, OPERATORS) if names is None else names, contract)
-    return find_ranges(recorder, crops, method=settings.ranges, percentile=settings.percentile)
+    method = settings.methods[0]
+    return find_ranges(recorder, crops, methods=(method,), percentile=settings.percentile)[method]
+
+
+def best_ranges(
+    model: onnx.ModelProto, crops: np.ndarray, contract: Contract, settings: Int8Settings
+) -> dict[str, Range]:
+    """Return the ranges of all activations by the method whose network, rounded and not corrected, deviates least."""
+    recorder = Recorder(model, activations(without_limits(model), OPERATORS), contract)
+    found = find_ranges(recorder, crops, methods=settings.methods, percentile=settings.percentile)
+    deviations = dict.fromkeys(found, 0.0)
+    if len(found) > 1:
+        with TemporaryDirectory() as folder:
+            for method, ranges in found.items():
+                path = Path(folder) / f"{method}.onnx"
+                write_quantised(without_limits(model), path, ranges, settings, [])
+                deviations[method] = deviation(model, onnx.load(path), crops, contract)
+    return found[min(deviations, key=lambda method: deviations[method])]
 
 
 def convolutions(model: onnx.ModelProto) -> list[str]:

@@ -19,6 +19,7 @@ from smart_retail.models.network import FaceNet
 from smart_retail.quantise.compact import compact
 from smart_retail.quantise.post_training import (
     Int8Settings,
+    best_ranges,
     calibrate,
     check_kernels,
     count_kernels,
@@ -45,7 +46,7 @@ def prepare_qat(network: FaceNet, crops: np.ndarray, settings: Int8Settings) -> 
         model = onnx.load(path)
     if settings.equalise:
         crops = even_out(model, crops, network.contract, settings.equalise_share)
-    ranges = calibrate(model, crops, network.contract, settings)
+    ranges = best_ranges(model, crops, network.contract, settings)
     fused = fuse(network)
     _load_weights(fused, model)
     found = {name: ranges[tensor] for name, tensor in _inputs(model).items() if tensor in ranges}

@@ -55,16 +55,16 @@ class Recorder:
 
 
 def find_ranges(
-    recorder: Recorder, crops: np.ndarray, *, method: str, percentile: float, what: str = "calibration"
-) -> dict[str, Range]:
-    """Return the range of every recorded activation.
+    recorder: Recorder, crops: np.ndarray, *, methods: Sequence[str], percentile: float, what: str = "calibration"
+) -> dict[str, dict[str, Range]]:
+    """Return, by method, the range of every recorded activation.
 
-    Two passes: the extremes first, then histograms between them, so that memory holds one batch.
+    Two passes for all methods: the extremes first, then histograms between them, so that memory holds one batch.
 
     Args:
         recorder: of the network.
         crops: (N, S, S, 3) uint8 RGB faces.
-        method: ``minmax``; ``percentile`` cuts the tails; ``mse`` cuts where rounding and clipping
+        methods: ``minmax``; ``percentile`` cuts the tails; ``mse`` cuts where rounding and clipping
             together cost least (Banner et al. 2019, arXiv:1810.05723, by search).
         percentile: share in percent that stays inside, for ``percentile``.
         what: shown beside the progress bar.
@@ -75,16 +75,19 @@ def find_ranges(
     for start in tqdm(starts, desc=f"{what}: extremes", leave=False):
         for name, values in recorder.run(crops[start : start + BATCH]).items():
             low[name], high[name] = min(low[name], float(values.min())), max(high[name], float(values.max()))
-    if method == "minmax":
-        return {name: (low[name], high[name]) for name in recorder.names}
+    found = {"minmax": {name: (low[name], high[name]) for name in recorder.names}}
+    if set(methods) == {"minmax"}:
+        return found
     counts = {name: np.zeros(BINS) for name in recorder.names}
     for start in tqdm(starts, desc=f"{what}: histograms", leave=False):
         for name, values in recorder.run(crops[start : start + BATCH]).items():
             counts[name] += np.histogram(values, BINS, (low[name], max(high[name], low[name] + 1e-6)))[0]
-    return {
-        name: _cut(counts[name], low[name], max(high[name], low[name] + 1e-6), method, percentile)
-        for name in recorder.names
-    }
+    for method in set(methods) - {"minmax"}:
+        found[method] = {
+            name: _cut(counts[name], low[name], max(high[name], low[name] + 1e-6), method, percentile)
+            for name in recorder.names
+        }
+    return {method: found[method] for method in methods}
 
 
 def _cut(counts: np.ndarray, low: float, high: float, method: str, percentile: float) -> Range:

@@ -13,7 +13,8 @@ from smart_retail.contract import Contract
 from smart_retail.data.datamodule import normalise
 from smart_retail.export.export import ExportSettings, drawn_faces, export_bundle
 from smart_retail.export.gate import Gate
-from smart_retail.models.load import network_from
+from smart_retail.export.onnx import export_network
+from smart_retail.models.load import load_model, network_from
 from smart_retail.quantise.post_training import Int8Settings
 from tests.helpers.batches import settle
 
@@ -54,6 +55,14 @@ def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "bundle"
     export_bundle(checkpoint, folder, QUICK)
     return folder
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The FP32 file of that network, its weights in 32 bits: what INT8 is made from."""
+    path = tmp_path_factory.mktemp("exported") / "model.onnx"
+    export_network(load_model(checkpoint), path, drawn_faces(SIZE, 16), ages=False)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from smart_retail.edge.predictor import Predictor
 from smart_retail.errors import BundleError
 
 ROOT = Path(__file__).parents[3]
-WHEEL_LIMIT = 40e6
+WHEEL_LIMIT = 25e6
 
 
 @pytest.fixture
@@ -112,9 +112,10 @@ def test_the_wheel_holds_the_bundles(bundle: Path, tmp_path: Path, monkeypatch: 
         shutil.copy(ROOT / name, tree)
     monkeypatch.chdir(tree)
     wheel = tmp_path / build_meta.build_wheel(str(tmp_path))
-    inside = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"smart_retail/pretrained/tiny/{p.name}" for p in bundle.iterdir()} <= inside
-    assert wheel.stat().st_size < WHEEL_LIMIT
+    inside = {entry.filename: entry.compress_size for entry in zipfile.ZipFile(wheel).infolist()}
+    added = {f"smart_retail/pretrained/tiny/{p.name}" for p in bundle.iterdir()}
+    assert added <= inside.keys()
+    assert sum(size for name, size in inside.items() if name not in added) < WHEEL_LIMIT
 
 
 def test_the_card_claims_no_more_than_was_measured(bundle: Path) -> None:

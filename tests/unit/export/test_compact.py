@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
+import pytest
 from onnx import numpy_helper
 
 from smart_retail.contract import Contract
 from smart_retail.edge.runtime import feed, open_session
+from smart_retail.export import export
 from smart_retail.export.export import drawn_faces
 from smart_retail.quantise.compact import compact, half_weights, share_zero_points
 from smart_retail.quantise.post_training import Int8Settings, calibrate, write_quantised
@@ -18,16 +21,16 @@ from smart_retail.quantise.post_training import Int8Settings, calibrate, write_q
 CONTRACT = Contract(image_size=32)
 
 
-def quantised(bundle: Path, folder: Path) -> tuple[onnx.ModelProto, Path]:
+def quantised(exported: Path, folder: Path) -> tuple[onnx.ModelProto, Path]:
     """The bundle's network in INT8 as the quantiser leaves it."""
-    model, settings = onnx.load(bundle / "model.onnx"), Int8Settings()
+    model, settings = onnx.load(exported), Int8Settings()
     ranges = calibrate(model, drawn_faces(32, 16), CONTRACT, settings)
     write_quantised(model, folder / "wide.onnx", ranges, settings, [])
     return onnx.load(folder / "wide.onnx"), folder / "wide.onnx"
 
 
-def test_a_compact_file_says_the_same(bundle: Path, tmp_path: Path) -> None:
-    model, wide = quantised(bundle, tmp_path)
+def test_a_compact_file_says_the_same(exported: Path, tmp_path: Path) -> None:
+    model, wide = quantised(exported, tmp_path)
     compact(model)
     onnx.save(model, tmp_path / "small.onnx")
     onnx.checker.check_model(tmp_path / "small.onnx", full_check=True)
@@ -41,8 +44,8 @@ def test_a_compact_file_says_the_same(bundle: Path, tmp_path: Path) -> None:
     assert heads > 1024 * 101 and (tmp_path / "small.onnx").stat().st_size < 1.2 * weights < wide.stat().st_size
 
 
-def test_weights_in_halves_make_half_a_file_that_computes_in_float(bundle: Path, tmp_path: Path) -> None:
-    model = onnx.load(bundle / "model.onnx")
+def test_weights_in_halves_make_half_a_file_that_computes_in_float(exported: Path, tmp_path: Path) -> None:
+    model = onnx.load(exported)
     whole = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer if t.name.endswith("weight")}
     onnx.save(model, tmp_path / "whole.onnx")
     assert half_weights(model) >= len(whole) > 10
@@ -54,6 +57,29 @@ def test_weights_in_halves_make_half_a_file_that_computes_in_float(bundle: Path,
     found, expected = (feed(open_session(tmp_path / name), crops, CONTRACT) for name in ("half.onnx", "whole.onnx"))
     for name, values in expected.items():
         assert np.abs(found[name] - values).max() < 0.02 * max(1.0, float(np.abs(values).max())), name
+
+
+def test_the_last_weights_alone_can_be_in_halves(exported: Path) -> None:
+    model = onnx.load(exported)
+    assert half_weights(model, 3) == 3
+    halves = [t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16]
+    assert len(halves) >= 3 and all(any(head in name for name in halves) for head in ("gender", "age", "emotion"))
+    assert half_weights(model, 0) == 0
+
+
+@pytest.mark.parametrize(("allowed", "share"), [(0.0, 1.0), (1e-3, 0.99), (1.0, 0.56)])
+def test_as_many_weights_are_in_halves_as_leave_the_answers(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: float, share: float
+) -> None:
+    path, crops = tmp_path / "network.onnx", drawn_faces(32, 8)
+    shutil.copy(exported, path)
+    before, size = feed(open_session(path), crops, CONTRACT), path.stat().st_size
+    monkeypatch.setattr(export, "PARITY", allowed)
+    told = export._store_in_halves(path, crops, CONTRACT)
+    after = feed(open_session(path), crops, CONTRACT)
+    worst = max(np.abs(after[n] - v).max() / max(1.0, np.abs(v).max()) for n, v in before.items())
+    assert told == pytest.approx(worst) and worst <= allowed
+    assert path.stat().st_size <= share * size
 
 
 def test_no_run_computes_what_a_session_can_fold(bundle: Path, tmp_path: Path) -> None:

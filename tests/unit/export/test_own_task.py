@@ -105,7 +105,7 @@ def test_the_command_prints_it_in_every_format(
     said = Predictor.from_bundle(own)(tmp_path / "face.png").attributes["glasses"].value
     printed = {}
     for way in ("json", "csv", "table"):
-        assert main(["predict", str(own), str(tmp_path), "--format", way]) == 0
+        assert main(["predict", str(tmp_path), "--bundle", str(own), "--format", way]) == 0
         printed[way] = capsys.readouterr().out
     assert json.loads(printed["json"])["glasses"] == said
     assert next(csv.DictReader(io.StringIO(printed["csv"])))["glasses"] == said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -15,10 +15,12 @@ from smart_retail.errors import ConfigError, GateError
 from smart_retail.export.export import drawn_faces
 from smart_retail.export.gate import Gate
 from smart_retail.quantise.activation_limits import faces_within, split_limits, without_limits
+from smart_retail.quantise.deviation import deviation
 from smart_retail.quantise.equalisation import _channel_maxima, equalise, find_pairs
 from smart_retail.quantise.mixed_precision import sensitivities
 from smart_retail.quantise.post_training import (
     Int8Settings,
+    best_ranges,
     calibrate,
     convolutions,
     count_kernels,
@@ -28,20 +30,21 @@ from smart_retail.quantise.post_training import (
 from smart_retail.quantise.ranges import Recorder, _cut, activations, find_ranges
 
 CONTRACT = Contract(image_size=32)
+METHODS: tuple[Literal["percentile", "mse"], ...] = ("percentile", "mse")
 
 
 @pytest.fixture
-def model(bundle: Path, faces: np.ndarray) -> onnx.ModelProto:
-    loaded = onnx.load(bundle / "model.onnx")
+def model(exported: Path, faces: np.ndarray) -> onnx.ModelProto:
+    loaded = onnx.load(exported)
     assert split_limits(loaded) > 30
     assert len(faces_within(loaded, faces, CONTRACT)) == len(faces)
     return without_limits(loaded)
 
 
 @pytest.fixture
-def limited(bundle: Path) -> onnx.ModelProto:
+def limited(exported: Path) -> onnx.ModelProto:
     """A network in which every face reaches the limit of the first layer."""
-    loaded = onnx.load(bundle / "model.onnx")
+    loaded = onnx.load(exported)
     weights = {t.name: t for t in loaded.graph.initializer}
     first = next(node for node in loaded.graph.node if node.op_type == "Conv")
     bias = onnx.numpy_helper.to_array(weights[first.input[2]])
@@ -81,8 +84,8 @@ def test_a_network_that_lives_at_its_limits_is_evened_for_int8(
     assert np.ptp(np.log(weights[0])) > np.ptp(np.log(weights[1])), "channels are divided by what they reach"
 
 
-def test_a_face_beyond_the_limit_does_not_calibrate(bundle: Path, faces: np.ndarray) -> None:
-    loaded = onnx.load(bundle / "model.onnx")
+def test_a_face_beyond_the_limit_does_not_calibrate(exported: Path, faces: np.ndarray) -> None:
+    loaded = onnx.load(exported)
     white = np.full_like(faces[:1], 255)
     crops = np.concatenate([np.repeat(faces, 5, 0), white])
     weights = {t.name: t for t in loaded.graph.initializer}
@@ -120,10 +123,10 @@ def _group(node: onnx.NodeProto) -> int:
 @pytest.mark.parametrize("bits", [7, 8])
 @pytest.mark.parametrize("method", ["minmax", "percentile", "mse"])
 def test_every_convolution_becomes_integer(
-    bundle: Path, tmp_path: Path, faces: np.ndarray, bits: int, method: str
+    exported: Path, tmp_path: Path, faces: np.ndarray, bits: int, method: str
 ) -> None:
     settings = Int8Settings(weight_bits=bits, ranges=method, correct_bias=True)  # type: ignore[arg-type]
-    info = quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
+    info = quantise_crops(exported, tmp_path / "q.onnx", faces, CONTRACT, settings)
     assert list(info["kernels"]) == ["QLinearConv"]
     largest = max(
         int(np.abs(onnx.numpy_helper.to_array(t).astype(int)).max())
@@ -133,9 +136,9 @@ def test_every_convolution_becomes_integer(
     assert largest <= (64 if bits == 7 else 128)
 
 
-def test_named_layers_stay_in_float(bundle: Path, tmp_path: Path, faces: np.ndarray) -> None:
+def test_named_layers_stay_in_float(exported: Path, tmp_path: Path, faces: np.ndarray) -> None:
     settings = Int8Settings(float_first=True, float_last=True, float_layers=("node_conv2d_3",))
-    info = quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
+    info = quantise_crops(exported, tmp_path / "q.onnx", faces, CONTRACT, settings)
     written = onnx.load(tmp_path / "q.onnx")
     assert sum(info["kernels"].values()) - info["kernels"]["QLinearConv"] == 3
     weights = {t.name: t.data_type for t in written.graph.initializer}
@@ -144,7 +147,7 @@ def test_named_layers_stay_in_float(bundle: Path, tmp_path: Path, faces: np.ndar
     )
     with pytest.raises(ConfigError, match="no convolution stem"):
         settings = Int8Settings(float_layers=("stem",))
-        quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
+        quantise_crops(exported, tmp_path / "q.onnx", faces, CONTRACT, settings)
 
 
 def test_a_float_layer_between_rounded_ones_is_exact(model: onnx.ModelProto, faces: np.ndarray, tmp_path: Path) -> None:
@@ -169,13 +172,13 @@ def test_a_layer_with_spoilt_weights_is_the_most_sensitive(
     assert max(found, key=lambda name: found[name]) == "node_conv2d_6" and found["node_conv2d_6"] > 0
 
 
-def test_sensitive_layers_stay_in_float(bundle: Path, tmp_path: Path, faces: np.ndarray) -> None:
+def test_sensitive_layers_stay_in_float(exported: Path, tmp_path: Path, faces: np.ndarray) -> None:
     settings = Int8Settings(sensitive=2, float_first=True)
-    info = quantise_crops(bundle / "model.onnx", tmp_path / "q.onnx", faces, CONTRACT, settings)
-    assert info["kernels"]["QLinearConv"] == len(convolutions(onnx.load(bundle / "model.onnx"))) - 3
+    info = quantise_crops(exported, tmp_path / "q.onnx", faces, CONTRACT, settings)
+    assert info["kernels"]["QLinearConv"] == len(convolutions(onnx.load(exported))) - 3
     assert len(info["float_layers"]) == 3
     named = Int8Settings(float_layers=info["float_layers"])
-    quantise_crops(bundle / "model.onnx", tmp_path / "named.onnx", faces, CONTRACT, named)
+    quantise_crops(exported, tmp_path / "named.onnx", faces, CONTRACT, named)
     assert (tmp_path / "q.onnx").read_bytes() == (tmp_path / "named.onnx").read_bytes()
     with pytest.raises(ConfigError, match="sensitive -1"):
         Int8Settings(sensitive=-1)
@@ -201,9 +204,57 @@ def _session(model: onnx.ModelProto, folder: Path) -> Any:
 def test_minmax_ranges_hold_every_value(model: onnx.ModelProto) -> None:
     crops = drawn_faces(32, 8)
     recorder = Recorder(model, activations(model, ("Conv",)), CONTRACT)
-    ranges = find_ranges(recorder, crops, method="minmax", percentile=100)
+    ranges = find_ranges(recorder, crops, methods=["minmax"], percentile=100)["minmax"]
     for name, values in recorder.run(crops).items():
         assert ranges[name][0] <= values.min() and values.max() <= ranges[name][1]
+
+
+def test_several_methods_share_the_passes(model: onnx.ModelProto) -> None:
+    methods, crops = ("mse", "minmax", "percentile"), drawn_faces(32, 8)
+    recorder = Recorder(model, activations(model, ("Conv",)), CONTRACT)
+    together = find_ranges(recorder, crops, methods=methods, percentile=99.9)
+    assert list(together) == list(methods)
+    for method in methods:
+        assert find_ranges(recorder, crops, methods=[method], percentile=99.9) == {method: together[method]}
+
+
+def test_a_network_does_not_deviate_from_itself(model: onnx.ModelProto, faces: np.ndarray) -> None:
+    assert deviation(model, model, faces, CONTRACT) == 0
+
+
+def test_coarser_ranges_deviate_more(model: onnx.ModelProto, faces: np.ndarray, tmp_path: Path) -> None:
+    found = []
+    for factor in (1, 8, 64):
+        ranges = calibrate(model, faces, CONTRACT, Int8Settings(ranges="minmax"))
+        wide = {name: (factor * low, factor * high) for name, (low, high) in ranges.items()}
+        write_quantised(model, tmp_path / "q.onnx", wide, Int8Settings(), [])
+        found.append(deviation(model, onnx.load(tmp_path / "q.onnx"), faces, CONTRACT))
+    assert found == sorted(found) and found[0] < 0.5 * found[-1]
+
+
+@pytest.mark.parametrize("percentile", [90.0, 100.0])
+def test_auto_keeps_what_deviates_less(exported: Path, tmp_path: Path, faces: np.ndarray, percentile: float) -> None:
+    written, info = {}, {}
+    for ranges in ("auto", "percentile", "mse"):
+        settings = Int8Settings(ranges=ranges, percentile=percentile)  # type: ignore[arg-type]
+        info[ranges] = quantise_crops(exported, tmp_path / "q.onnx", faces, CONTRACT, settings)["ranges"]
+        written[ranges] = (tmp_path / "q.onnx").read_bytes()
+    deviations = info["auto"]["deviation"]
+    assert deviations == info["percentile"]["deviation"] | info["mse"]["deviation"]
+    assert info["auto"]["chosen"] == min(deviations, key=lambda method: deviations[method])
+    assert written["auto"] == written[info["auto"]["chosen"]]
+
+
+def test_training_starts_from_the_ranges_that_round_best(
+    model: onnx.ModelProto, faces: np.ndarray, tmp_path: Path
+) -> None:
+    found = {m: calibrate(model, faces, CONTRACT, Int8Settings(ranges=m, percentile=90)) for m in METHODS}
+    deviations = {}
+    for method, ranges in found.items():
+        write_quantised(model, tmp_path / "q.onnx", ranges, Int8Settings(), [])
+        deviations[method] = deviation(model, onnx.load(tmp_path / "q.onnx"), faces, CONTRACT)
+    best = min(deviations, key=lambda method: deviations[method])
+    assert best_ranges(model, faces, CONTRACT, Int8Settings(percentile=90)) == found[best]
 
 
 def test_outliers_are_cut() -> None:
@@ -236,21 +287,21 @@ def test_the_gate_names_what_lost_too_much() -> None:
             Gate(**wrong)  # type: ignore[arg-type]
 
 
-def test_corrected_heads_see_the_mean_they_were_trained_with(bundle: Path, tmp_path: Path) -> None:
+def test_corrected_heads_see_the_mean_they_were_trained_with(exported: Path, tmp_path: Path) -> None:
     crops = drawn_faces(32, 16)
-    expected = feed(open_session(_logits(bundle, tmp_path)), crops, CONTRACT)["gender"].mean(axis=0)
+    expected = feed(open_session(_logits(exported, tmp_path)), crops, CONTRACT)["gender"].mean(axis=0)
     errors = []
     for correct in (False, True):
         settings = Int8Settings(weight_bits=7, equalise=False, correct_heads=correct)
-        quantise_crops(_logits(bundle, tmp_path), tmp_path / "q.onnx", crops, CONTRACT, settings)
+        quantise_crops(_logits(exported, tmp_path), tmp_path / "q.onnx", crops, CONTRACT, settings)
         said = feed(open_session(tmp_path / "q.onnx"), crops, CONTRACT)["gender"].mean(axis=0)
         errors.append(float(np.abs(said - expected).max()))
     assert errors[1] < 0.1 * errors[0]
 
 
-def _logits(bundle: Path, folder: Path) -> Path:
+def _logits(exported: Path, folder: Path) -> Path:
     """Return a copy of the network that answers with the gender logits before their softmax."""
-    model = onnx.load(bundle / "model.onnx")
+    model = onnx.load(exported)
     softmax = next(n for n in model.graph.node if n.output[0] == "gender")
     softmax.op_type = "Identity"
     del softmax.attribute[:]

@@ -78,10 +78,15 @@ def test_what_cannot_work_is_refused(settings, words):
 
 
 @pytest.mark.parametrize(
-    "words", [["--sampler", "nearest"], ["--minutes", "0"], ["--grace_period", "-1"], ["--refit", "0"], ["--nam", "x"]]
+    "words", [["--sampler", "nearest"], ["--minutes", "0"], ["--grace_period", "-1"], ["--refit", "0"]]
 )
 def test_an_option_that_cannot_work_is_refused_with_its_value(words):
     with pytest.raises(ArgumentError) as refused:
         read_plan(["--name", "study", "--configs", "[]", "--configurations", "{a: {}}", *words])
     assert words[0] in str(refused.value) or f"{words[0][2:]}" in str(refused.value)
     assert words[1] in str(refused.value)
+
+
+def test_a_misspelt_option_is_named_with_the_one_near_it():
+    with pytest.raises(ConfigError, match=r"--nam: no such setting; near it: --name"):
+        read_plan(["--name", "study", "--configurations", "{a: {}}", "--nam", "x"])
