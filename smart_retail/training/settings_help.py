@@ -111,4 +111,4 @@ def _fields(found: ast.ClassDef, init: ast.FunctionDef | None) -> Iterator[tuple
 def _yaml(default: ast.expr | None) -> str:
     """Return a default as it would be written; "" where there is none to speak of."""
     text = "" if default is None or isinstance(default, ast.Call) else ast.unparse(default)
-    return {"None": "", "True": "true", "False": "false"}.get(text, text.strip("'"))
+    return {"None": "", "[]": "", "True": "true", "False": "false"}.get(text, text.strip("'"))
