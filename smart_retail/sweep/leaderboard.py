@@ -75,6 +75,9 @@ def table(rows: Any, plan: SweepSettings) -> Table:
     """Return what is shown of the rows; a metric that was measured on several data sets has a column for each."""
     metrics = {"score": plan.metric}
     for metric in [name for name in rows if name.endswith(METRICS) and "/" not in name]:
+        first, *_, last = metric.split("_")
+        if metric != f"{first}_{last}" in rows:  # of emotion_acc and emotion_crowd_acc the first is shown
+            continue
         each = [name for name in rows if name.endswith(f"/{metric}")]
         metrics |= {name: name.replace("_", " ") for name in (each if len(each) > 1 else [metric])}
     shown = Table("rank", "configuration", "state", *metrics.values(), box=MARKDOWN)

@@ -68,8 +68,8 @@ def test_two_workers_share_trials_and_what_is_killed_goes_on_and_the_best_is_fit
         sampler="tpe",
         search={"model.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
         trials=2,
-        grace_period=6,
-        settings={"last.minutes": 0.02, "data.epoch_size": 400, "trainer.default_root_dir": "there"},
+        grace_period=4,
+        settings={"last.minutes": 0.01, "data.epoch_size": 320, "trainer.default_root_dir": "there"},
     )
     workers = [start(plan), start(plan)]
     killed, other = sorted(workers, key=lambda worker: training(worker, "trial_001"))

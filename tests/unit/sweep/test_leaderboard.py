@@ -13,7 +13,14 @@ def trial(name, *scores, state=TrialState.COMPLETE, **attributes):
     runs = {
         f"seed_{seed}": {
             "seconds": 60.0 * (seed + 1),
-            "values": {"objective": s, "score": s, "gender_acc": s, "utkface/age_mae": 10 * s, "age_mae": 9 * s},
+            "values": {
+                "objective": s,
+                "score": s,
+                "gender_acc": s,
+                "utkface/age_mae": 10 * s,
+                "age_mae": 9 * s,
+                "age_b_mae": s,
+            },
         }
         for seed, s in enumerate(scores)
     }
@@ -57,6 +64,7 @@ def test_a_metric_has_a_column_for_each_data_set_if_there_are_several():
     more = trial("two", 0.6, seed_0={"seconds": 1.0, "values": {"objective": 1.0, "fairface/age_mae": 4.0}})
     rows = leaderboard([one, more], "maximize")
     assert {"utkface/age mae", "fairface/age mae"} <= set(head(rows)) and "age mae" not in head(rows)
+    assert "age b mae" not in head(rows) and "age_b_mae" in rows
     shown = io.StringIO()
     Console(file=shown, width=300).print(table(rows, plan))
     assert "60.0 ± 14.1%" in shown.getvalue()
