@@ -18,7 +18,10 @@ if TYPE_CHECKING:  # for editors, type checkers and the API reference
     from smart_retail.data.sources.synthetic import SyntheticFaces
     from smart_retail.data.sources.table import FaceTable
     from smart_retail.data.sources.utkface import UTKFace
-    from smart_retail.edge.predictor import Predictor
+    from smart_retail.edge.annotate import annotate
+    from smart_retail.edge.detector import FaceDetector
+    from smart_retail.edge.predictor import Prediction, Predictor
+    from smart_retail.edge.smoother import TrackSmoother
     from smart_retail.export.export import export_bundle
     from smart_retail.models.load import load_model
     from smart_retail.training.module import FaceAttributeModule
@@ -31,13 +34,17 @@ __all__ = [
     "AllAgeFaces",
     "FaceAttributeModule",
     "FaceDataModule",
+    "FaceDetector",
     "FaceFolder",
     "FaceTable",
     "FairFace",
     "PackedFaces",
+    "Prediction",
     "Predictor",
     "SyntheticFaces",
+    "TrackSmoother",
     "UTKFace",
+    "annotate",
     "export_bundle",
     "load_model",
 ]
@@ -47,13 +54,17 @@ _HOMES = {
     "FER2013": "smart_retail.data.sources.fer2013",
     "FaceAttributeModule": "smart_retail.training.module",
     "FaceDataModule": "smart_retail.data.datamodule",
+    "FaceDetector": "smart_retail.edge.detector",
     "FaceFolder": "smart_retail.data.sources.folder",
     "FaceTable": "smart_retail.data.sources.table",
     "FairFace": "smart_retail.data.sources.fairface",
     "PackedFaces": "smart_retail.data.sources.packed",
+    "Prediction": "smart_retail.edge.predictor",
     "Predictor": "smart_retail.edge.predictor",
     "SyntheticFaces": "smart_retail.data.sources.synthetic",
+    "TrackSmoother": "smart_retail.edge.smoother",
     "UTKFace": "smart_retail.data.sources.utkface",
+    "annotate": "smart_retail.edge.annotate",
     "export_bundle": "smart_retail.export.export",
     "load_model": "smart_retail.models.load",
 }
