@@ -97,7 +97,7 @@ def split_settings(args: Sequence[str], own_names: set[str]) -> tuple[list[str],
         elif (value := next(words, None) if found[3] is None else found[3]) is None:
             raise ConfigError(f"{word} needs a value")
         else:
-            settings[found[1]] = parse_yaml(value, f"--{found[1]} {value[:60]}")
+            settings[found[1]] = parse_yaml(value, f"--{found[1]} {' '.join(value.split())[:60]}")
     return own, settings
 
 

@@ -80,6 +80,10 @@ class SweepSettings:
         for name, settings in self.configurations.items():
             if not isinstance((settings or {}).get(CONFIG, []), list):
                 raise ConfigError(f"configuration {name}: {CONFIG} must be a list of YAML files")
+        try:
+            json.dumps([self.configs, self.configurations, self.search, self.settings])  # as the study keeps them
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"only numbers, texts, lists and mappings can be set: {one_line(error)}") from error
         needed = "configurations" if self.sampler == "list" else "search"
         if not getattr(self, needed):
             raise ConfigError(f"sampler {self.sampler} needs {needed}; see configs/sweep for examples")

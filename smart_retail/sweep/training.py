@@ -109,7 +109,7 @@ def read_metrics(version: Path | None, metric: str) -> pd.DataFrame:
             continue  # not yet, just being written, or damaged
     table: pd.DataFrame = pd.concat(frames, ignore_index=True).apply(pd.to_numeric, errors="coerce")
     table = table.replace([math.inf, -math.inf], math.nan).dropna(subset=["epoch", metric])
-    return table.loc[table["epoch"] >= 0]
+    return table.loc[table["epoch"].between(0, 1e9)]
 
 
 def results(version: Path, plan: SweepSettings) -> dict[str, Any]:

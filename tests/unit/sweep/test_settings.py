@@ -70,6 +70,7 @@ def test_a_study_lies_below_the_root_of_its_trainings():
         ({"configurations": {"a/b": {}}}, "becomes a folder"),
         ({"configurations": {"..": {}}}, "becomes a folder"),
         ({"name": ".."}, "becomes a folder"),
+        ({"settings": {"data.seed": b"1"}}, "only numbers.*bytes"),
     ],
 )
 def test_what_cannot_work_is_refused(settings, words):
