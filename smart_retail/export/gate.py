@@ -57,5 +57,5 @@ class Gate:
         if failed:
             raise GateError(
                 f"INT8 is too inaccurate: {'; '.join(failed)}. Nothing was written. Ways out: quantisation-aware "
-                "training (configs/experiment/qat.yaml), --int8.sensitive 8, or a wider --gate"
+                "training (configs/experiment/qat.yaml), or a wider --gate.points, --gate.years, --gate.tasks"
             )

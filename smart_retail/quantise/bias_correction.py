@@ -11,7 +11,7 @@ from smart_retail.quantise.ranges import BATCH, Recorder
 
 
 def correct_biases(
-    model: onnx.ModelProto, crops: np.ndarray, contract: Contract, *, bits: int, per_channel: bool, skip: list[str]
+    model: onnx.ModelProto, crops: np.ndarray, contract: Contract, *, bits: int, per_channel: bool
 ) -> int:
     """Subtract from each convolution's bias what rounding its weights adds on average, in place.
 
@@ -24,7 +24,6 @@ def correct_biases(
         contract: of the network.
         bits: of the weights.
         per_channel: whether each output channel has its own scale.
-        skip: names of convolutions that stay in float.
 
     Returns:
         Number of convolutions corrected.
@@ -34,10 +33,7 @@ def correct_biases(
     nodes = [
         node
         for node in model.graph.node
-        if node.op_type == "Conv"
-        and node.name not in skip
-        and len(node.input) == 3
-        and set(node.input[1:]) <= set(weights)
+        if node.op_type == "Conv" and len(node.input) == 3 and set(node.input[1:]) <= set(weights)
     ]
     means = _means(model, sorted({node.input[0] for node in nodes}), crops, contract)
     for node in nodes:

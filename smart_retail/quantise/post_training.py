@@ -22,7 +22,6 @@ from smart_retail.quantise.bias_correction import correct_biases, correct_heads
 from smart_retail.quantise.compact import compact
 from smart_retail.quantise.deviation import deviation
 from smart_retail.quantise.equalisation import equalise
-from smart_retail.quantise.mixed_precision import sensitivities, stay_float
 from smart_retail.quantise.ranges import Range, Recorder, activations, find_ranges
 
 OPERATORS = ("Conv", "Relu", "Clip", "Add", "MaxPool")
@@ -48,11 +47,6 @@ class Int8Settings:
         equalise_share: of the unevenness that dense weights take over from the activations, 0 to 1.
         correct_bias: take back the shift of the means, see ``quantise.bias_correction``.
         correct_heads: the same once more for what is left of the shift in the heads' inputs.
-        float_first: keep the first convolution in float.
-        float_last: keep the last convolution in float.
-        float_layers: names of further convolutions to keep in float.
-        sensitive: keep so many more in float: those that lose most by their rounding, see
-            ``quantise.mixed_precision``.
     """
 
     calibration_faces: int = 1024
@@ -64,10 +58,6 @@ class Int8Settings:
     equalise_share: float = 0.5
     correct_bias: bool = True
     correct_heads: bool = True
-    float_first: bool = False
-    float_last: bool = False
-    float_layers: tuple[str, ...] = ()
-    sensitive: int = 0
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -75,8 +65,6 @@ class Int8Settings:
             raise ConfigError(f"int8.weight_bits {self.weight_bits} is neither 7 nor 8")
         if self.calibration_faces < 1:
             raise ConfigError(f"int8.calibration_faces {self.calibration_faces} must be 1 or more")
-        if self.sensitive < 0:
-            raise ConfigError(f"int8.sensitive {self.sensitive} must be 0 or more")
         if not 0 <= self.equalise_share <= 1:
             raise ConfigError(f"int8.equalise_share {self.equalise_share} is outside 0 to 1")
         if not 90 <= self.percentile <= 100:
@@ -100,11 +88,10 @@ def quantise(source: Path, path: Path, faces: FaceCrops, settings: Int8Settings,
 
     Returns:
         What was done, for the manifest: settings, what ranges were chosen and the deviation of each candidate,
-        count of integer kernels, layers in float.
+        count of integer kernels.
 
     Raises:
         DataError: no face to calibrate on.
-        ConfigError: a layer to keep in float does not exist.
         ExportError: ONNX Runtime runs a convolution in float that should be integer.
     """
     if not len(faces):
@@ -125,18 +112,16 @@ def quantise_crops(
     found = find_ranges(recorder, crops, methods=settings.methods, percentile=settings.percentile)
     with write_aside(path) as aside:
         made = {m: _make(reference, model, aside, crops, contract, settings, r) for m, r in found.items()}
-        deviations = {m: deviation(reference, network, crops, contract) for m, (network, _) in made.items()}
+        deviations = {m: deviation(reference, network, crops, contract) for m, network in made.items()}
         chosen = min(deviations, key=lambda method: deviations[method])
-        network, kept = made[chosen]
-        onnx.save(network, aside)
+        onnx.save(made[chosen], aside)
         kernels = count_kernels(aside)
-        check_kernels(kernels, model, kept)
+        check_kernels(kernels, model)
     return {
         "method": "static post-training quantisation",
         "settings": asdict(settings) | {"calibration_faces": len(crops)},
         "ranges": {"chosen": chosen, "deviation": deviations},
         "kernels": kernels,
-        "float_layers": kept,
         "session_without_vnni": {"session.x64quantprecision": "1"} if settings.weight_bits == 8 else {},
     }
 
@@ -149,24 +134,19 @@ def _make(
     contract: Contract,
     settings: Int8Settings,
     ranges: dict[str, Range],
-) -> tuple[onnx.ModelProto, list[str]]:
-    """Return the network quantised with these ranges, and its convolutions in float; ``aside`` is written over."""
+) -> onnx.ModelProto:
+    """Return the network quantised with these ranges; ``aside`` is written over."""
     model = onnx.ModelProto()
     model.CopyFrom(evened)
-    kept = float_layers(model, settings)
-    if settings.sensitive:
-        # Before biases are corrected: a layer that stays in float has no rounding to be corrected for.
-        write_quantised(without_limits(model), aside, ranges, settings, kept)
-        kept += most_sensitive(model, onnx.load(aside), crops, contract, settings.sensitive, kept)
     if settings.correct_bias:
         bits, per_channel = settings.weight_bits, settings.per_channel
-        correct_biases(model, crops, contract, bits=bits, per_channel=per_channel, skip=kept)
-    write_quantised(without_limits(model), aside, ranges, settings, kept)
+        correct_biases(model, crops, contract, bits=bits, per_channel=per_channel)
+    write_quantised(without_limits(model), aside, ranges, settings)
     made = onnx.load(aside)
     if settings.correct_heads:
         correct_heads(reference, made, crops, contract)
     compact(made)
-    return made, kept
+    return made
 
 
 def even_out(model: onnx.ModelProto, crops: np.ndarray, contract: Contract, share: float) -> np.ndarray:
@@ -201,7 +181,7 @@ def best_ranges(
         with TemporaryDirectory() as folder:
             for method, ranges in found.items():
                 path = Path(folder) / f"{method}.onnx"
-                write_quantised(without_limits(model), path, ranges, settings, [])
+                write_quantised(without_limits(model), path, ranges, settings)
                 deviations[method] = deviation(model, onnx.load(path), crops, contract)
     return found[min(deviations, key=lambda method: deviations[method])]
 
@@ -211,38 +191,7 @@ def convolutions(model: onnx.ModelProto) -> list[str]:
     return [node.name for node in model.graph.node if node.op_type == "Conv"]
 
 
-def float_layers(model: onnx.ModelProto, settings: Int8Settings) -> list[str]:
-    """Return the names of the convolutions that stay in float.
-
-    Raises:
-        ConfigError: one does not exist.
-    """
-    names = convolutions(model)
-    if odd := set(settings.float_layers) - set(names):
-        raise ConfigError(
-            f"int8.float_layers: no convolution {', '.join(sorted(odd))}; there are {names[0]} to {names[-1]}"
-        )
-    ends = names[:1] * settings.float_first + names[-1:] * settings.float_last
-    return sorted({*ends, *settings.float_layers}, key=names.index)
-
-
-def most_sensitive(
-    model: onnx.ModelProto,
-    quantised: onnx.ModelProto,
-    crops: np.ndarray,
-    contract: Contract,
-    count: int,
-    kept: list[str],
-) -> list[str]:
-    """Return the names of the convolutions that lose most by their rounding, the worst first."""
-    names = [name for name in convolutions(model) if name not in kept]
-    found = sensitivities(model, quantised, names, crops, contract)
-    return sorted(names, key=lambda name: -found[name])[:count]
-
-
-def write_quantised(
-    model: onnx.ModelProto, path: Path, ranges: dict[str, Range], settings: Int8Settings, kept: list[str]
-) -> None:
+def write_quantised(model: onnx.ModelProto, path: Path, ranges: dict[str, Range], settings: Int8Settings) -> None:
     """Write a network with Q/DQ pairs around its convolutions.
 
     Args:
@@ -250,7 +199,6 @@ def write_quantised(
         path: file to write.
         ranges: of the activations.
         settings: how.
-        kept: convolutions that stay in float.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
     from onnxruntime.quantization.calibrate import TensorData, TensorsData, save_tensors_data
@@ -271,7 +219,6 @@ def write_quantised(
                 plain,
                 path,
                 op_types_to_quantize=list(OPERATORS),
-                nodes_to_exclude=_with_activation(model, kept),
                 per_channel=settings.per_channel,
                 reduce_range=settings.weight_bits == 7,
                 # Unsigned, so that a ReLU is a clip at zero and fuses.
@@ -282,16 +229,8 @@ def write_quantised(
     finally:
         quiet.setLevel(level)
     made = onnx.load(path)
-    stay_float(made, kept)
     onnx.helper.set_model_props(made, props)
     onnx.save(made, path)
-
-
-def _with_activation(model: onnx.ModelProto, kept: list[str]) -> list[str]:
-    """Return convolutions and the ReLU behind each: rounding its output would not leave it in float."""
-    outputs = {node.output[0] for node in model.graph.node if node.name in kept}
-    behind = [n.name for n in model.graph.node if n.op_type in ("Relu", "Clip") and n.input[0] in outputs]
-    return [*kept, *behind]
 
 
 def count_kernels(path: Path) -> dict[str, int]:
@@ -309,15 +248,13 @@ def count_kernels(path: Path) -> dict[str, int]:
     return {name: n for name, n in sorted(counts.items()) if "Conv" in name}
 
 
-def check_kernels(kernels: dict[str, int], model: onnx.ModelProto, kept: list[str]) -> None:
+def check_kernels(kernels: dict[str, int], model: onnx.ModelProto) -> None:
     """Compare the count of integer kernels with the convolutions of the network.
 
     Raises:
-        ExportError: some run in float that should not, or the other way round.
+        ExportError: some run in float.
     """
-    expected = len(convolutions(model)) - len(kept)
+    expected = len(convolutions(model))
     integer = sum(kernels.get(name, 0) for name in INTEGER_KERNELS)
     if integer != expected:
-        raise ExportError(
-            f"{integer} convolutions run as integer kernels, not {expected}; {len(kept)} stay in float ({kernels})"
-        )
+        raise ExportError(f"{integer} convolutions run as integer kernels, not all {expected} ({kernels})")

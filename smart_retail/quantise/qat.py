@@ -24,7 +24,6 @@ from smart_retail.quantise.post_training import (
     check_kernels,
     count_kernels,
     even_out,
-    float_layers,
     write_quantised,
 )
 
@@ -65,8 +64,8 @@ def quantise_qat(
         path: file to write.
         crops: (N, S, S, 3) uint8 RGB training faces.
         shape: input and outputs, see ``export_network``.
-        settings: ``equalise`` and ``weight_bits`` are the training's and ignored here, and so are ``sensitive``,
-            ``correct_bias`` and ``correct_heads``.
+        settings: ``equalise`` and ``weight_bits`` are the training's and ignored here, and so are ``correct_bias``
+            and ``correct_heads``.
 
     Returns:
         What was done, for the manifest.
@@ -93,9 +92,8 @@ def _write(
 ) -> dict[str, Any]:
     learnt = {tensor: trained[name] for name, tensor in _inputs(model).items() if name in trained}
     ranges = calibrate(model, crops, network.contract, settings) | learnt
-    kept = float_layers(model, settings)
     with write_aside(path) as aside:
-        write_quantised(model, aside, ranges, settings, kept)
+        write_quantised(model, aside, ranges, settings)
         # Without a limit on its activations a rare face stretches what no range was trained for; behind
         # trained ranges it does not.
         made = onnx.load(aside)
@@ -103,12 +101,12 @@ def _write(
         behind = calibrate(made, crops, network.contract, settings, sorted(rounded - set(learnt)))
         # In that file a ReLU may have become part of the rounding: the lower end stays the float network's.
         ranges |= {tensor: (max(low, ranges[tensor][0]), high) for tensor, (low, high) in behind.items()}
-        write_quantised(model, aside, ranges, settings, kept)
+        write_quantised(model, aside, ranges, settings)
         made = onnx.load(aside)
         compact(made)
         onnx.save(made, aside)
         kernels = count_kernels(aside)
-        check_kernels(kernels, model, kept)
+        check_kernels(kernels, model)
     return {"method": "quantisation-aware training", "settings": asdict(settings), "kernels": kernels}
 
 

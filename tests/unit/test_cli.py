@@ -120,7 +120,7 @@ def test_lightnings_own_switches_do_so_too(tmp_path, capsys):
         (["fit", "--learning_rate", "1"], "near it: --model.learning_rate"),
         (["data", "--shet", "x.png"], "near it: --sheet"),
         (["evaluate", "a.csv", "--output", "x", "--splitt", "val"], "near it: --split"),
-        (["export", "--checkpoint", "x", "--output", "y", "--int8.sensitiv", "3"], "near it: --int8.sensitive"),
+        (["export", "--checkpoint", "x", "--output", "y", "--int8.percentil", "99"], "near it: --int8.percentile"),
     ],
 )
 def test_a_wrong_option_names_the_nearest_right_one(words, said, capsys):

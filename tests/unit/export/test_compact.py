@@ -25,7 +25,7 @@ def quantised(exported: Path, folder: Path) -> tuple[onnx.ModelProto, Path]:
     """The bundle's network in INT8 as the quantiser leaves it."""
     model, settings = onnx.load(exported), Int8Settings()
     ranges = calibrate(model, drawn_faces(32, 16), CONTRACT, settings)
-    write_quantised(model, folder / "wide.onnx", ranges, settings, [])
+    write_quantised(model, folder / "wide.onnx", ranges, settings)
     return onnx.load(folder / "wide.onnx"), folder / "wide.onnx"
 
 

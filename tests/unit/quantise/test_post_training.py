@@ -17,13 +17,10 @@ from smart_retail.export.gate import Gate
 from smart_retail.quantise.activation_limits import faces_within, split_limits, without_limits
 from smart_retail.quantise.deviation import deviation
 from smart_retail.quantise.equalisation import _channel_maxima, equalise, find_pairs
-from smart_retail.quantise.mixed_precision import sensitivities
 from smart_retail.quantise.post_training import (
     Int8Settings,
     best_ranges,
     calibrate,
-    convolutions,
-    count_kernels,
     quantise_crops,
     write_quantised,
 )
@@ -136,66 +133,6 @@ def test_every_convolution_becomes_integer(
     assert largest <= (64 if bits == 7 else 128)
 
 
-def test_named_layers_stay_in_float(exported: Path, tmp_path: Path, faces: np.ndarray) -> None:
-    settings = Int8Settings(float_first=True, float_last=True, float_layers=("node_conv2d_3",))
-    info = quantise_crops(exported, tmp_path / "q.onnx", faces, CONTRACT, settings)
-    written = onnx.load(tmp_path / "q.onnx")
-    assert sum(info["kernels"].values()) - info["kernels"]["QLinearConv"] == 3
-    weights = {t.name: t.data_type for t in written.graph.initializer}
-    assert (
-        sum(weights.get(n.input[1]) == onnx.TensorProto.FLOAT for n in written.graph.node if n.op_type == "Conv") == 3
-    )
-    with pytest.raises(ConfigError, match="no convolution stem"):
-        settings = Int8Settings(float_layers=("stem",))
-        quantise_crops(exported, tmp_path / "q.onnx", faces, CONTRACT, settings)
-
-
-def test_a_float_layer_between_rounded_ones_is_exact(model: onnx.ModelProto, faces: np.ndarray, tmp_path: Path) -> None:
-    spoil(model, "node_conv2d_6")
-    before = np.concatenate(list(feed(_session(model, tmp_path), faces, CONTRACT).values()), axis=1)
-    ranges = calibrate(model, faces, CONTRACT, Int8Settings())
-    errors = []
-    for kept in ([], ["node_conv2d_6"]):
-        write_quantised(model, tmp_path / "q.onnx", ranges, Int8Settings(), kept)
-        said = np.concatenate(list(feed(open_session(tmp_path / "q.onnx"), faces, CONTRACT).values()), axis=1)
-        errors.append(float(np.abs(said - before).max()))
-    assert count_kernels(tmp_path / "q.onnx")["QLinearConv"] == len(convolutions(model)) - 1
-    assert errors[1] < 0.5 * errors[0]
-
-
-def test_a_layer_with_spoilt_weights_is_the_most_sensitive(
-    model: onnx.ModelProto, faces: np.ndarray, tmp_path: Path
-) -> None:
-    spoil(model, "node_conv2d_6")
-    write_quantised(model, tmp_path / "q.onnx", calibrate(model, faces, CONTRACT, Int8Settings()), Int8Settings(), [])
-    found = sensitivities(model, onnx.load(tmp_path / "q.onnx"), convolutions(model)[4:8], faces, CONTRACT)
-    assert max(found, key=lambda name: found[name]) == "node_conv2d_6" and found["node_conv2d_6"] > 0
-
-
-def test_sensitive_layers_stay_in_float(exported: Path, tmp_path: Path, faces: np.ndarray) -> None:
-    settings = Int8Settings(sensitive=2, float_first=True)
-    info = quantise_crops(exported, tmp_path / "q.onnx", faces, CONTRACT, settings)
-    assert info["kernels"]["QLinearConv"] == len(convolutions(onnx.load(exported))) - 3
-    assert len(info["float_layers"]) == 3
-    named = Int8Settings(float_layers=info["float_layers"])
-    quantise_crops(exported, tmp_path / "named.onnx", faces, CONTRACT, named)
-    assert (tmp_path / "q.onnx").read_bytes() == (tmp_path / "named.onnx").read_bytes()
-    with pytest.raises(ConfigError, match="sensitive -1"):
-        Int8Settings(sensitive=-1)
-
-
-def spoil(model: onnx.ModelProto, name: str) -> None:
-    """Give a dense convolution weights that no grid fits, in place: huge ones for an input that is always zero."""
-    pair = next(p for p in find_pairs(model) if p.second.name == name)
-    weights = {t.name: t for t in model.graph.initializer}
-    kernel, bias, behind = (
-        onnx.numpy_helper.to_array(weights[tensor]).copy() for tensor in (*pair.first.input[1:], pair.second.input[1])
-    )
-    kernel[0], bias[0], behind[:, 0] = 0.0, -1.0, 100.0
-    for tensor, values in zip((*pair.first.input[1:], pair.second.input[1]), (kernel, bias, behind), strict=True):
-        weights[tensor].CopyFrom(onnx.numpy_helper.from_array(values, tensor))
-
-
 def _session(model: onnx.ModelProto, folder: Path) -> Any:
     onnx.save(model, folder / "float.onnx")
     return open_session(folder / "float.onnx")
@@ -227,7 +164,7 @@ def test_coarser_ranges_deviate_more(model: onnx.ModelProto, faces: np.ndarray, 
     for factor in (1, 8, 64):
         ranges = calibrate(model, faces, CONTRACT, Int8Settings(ranges="minmax"))
         wide = {name: (factor * low, factor * high) for name, (low, high) in ranges.items()}
-        write_quantised(model, tmp_path / "q.onnx", wide, Int8Settings(), [])
+        write_quantised(model, tmp_path / "q.onnx", wide, Int8Settings())
         found.append(deviation(model, onnx.load(tmp_path / "q.onnx"), faces, CONTRACT))
     assert found == sorted(found) and found[0] < 0.5 * found[-1]
 
@@ -251,7 +188,7 @@ def test_training_starts_from_the_ranges_that_round_best(
     found = {m: calibrate(model, faces, CONTRACT, Int8Settings(ranges=m, percentile=90)) for m in METHODS}
     deviations = {}
     for method, ranges in found.items():
-        write_quantised(model, tmp_path / "q.onnx", ranges, Int8Settings(), [])
+        write_quantised(model, tmp_path / "q.onnx", ranges, Int8Settings())
         deviations[method] = deviation(model, onnx.load(tmp_path / "q.onnx"), faces, CONTRACT)
     best = min(deviations, key=lambda method: deviations[method])
     assert best_ranges(model, faces, CONTRACT, Int8Settings(percentile=90)) == found[best]
