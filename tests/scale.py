@@ -2,7 +2,7 @@
 
 Each size runs in a process of its own and prints a line of processor seconds and the peak memory. The faces are
 generated: symbolic links to one file, and hashes of random smooth pictures that share an average face, as
-real ones do, so that bands of hashes collide as with real ones. One in fifty is a near twin of another,
+real ones do, so that bands of hashes collide as with real ones. One in fifty is a near duplicate of another,
 one in fifty a pixel-equal one, and one in a hundred nearly black (equal hashes, other pixels).
 """
 

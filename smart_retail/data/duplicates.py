@@ -77,7 +77,7 @@ def _decode(path: str) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=[name]) as file:
         mode, image = file.mode, ImageOps.exif_transpose(file)
     if mode.startswith(("I", "F")):
-        # Pillow clips 16 bit and float pixels to white where OpenCV scales them: different faces would be twins.
+        # Pillow clips 16 bit and float pixels to white where OpenCV scales them: different faces would be duplicates.
         return Image.fromarray(read_image(path))
     return image.convert("RGB")
 
@@ -170,7 +170,7 @@ def cluster(scans: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         scans: ``digest``, ``dhash`` and ``ahash`` of N readable faces.
 
     Returns:
-        Two (N,) int64 arrays of cluster numbers: exact (same pixels), and near (exact twins and
+        Two (N,) int64 arrays of cluster numbers: exact (same pixels), and near (exact duplicates and
         near duplicates, transitively).
     """
     exact = pd.factorize(scans["digest"])[0].astype(np.int64)

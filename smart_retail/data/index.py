@@ -32,8 +32,8 @@ class SplitSettings:
         val_share: share of the faces for validation where a data set has no official part for it.
         test_share: likewise for the test.
         seed: another seed, another split.
-        drop_leaks: train without the twins of validation and test faces.
-        drop_contradictions: train without faces whose twins carry other labels.
+        drop_leaks: train without the duplicates of validation and test faces.
+        drop_contradictions: train without faces whose duplicates carry other labels.
         drop_repeats: keep one training face of each group of pixel-equal ones.
     """
 
@@ -175,7 +175,7 @@ def _leave_out(faces: pd.DataFrame, settings: SplitSettings, tasks: Sequence[Tas
     if settings.drop_contradictions:
         exclude_training(faces, contradictions(faces, tasks).any(axis=1), CONTRADICTORY)
     if settings.drop_repeats:
-        # Faces that carry other kinds of labels are no repeats: a twin may know the age only.
+        # Faces that carry other kinds of labels are no repeats: a duplicate may know the age only.
         kinds = np.column_stack([labelled(faces, task) for task in tasks])
         group = faces[["exact", "split"]].assign(kind=kinds @ (1 << np.arange(len(tasks))))
         exclude_training(faces, group.duplicated(), REPEATED)

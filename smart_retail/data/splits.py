@@ -1,4 +1,4 @@
-"""Training, validation and test faces: official splits honoured, twins kept together."""
+"""Training, validation and test faces: official splits honoured, duplicates kept together."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from smart_retail.errors import ConfigError
 from smart_retail.tasks import Task
 
 RANK = {"test": 2, "val": 1, "train": 0}
-LEAKED = "twin in val or test"
+LEAKED = "duplicate in val or test"
 CONTRADICTORY = "contradictory labels"
-REPEATED = "repeats a twin"
+REPEATED = "repeats a duplicate"
 AGE_TOLERANCE = 0.0
 """Years by which the ages of one cluster may differ before they count as contradictory."""
 
@@ -28,11 +28,11 @@ def assign_splits(
     usual copy of FER2013 without PrivateTest), the validation part becomes the test and a share of
     training becomes validation. Data sets without an official split are split by cluster: the hash
     of the first key of the cluster's pictures decides, so adding a data set or a picture moves no other
-    face, and the faces of one picture stay together unless they have twins elsewhere.
+    face, and the faces of one picture stay together unless they have duplicates elsewhere.
 
     A cluster is never split: its faces go where its most protected face is (test, then validation),
     except that officially assigned faces never change sides. Those are set aside (or kept, without
-    ``drop_leaks``): a training face whose twin is tested teaches the test.
+    ``drop_leaks``): a training face whose duplicate is tested teaches the test.
 
     Args:
         faces: listing with ``key``, ``picture``, ``dataset``, ``official``, ``cluster``.

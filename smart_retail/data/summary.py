@@ -123,27 +123,27 @@ def _crowds(faces: pd.DataFrame) -> list[str]:
 
 
 def _duplicates(index: FaceIndex) -> Table:
-    table = _table("Duplicates", "data set", "twins", "groups", "files", *_names(index), "leaks", text=2)
+    table = _table("Duplicates", "data set", "duplicates", "groups", "files", *_names(index), "leaks", text=2)
     for name, part in index.faces.groupby("dataset", sort=False):
         for kind, column in GROUPS:
             sizes = part.groupby(column)["key"].transform("size")
-            twins = part[sizes > 1]
-            wrong = contradictions(twins, index.tasks, column)
-            groups = [twins.loc[wrong[task.name], column].nunique() for task in index.tasks]
+            duplicates = part[sizes > 1]
+            wrong = contradictions(duplicates, index.tasks, column)
+            groups = [duplicates.loc[wrong[task.name], column].nunique() for task in index.tasks]
             leaks = _leaks(part, column)
-            counts = [twins[column].nunique(), len(twins), *groups, leaks]
+            counts = [duplicates[column].nunique(), len(duplicates), *groups, leaks]
             table.add_row(str(name), kind, *(f"{n:,}" for n in counts))
     across = index.faces.groupby("cluster")["dataset"].nunique()
     table.caption = (
         f"{', '.join(_names(index))}: groups whose labels disagree; leaks: official validation and test faces with a "
-        f"twin in official training; groups that reach over data sets: {(across > 1).sum()}"
+        f"duplicate in official training; groups that reach over data sets: {(across > 1).sum()}"
     )
     table.caption_justify = "left"
     return table
 
 
 def _leaks(part: pd.DataFrame, column: str) -> int:
-    """Count validation and test faces with a twin that officially is a training face."""
+    """Count validation and test faces with a duplicate that officially is a training face."""
     training = part.loc[part["official"] == "train", column]
     return int((part["official"].isin(["val", "test"]) & part[column].isin(training)).sum())
 

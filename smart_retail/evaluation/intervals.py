@@ -1,6 +1,6 @@
 """Metrics with bootstrap intervals that resample clusters of duplicates, not single faces.
 
-A face and its twin are one observation: resampling them apart would make intervals too narrow.
+A face and its duplicate are one observation: resampling them apart would make intervals too narrow.
 """
 
 from __future__ import annotations

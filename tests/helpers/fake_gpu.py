@@ -55,8 +55,8 @@ def fake_gpu() -> Iterator[Waits]:
 
 def _copy(value: Tensor, memo: dict[int, Any]) -> Tensor:
     """Copy deeply; torch's own way wants the numbers in memory."""
-    twin = value.detach().clone()
-    return memo.setdefault(id(value), nn.Parameter(twin) if isinstance(value, nn.Parameter) else twin)
+    duplicate = value.detach().clone()
+    return memo.setdefault(id(value), nn.Parameter(duplicate) if isinstance(value, nn.Parameter) else duplicate)
 
 
 def _apply(module: nn.Module, change: Any, recurse: bool = True) -> nn.Module:

@@ -27,14 +27,14 @@ def index_of(*sources: Source, **settings: Any) -> FaceIndex:
 
 
 def mixed_sources(folder: Path) -> list[Source]:
-    """Write trees with twins, leaks, a broken file, votes, landmarks, ranges and several faces of one picture."""
+    """Write trees with duplicates, leaks, a broken file, votes, landmarks, ranges and several faces of one picture."""
     rows = "".join(f"both.png,{age},{x},18,{x + 12},18,{x + 6},28\n" for age, x in ((30, 20), (41, 70)))
     table = write_table(
         folder / "own", "path,age,left_eye_x,left_eye_y,right_eye_x,right_eye_y,mouth_x,mouth_y\n" + rows
     )
     write_image(table.parent / "both.png", drawn_face(9, 128)[:64])
     return [
-        FER2013(str(write_fer2013(folder / "fer", 3, twins=2, broken=1)), labels="mixed"),
+        FER2013(str(write_fer2013(folder / "fer", 3, duplicates=2, broken=1)), labels="mixed"),
         UTKFace(str(write_utkface(folder / "utk", 12, contradictory=2))),
         AllAgeFaces(str(write_all_age_faces(folder / "aaf"))),
         FaceTable(str(table), name="own"),

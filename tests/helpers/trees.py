@@ -28,12 +28,12 @@ ODD_UTKFACE = (
 
 
 def write_fer2013(
-    root: Path, per_class: int = 3, *, private: bool = True, disgust: int = 2, twins: int = 1, broken: int = 0
+    root: Path, per_class: int = 3, *, private: bool = True, disgust: int = 2, duplicates: int = 1, broken: int = 0
 ) -> Path:
     """Write Kaggle's FER2013: grey 48 px JPEGs, class folders, the official split in the names.
 
     Besides: ``disgust`` training faces of a class that is not ours, one black training image, the
-    first ``twins`` happy training faces once more among the happy PublicTest ones, and ``broken``
+    first ``duplicates`` happy training faces once more among the happy PublicTest ones, and ``broken``
     truncated training files.
     """
     number = 0
@@ -46,7 +46,7 @@ def write_fer2013(
     for i in range(disgust):
         write_face(root / "train" / "disgust" / f"Training_{900 + i}.jpg", 900 + i, grey=True)
     write_image(root / "train" / "sad" / "Training_990.jpg", np.zeros((48, 48), np.uint8))
-    for i, path in enumerate(sorted((root / "train" / "happy").iterdir())[:twins]):
+    for i, path in enumerate(sorted((root / "train" / "happy").iterdir())[:duplicates]):
         shutil.copy(path, root / "test" / "happy" / f"PublicTest_{800 + i}.jpg")
     for i in range(broken):
         truncate(write_face(root / "train" / "fear" / f"Training_{700 + i}.jpg", 700 + i, grey=True))

@@ -17,7 +17,7 @@ def here(tmp_path, monkeypatch):
 
 
 def sources(folder):
-    fer = write_fer2013(folder / "fer", 3, twins=2, broken=1)
+    fer = write_fer2013(folder / "fer", 3, duplicates=2, broken=1)
     utk = write_utkface(folder / "utk", 20, contradictory=3)
     return {
         "sources": [
@@ -47,7 +47,7 @@ def test_it_tells_what_is_there_and_what_was_left_out(here, capsys):
     assert left_out["fer2013", "disgust is not a class"][2] == "2"
     assert left_out["fer2013", "unreadable image"][2] == "1"
     assert left_out["utkface", "malformed file name"][2] == "4"
-    assert left_out["fer2013", "training face: twin in val or test"][2] == "2"
+    assert left_out["fer2013", "training face: duplicate in val or test"][2] == "2"
 
 
 def test_it_counts_duplicates_contradictions_and_leaks(here, capsys):

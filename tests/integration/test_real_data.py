@@ -28,12 +28,12 @@ def part(index, name):
 
 def exact(faces):
     """Groups, files in them, and groups with labels that disagree by task."""
-    twins = faces[faces.groupby("exact")["key"].transform("size") > 1]
-    wrong = contradictions(twins, TASKS, "exact")
+    duplicates = faces[faces.groupby("exact")["key"].transform("size") > 1]
+    wrong = contradictions(duplicates, TASKS, "exact")
     return (
-        twins["exact"].nunique(),
-        len(twins),
-        {task: twins.loc[wrong[task], "exact"].nunique() for task in ("gender", "age", "emotion")},
+        duplicates["exact"].nunique(),
+        len(duplicates),
+        {task: duplicates.loc[wrong[task], "exact"].nunique() for task in ("gender", "age", "emotion")},
     )
 
 
@@ -65,8 +65,12 @@ def whole_fer2013():
 
 def test_fer2013_has_its_known_duplicates(whole_fer2013):
     groups = whole_fer2013.groupby("digest")
-    twins = whole_fer2013[groups["path"].transform("size") > 1].groupby("digest")
-    assert (twins.ngroups, twins["path"].size().sum(), (twins["emotion"].nunique() > 1).sum()) == (1272, 2803, 47)
+    duplicates = whole_fer2013[groups["path"].transform("size") > 1].groupby("digest")
+    assert (duplicates.ngroups, duplicates["path"].size().sum(), (duplicates["emotion"].nunique() > 1).sum()) == (
+        1272,
+        2803,
+        47,
+    )
 
 
 def test_fer2013_leaks(whole_fer2013):
@@ -74,7 +78,7 @@ def test_fer2013_leaks(whole_fer2013):
     assert (~whole_fer2013["training"] & whole_fer2013["digest"].isin(training)).sum() == 280
 
 
-def test_of_fer2013s_six_classes_the_listing_knows_twins_and_leaks(index):
+def test_of_fer2013s_six_classes_the_listing_knows_duplicates_and_leaks(index):
     faces = part(index, "fer2013")
     training = faces.loc[faces["official"] == "train", "exact"]
     leaks = (faces["official"].isin(["val", "test"]) & faces["exact"].isin(training)).sum()

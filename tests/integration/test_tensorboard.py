@@ -45,7 +45,7 @@ def test_each_curve_is_there_once(board):
     assert {"train/step_loss_age", "train/learning_rate", "train/images_per_second", "val/score"} <= set(tags)
     assert not [tag for tag in tags if tag.startswith("lr-") or "hp" in tag]
     values = Counter(tuple((e.step, e.value) for e in board.Scalars(tag)) for tag in tags)
-    # Few validation faces: two metrics may agree. No longer curve has a twin.
+    # Few validation faces: two metrics may agree. No longer curve has a duplicate.
     assert max(count for curve, count in values.items() if len(curve) > 3) == 1
 
 

@@ -80,7 +80,7 @@ def test_both_hashes_must_agree():
     assert len(set(duplicates._near_groups(dhash, ahash))) == 2
 
 
-def test_a_single_face_has_no_twin():
+def test_a_single_face_has_no_duplicate():
     assert duplicates._near_groups(*hashes(1, 0)).tolist() == [0]
 
 
@@ -100,7 +100,7 @@ def test_clusters_are_transitive():
     assert near[0] == near[1] == near[2] != near[3]
 
 
-def test_a_lossless_copy_is_an_exact_twin(tmp_path):
+def test_a_lossless_copy_is_an_exact_duplicate(tmp_path):
     face = drawn_face(0, 64)
     for name in ("a.png", "b.png"):
         write_image(tmp_path / name, face)
@@ -110,7 +110,7 @@ def test_a_lossless_copy_is_an_exact_twin(tmp_path):
     assert near[0] == near[1] != near[2]
 
 
-def test_a_recompressed_and_scaled_copy_is_a_near_twin(tmp_path):
+def test_a_recompressed_and_scaled_copy_is_a_near_duplicate(tmp_path):
     face = drawn_face(0, 96)
     paths = [
         write_image(tmp_path / "a.png", face),

@@ -22,7 +22,7 @@ def build(*sources, max_broken=0.01, **settings):
 
 @pytest.fixture(scope="module")
 def fer_root(tmp_path_factory):
-    return write_fer2013(tmp_path_factory.mktemp("fer2013"), 4, twins=2)
+    return write_fer2013(tmp_path_factory.mktemp("fer2013"), 4, duplicates=2)
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +37,17 @@ def test_all_sources_are_in_one_table(fer_root, utk_root):
     assert len(index.terms) == 2
 
 
-def test_twins_of_test_faces_are_kept_out_of_training(fer_root):
+def test_duplicates_of_test_faces_are_kept_out_of_training(fer_root):
     faces = build(FER2013(str(fer_root))).faces
     leaked = faces[faces["excluded"] == LEAKED]
     assert len(leaked) == 2
     assert set(leaked["official"]) == {"train"}
 
 
-def test_twins_are_found_across_sources(fer_root, tmp_path):
-    twin = next((fer_root / "test" / "happy").glob("PrivateTest_*"))
-    table = write_table(tmp_path, "path,age\ntwin.jpg,30\n")
-    shutil.copy(twin, tmp_path / "twin.jpg")
+def test_duplicates_are_found_across_sources(fer_root, tmp_path):
+    duplicate = next((fer_root / "test" / "happy").glob("PrivateTest_*"))
+    table = write_table(tmp_path, "path,age\nduplicate.jpg,30\n")
+    shutil.copy(duplicate, tmp_path / "duplicate.jpg")
     faces = build(FER2013(str(fer_root)), FaceTable(str(table)), **ALL_TRAINING).faces
     own = faces[faces["dataset"] == "own"].iloc[0]
     assert own["split"] == "test"
@@ -98,7 +98,7 @@ def test_two_sources_of_one_name_are_a_config_error():
         build(SyntheticFaces(count=4), SyntheticFaces(count=4, seed=1))
 
 
-def test_drawn_faces_are_no_twins_of_each_other():
+def test_drawn_faces_are_no_duplicates_of_each_other():
     faces = build(SyntheticFaces(count=200)).faces
     assert faces["cluster"].nunique() > 195
 

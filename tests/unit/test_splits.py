@@ -16,7 +16,7 @@ SHARES = {"val_share": 0.2, "test_share": 0.2, "seed": 0, "drop_leaks": True}
 
 
 def random_faces(seed):
-    """Three data sets, one without, one with half and one with a whole official split, and many twins."""
+    """Three data sets, one without, one with half and one with a whole official split, and many duplicates."""
     rng = np.random.default_rng(seed)
     dataset = rng.choice(["free", "half", "whole"], 300)
     official = np.where(
@@ -106,7 +106,7 @@ def test_a_whole_official_split_stays():
     assert assign_splits(face_table(range(100), official=official), **SHARES)["split"].tolist() == official
 
 
-def test_a_training_twin_of_a_test_face_is_set_aside_with_its_reason():
+def test_a_training_duplicate_of_a_test_face_is_set_aside_with_its_reason():
     faces = face_table([0, 0, 1], official=["train", "test", "val"])
     out = assign_splits(faces, **SHARES)
     assert out["split"].tolist() == ["", "test", "val"]
@@ -121,7 +121,7 @@ def test_leaks_are_counted_even_where_they_are_kept():
     assert out["leaks"].tolist() == [True, False, False]
 
 
-def test_a_free_face_follows_its_twin_in_another_data_sets_test():
+def test_a_free_face_follows_its_duplicate_in_another_data_sets_test():
     faces = face_table([0, 0, 1, 2], official=["", "test", "train", "val"], dataset=["a", "b", "b", "b"])
     assert assign_splits(faces, **SHARES | {"val_share": 0, "test_share": 0})["split"][0] == "test"
 
