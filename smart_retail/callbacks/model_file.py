@@ -1,4 +1,4 @@
-"""What a run leaves behind for others: ``model.pth``, and the story of what made it."""
+"""What a run leaves behind for others: ``model.pth``, and the provenance of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.models.load import read_model
 from smart_retail.provenance import git_state, versions
 
-STORY = "made_by.json"
+PROVENANCE = "made_by.json"
 
 
 class ModelFile(pl.Callback):
@@ -42,10 +42,14 @@ class ModelFile(pl.Callback):
         }
         folder = trainer.log_dir  # asks rank 0: every rank must
         if folder and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
-            story = {name: value for name, value in self.made_by.items() if name != "config"}
-            story |= {"processes": trainer.world_size, "threads": torch.get_num_threads(), "device": _device(trainer)}
-            with write_aside(Path(folder) / STORY) as aside:
-                aside.write_text(json.dumps(story, indent=1) + "\n", encoding="utf-8")
+            provenance = {name: value for name, value in self.made_by.items() if name != "config"}
+            provenance |= {
+                "processes": trainer.world_size,
+                "threads": torch.get_num_threads(),
+                "device": _device(trainer),
+            }
+            with write_aside(Path(folder) / PROVENANCE) as aside:
+                aside.write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

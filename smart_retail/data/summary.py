@@ -20,10 +20,10 @@ from smart_retail.data.splits import contradictions
 from smart_retail.errors import ConfigError, DataError
 from smart_retail.tasks import SPLITS, Task
 
-MOST_RANGES = 20
+MAX_RANGES_TOLD = 20
 """Ranges of ages that are told one by one."""
 GROUPS = (("same pixels", "exact"), ("near", "cluster"))
-SHOWN = 11
+AUGMENTED_A_FACE = 11
 """Augmented pictures of a face on the contact sheet."""
 
 
@@ -94,8 +94,8 @@ def _years(table: Table, train: pd.DataFrame, task: Task) -> None:
     ends = train[list(task.range_columns)].dropna().astype(int).itertuples(index=False)
     ranges = pd.Series([f"{low}-{high}" for low, high in sorted(ends)]).value_counts(normalize=True, sort=False)
     if len(ranges):
-        told = [f"{years} {share:.0%}" for years, share in ranges[:MOST_RANGES].items()]
-        table.add_row(f"{task.name} range", ", ".join([*told, "..."] if len(ranges) > MOST_RANGES else told))
+        told = [f"{years} {share:.0%}" for years, share in ranges[:MAX_RANGES_TOLD].items()]
+        table.add_row(f"{task.name} range", ", ".join([*told, "..."] if len(ranges) > MAX_RANGES_TOLD else told))
 
 
 def _class_shares(faces: pd.DataFrame, task: Task) -> np.ndarray:
@@ -167,7 +167,7 @@ def contact_sheet(data: FaceDataset, datasets: list[str], *, size: int, rows: in
     for number in range(len(datasets)):
         members = np.flatnonzero(data.datasets.numpy() == number)
         for row in members[np.linspace(0, len(members) - 1, min(rows, len(members)), dtype=int)]:
-            seeds = range(len(strips) * SHOWN, (len(strips) + 1) * SHOWN)
+            seeds = range(len(strips) * AUGMENTED_A_FACE, (len(strips) + 1) * AUGMENTED_A_FACE)
             draws: list[int | Draw] = [int(row), *(Draw(int(row), size, seed) for seed in seeds)]
             faces = [data[draw] for draw in draws]
             if any(face is None for face in faces):

@@ -20,14 +20,14 @@ BINS = 15
 """Of confidence, as in Guo et al."""
 LOG_LIMIT = 2.0
 """A temperature lies between exp(-2) and exp(2)."""
-LEAST = 1e-12
+MIN_PROBABILITY = 1e-12
 
 
 def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Return (N, C) probabilities as they are after dividing their logits by a temperature."""
     if temperature == 1:
         return probabilities
-    powers = np.log(np.maximum(probabilities, LEAST)) / temperature
+    powers = np.log(np.maximum(probabilities, MIN_PROBABILITY)) / temperature
     powers = np.exp(powers - powers.max(axis=1, keepdims=True))
     return np.asarray((powers / powers.sum(axis=1, keepdims=True)).astype(probabilities.dtype))
 
@@ -41,7 +41,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean negative log likelihood of (N,) class numbers under (N, C) probabilities."""
     said = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(said, LEAST)).mean())
+    return float(-np.log(np.maximum(said, MIN_PROBABILITY)).mean())
 
 
 def temperatures(calibration: Any, tasks: Iterable[Task]) -> dict[str, float]:

@@ -22,7 +22,7 @@ from smart_retail.errors import BrokenImageError, ConfigError, DataError, printa
 
 Finder = Callable[[np.ndarray], list[Detection]]
 SCORE = "detector_score"
-NAMED = 5
+MAX_NAMED = 5
 """Files that are named, of those left out."""
 
 
@@ -144,5 +144,5 @@ def _region(row: dict[Any, Any], image: np.ndarray, where: str) -> np.ndarray:
 def _tell(why: str, files: list[str]) -> None:
     if files:
         print(f"{len(files)} {why}, left out:", file=sys.stderr)
-        for name in [*map(printable, files[:NAMED]), *(["..."] if len(files) > NAMED else [])]:
+        for name in [*map(printable, files[:MAX_NAMED]), *(["..."] if len(files) > MAX_NAMED else [])]:
             print(f"  {name}", file=sys.stderr)

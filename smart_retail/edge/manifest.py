@@ -24,7 +24,7 @@ DISTRIBUTION = "_distribution"
 """Behind the name of a task of years: its output with the probability of each year."""
 PARTS = ("variants", "metrics", "intervals", "latency", "made_by")
 """Entries that map names to values. (``calibration`` is checked where it is read.)"""
-LARGEST = 1 << 24
+MAX_BYTES = 1 << 24
 """Bytes; a manifest takes some ten thousand."""
 
 
@@ -91,7 +91,7 @@ def read_manifest(bundle: str | Path) -> Manifest:
     try:
         if path.exists() and not path.is_file():  # a pipe would wait for its writer
             raise BundleError(f"{path} is no ordinary file")
-        if path.is_file() and path.stat().st_size > LARGEST:
+        if path.is_file() and path.stat().st_size > MAX_BYTES:
             raise BundleError(f"{path} is too large to be a manifest")
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -16,7 +16,7 @@ from smart_retail.evaluation.report import Picture, Section, Table
 from smart_retail.evaluation.wording import cell, in_years, metric_name, number, signed, units
 from smart_retail.plots import age_scatter, confusion_figure
 
-NAMED = 6
+MAX_NAMED = 6
 """Groups that a sentence lists; more are left to a table."""
 
 
@@ -77,7 +77,9 @@ def groups(found: Findings) -> Section | None:
         named = ", ".join(f"{name} ({count})" for name, count in few.items())
         if len(few):
             words = (
-                named if len(few) <= NAMED else f"{len(few)} of race, gender and age together, named in the last table"
+                named
+                if len(few) <= MAX_NAMED
+                else f"{len(few)} of race, gender and age together, named in the last table"
             )
             text.append(f"Without a figure, since they have fewer than {MIN_GROUP_FACES} faces: {words}.")
     tables = [Table(["", "worst", "best", "gap (95%)", "groups"], cells, "Gaps")] if cells else []

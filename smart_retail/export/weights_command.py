@@ -14,7 +14,7 @@ from smart_retail.data.cache import write_aside
 from smart_retail.errors import CheckpointError
 from smart_retail.models.fake_quantise import is_fake_quantised
 from smart_retail.models.load import network_of, read_model
-from smart_retail.models.weights_file import STORY
+from smart_retail.models.weights_file import PROVENANCE
 from smart_retail.provenance import without_places
 from smart_retail.runs import find_checkpoint
 
@@ -69,6 +69,6 @@ def write_weights(content: Mapping[str, Any], path: Path) -> None:
     made_by = dict(content.get("made_by") or {})
     if made_by.get("config"):
         made_by["config"] = without_places(made_by["config"])
-    story = {"hyper_parameters": settings, "contract": content["contract"], "made_by": made_by}
+    provenance = {"hyper_parameters": settings, "contract": content["contract"], "made_by": made_by}
     with write_aside(path) as aside:
-        save_file(tensors, aside, metadata={STORY: json.dumps(story)})
+        save_file(tensors, aside, metadata={PROVENANCE: json.dumps(provenance)})

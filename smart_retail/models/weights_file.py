@@ -12,7 +12,7 @@ from torch import Tensor
 
 from smart_retail.errors import CheckpointError, one_line
 
-STORY = "smart_retail"
+PROVENANCE = "smart_retail"
 """Name of the metadata entry that holds settings, contract and provenance as JSON."""
 
 
@@ -27,13 +27,13 @@ def read_safetensors(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: _full(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 - no dict
-            story = (file.metadata() or {}).get(STORY)
+            provenance = (file.metadata() or {}).get(PROVENANCE)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or no safetensors file: {one_line(error)}") from error
-    if story is None:
+    if provenance is None:
         return tensors
     try:
-        return {**json.loads(story), "model_state_dict": tensors}
+        return {**json.loads(provenance), "model_state_dict": tensors}
     except (ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its settings are damaged ({one_line(error)})") from error
 

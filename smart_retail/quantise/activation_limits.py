@@ -13,7 +13,7 @@ from smart_retail.contract import Contract
 from smart_retail.models.bounded import RELU6
 from smart_retail.quantise.ranges import BATCH, Recorder
 
-RARE = 0.9
+MIN_SHARE_WITHIN = 0.9
 """Share of the faces that a limit must leave alone to count as a rare thing."""
 SAME = 1e-3
 """Largest difference of outputs, relative to one, with which a face counts as the same."""
@@ -66,7 +66,7 @@ def faces_within(model: onnx.ModelProto, crops: np.ndarray, contract: Contract) 
         contract: of the network.
     """
     same = _same(model, without_limits(model), crops, contract)
-    kept: np.ndarray = crops[same] if same.mean() >= RARE else crops
+    kept: np.ndarray = crops[same] if same.mean() >= MIN_SHARE_WITHIN else crops
     return kept
 
 

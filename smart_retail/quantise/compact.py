@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from smart_retail.export.notes import drop_notes
 
-LARGEST = 127
+MAX_WEIGHT = 127
 
 
 def compact(model: onnx.ModelProto) -> None:
@@ -34,7 +34,7 @@ def heads_in_bytes(model: onnx.ModelProto) -> int:
     made = []
     for name in names:
         weight = numpy_helper.to_array(wide[name])
-        scale = np.maximum(np.abs(weight).max(axis=1, keepdims=True), 1e-12) / LARGEST
+        scale = np.maximum(np.abs(weight).max(axis=1, keepdims=True), 1e-12) / MAX_WEIGHT
         graph.initializer.remove(wide[name])
         graph.initializer.extend(
             [

@@ -106,7 +106,7 @@ def quantise_crops(
     """Like ``quantise``, calibrated on (N, S, S, 3) uint8 RGB crops."""
     reference, model = onnx.load(source), onnx.load(source)
     if settings.equalise:
-        crops = even_out(model, crops, contract, settings.equalise_share)
+        crops = equalise_with_limits(model, crops, contract, settings.equalise_share)
     names = activations(without_limits(model), OPERATORS)
     recorder = Recorder(model, names, contract)
     found = find_ranges(recorder, crops, methods=settings.methods, percentile=settings.percentile)
@@ -149,7 +149,7 @@ def _make(
     return made
 
 
-def even_out(model: onnx.ModelProto, crops: np.ndarray, contract: Contract, share: float) -> np.ndarray:
+def equalise_with_limits(model: onnx.ModelProto, crops: np.ndarray, contract: Contract, share: float) -> np.ndarray:
     """Even out the channels, and the limits on activations with them, in place; return the faces to calibrate on."""
     if split_limits(model):
         crops = faces_within(model, crops, contract)

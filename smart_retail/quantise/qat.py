@@ -23,7 +23,7 @@ from smart_retail.quantise.post_training import (
     calibrate,
     check_kernels,
     count_kernels,
-    even_out,
+    equalise_with_limits,
     write_quantised,
 )
 
@@ -44,7 +44,7 @@ def prepare_qat(network: FaceNet, crops: np.ndarray, settings: Int8Settings) -> 
         export_network(network, path, crops[:16], ages=False)
         model = onnx.load(path)
     if settings.equalise:
-        crops = even_out(model, crops, network.contract, settings.equalise_share)
+        crops = equalise_with_limits(model, crops, network.contract, settings.equalise_share)
     ranges = best_ranges(model, crops, network.contract, settings)
     fused = fuse(network)
     _load_weights(fused, model)

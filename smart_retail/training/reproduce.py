@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from smart_retail.arguments import command_parser, next_steps, parse
-from smart_retail.callbacks.model_file import STORY
+from smart_retail.callbacks.model_file import PROVENANCE
 from smart_retail.config_files import read_yaml
 from smart_retail.errors import CheckpointError, ConfigError, one_line
 from smart_retail.models.checkpoint import read_checkpoint
@@ -46,7 +46,7 @@ def reproduce(args: Sequence[str]) -> int:
     parser.add_argument("--run", type=str, help="name of the new run; the old one's and -again unless given")
     parser.add_argument("--against", type=Path, help="compare with this finished run instead of training")
     options = parse(parser, args)
-    for name in ("config.yaml", STORY, "metrics.csv", "checkpoints/last.ckpt"):
+    for name in ("config.yaml", PROVENANCE, "metrics.csv", "checkpoints/last.ckpt"):
         if not (options.folder / name).is_file():
             raise ConfigError(f"{options.folder} is not the folder of a run that can be repeated: it has no {name}")
     again = options.against or run_again(options.folder, options.run)
@@ -82,7 +82,7 @@ def run_again(run: Path, name: str | None) -> Path:
 
 def compare(then: Path, now: Path, console: Console) -> bool:
     """Print how two runs differ; return whether their numbers are the same."""
-    odd = changed(read_story(then), read_story(now))
+    odd = changed(read_provenance(then), read_provenance(now))
     if odd:
         table = Table(title="made by something else", title_justify="left")
         for column in ("what", "then", "now"):
@@ -98,17 +98,17 @@ def compare(then: Path, now: Path, console: Console) -> bool:
     return same_metrics and same_weights
 
 
-def read_story(run: Path) -> dict[str, Any]:
+def read_provenance(run: Path) -> dict[str, Any]:
     """Return what made a run, as ``fit`` wrote it beside the config.
 
     Raises:
         ConfigError: the file is damaged.
     """
     try:
-        story = json.loads((run / STORY).read_text(encoding="utf-8"))
-        return {k: v for k, v in story.items() if k != "versions"} | dict(story["versions"])
+        provenance = json.loads((run / PROVENANCE).read_text(encoding="utf-8"))
+        return {k: v for k, v in provenance.items() if k != "versions"} | dict(provenance["versions"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{run / STORY} is damaged: {error}") from error
+        raise ConfigError(f"{run / PROVENANCE} is damaged: {error}") from error
 
 
 def changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

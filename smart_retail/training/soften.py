@@ -50,9 +50,9 @@ def soften(words: Sequence[str]) -> None:
     if len(crops) > 1:
         raise ConfigError(f"the teachers' faces are cut in different ways ({', '.join(crops)}); ask them one by one")
     data.contract = replace(data.contract, crop=crops[0])  # a teacher judges faces as it learnt them
-    story = story_of(teachers, data)
-    rows = soft_labels(teachers, data, options.views, story, options.output.with_suffix(".part.npz"))
-    write_soft_labels(options.output, data.dataset("train").keys, rows, story | {"views": options.views})
+    provenance = provenance_of(teachers, data)
+    rows = soft_labels(teachers, data, options.views, provenance, options.output.with_suffix(".part.npz"))
+    write_soft_labels(options.output, data.dataset("train").keys, rows, provenance | {"views": options.views})
     options.output.with_suffix(".part.npz").unlink(missing_ok=True)
     print(f"{options.output}: {len(data.dataset('train'))} faces, {options.output.stat().st_size / 1e6:.1f} MB")
     print(next_steps(f"fit --config ... --data.soft_labels {options.output}"))
@@ -69,7 +69,7 @@ def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--views", type=int, default=4, help="the plain crop and this many less one augmented")
 
 
-def story_of(teachers: Teachers, data: FaceDataModule) -> dict[str, Any]:
+def provenance_of(teachers: Teachers, data: FaceDataModule) -> dict[str, Any]:
     """Return what identifies the work: all that changes a view, or a face's place among the others."""
     faces = data.dataset("train")
     rows = hashlib.blake2b("\n".join(faces.keys).encode() + faces.squares.tobytes(), digest_size=8)
@@ -83,14 +83,16 @@ def story_of(teachers: Teachers, data: FaceDataModule) -> dict[str, Any]:
     }
 
 
-def soft_labels(teachers: Teachers, data: FaceDataModule, views: int, story: dict[str, Any], part: Path) -> SoftLabels:
+def soft_labels(
+    teachers: Teachers, data: FaceDataModule, views: int, provenance: dict[str, Any], part: Path
+) -> SoftLabels:
     """Average the teachers' probabilities over views of the training faces.
 
     Args:
         teachers: who judge.
         data: whose training part is judged.
         views: the first is the plain crop, the others are augmented as in training.
-        story: what identifies the work; a part file of another story, or of more views, is not continued.
+        provenance: what identifies the work; a part file of another provenance, or of more views, is not continued.
         part: holds the sums so far, after each view.
 
     Returns:
@@ -100,13 +102,13 @@ def soft_labels(teachers: Teachers, data: FaceDataModule, views: int, story: dic
     plain = copy.copy(faces)
     plain.transform = None
     size = max(network.contract.image_size for network in teachers.networks)
-    done, sums = _resume(part, story, len(faces), views, teachers.widths)
+    done, sums = _resume(part, provenance, len(faces), views, teachers.widths)
     for view in range(done, views):
         seeds = np.random.default_rng([data.seed, view]).integers(2**63, size=len(faces))
         draws = [Draw(row, size, int(seed)) for row, seed in enumerate(seeds)]
         _judge(teachers, data, plain if view == 0 else faces, draws, sums, f"view {view + 1} of {views}")
         with write_aside(part) as aside:
-            arrays: dict[str, Any] = {"done": view + 1, "story": json.dumps(story), **sums}
+            arrays: dict[str, Any] = {"done": view + 1, "story": json.dumps(provenance), **sums}
             np.savez(aside, **arrays)
     # A file that broke on the way has no sum: it stays at zero and is skipped in training as well.
     return {task: torch.from_numpy(s / s.sum(1, keepdims=True).clip(min=1e-6)) for task, s in sums.items()}
@@ -138,12 +140,12 @@ def _judge(
 
 
 def _resume(
-    part: Path, story: dict[str, Any], count: int, views: int, widths: dict[str, int]
+    part: Path, provenance: dict[str, Any], count: int, views: int, widths: dict[str, int]
 ) -> tuple[int, dict[str, np.ndarray]]:
     fresh = {name: np.zeros((count, width), np.float32) for name, width in widths.items()}
     try:
         with np.load(part, allow_pickle=False) as file:
-            same = str(file["story"]) == json.dumps(story) and all(file[name].shape[0] == count for name in widths)
+            same = str(file["story"]) == json.dumps(provenance) and all(file[name].shape[0] == count for name in widths)
             if same and file["done"] <= views:
                 return int(file["done"]), {name: file[name] for name in widths}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

@@ -25,7 +25,7 @@ from smart_retail.evaluation.predictions import probability_columns, read_predic
 from smart_retail.models.checkpoint import read_checkpoint
 from smart_retail.models.load import load_model, network_from, read_model
 from smart_retail.models.pretrained import read_weights
-from smart_retail.models.weights_file import STORY
+from smart_retail.models.weights_file import PROVENANCE
 from smart_retail.tasks import EMOTION, TASKS
 from tests.helpers.fuzz import damaged, fuzz, json_values, only_clear_errors, tree
 from tests.unit.test_load import SETTINGS, Attack
@@ -39,7 +39,7 @@ def saved(content: object, **how: object) -> bytes:
 
 SMALL = {"state_dict": {"net.a": torch.ones(3)}, "hyper_parameters": {"x": 1}, "contract": {}, "epoch": 3}
 NEW, OLD = saved(SMALL), saved(SMALL, _use_new_zipfile_serialization=False)
-SAFE = save({"a": torch.ones(3), "b": torch.ones(2, dtype=torch.int64)}, {STORY: json.dumps({"contract": {}})})
+SAFE = save({"a": torch.ones(3), "b": torch.ones(2, dtype=torch.int64)}, {PROVENANCE: json.dumps({"contract": {}})})
 
 
 @fuzz(120)
@@ -70,7 +70,7 @@ def _safetensors(header: str) -> bytes:
 
 
 def test_a_story_nested_beyond_reading_is_refused(tmp_path):
-    (tmp_path / "deep.safetensors").write_bytes(save({"a": torch.ones(1)}, {STORY: "[" * 100_000}))
+    (tmp_path / "deep.safetensors").write_bytes(save({"a": torch.ones(1)}, {PROVENANCE: "[" * 100_000}))
     with pytest.raises(CheckpointError, match="settings are damaged"):
         read_checkpoint(tmp_path / "deep.safetensors")
 

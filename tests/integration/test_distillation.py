@@ -16,7 +16,7 @@ from smart_retail.tasks import TASKS
 from smart_retail.training.data_cli import read_data
 from smart_retail.training.distillation import Teachers
 from smart_retail.training.module import FaceAttributeModule
-from smart_retail.training.soften import _resume, story_of
+from smart_retail.training.soften import _resume, provenance_of
 from tests.helpers.runs import checkpoint, differing, load, run, write_config
 from tests.helpers.trees import write_utkface
 
@@ -79,7 +79,7 @@ def test_a_stopped_computation_goes_on_after_the_last_view(inside, monkeypatch):
 
 def test_a_part_of_other_or_more_views_is_not_continued(inside):
     def story(*sources, **settings):
-        return story_of(teachers, FaceDataModule([*sources], image_size=32, workers=0, **settings))
+        return provenance_of(teachers, FaceDataModule([*sources], image_size=32, workers=0, **settings))
 
     teachers = Teachers(["lightning_logs/teacher/version_0/model.pth"])
     first, second = SyntheticFaces(64), UTKFace(str(write_utkface(inside / "utk", 40)))

@@ -11,7 +11,7 @@ from smart_retail.export.weights_command import write_weights
 from smart_retail.models.checkpoint import read_checkpoint
 from smart_retail.models.fake_quantise import fake_quantise, fuse
 from smart_retail.models.load import network_from, read_model
-from smart_retail.models.weights_file import STORY
+from smart_retail.models.weights_file import PROVENANCE
 from tests.helpers.runs import run
 from tests.unit.test_load import SETTINGS
 
@@ -70,10 +70,10 @@ def test_a_truncated_file_and_damaged_settings_are_named(path):
     path.write_bytes(torch_file[: len(torch_file) // 2])
     with pytest.raises(CheckpointError, match=r"net.safetensors is damaged"):
         load_model(path)
-    save_file({"a": torch.zeros(1)}, path, metadata={STORY: "{"})
+    save_file({"a": torch.zeros(1)}, path, metadata={PROVENANCE: "{"})
     with pytest.raises(CheckpointError, match="settings are damaged"):
         load_model(path)
-    save_file({"a": torch.zeros(1)}, path, metadata={STORY: json.dumps({"contract": 3, "hyper_parameters": 4})})
+    save_file({"a": torch.zeros(1)}, path, metadata={PROVENANCE: json.dumps({"contract": 3, "hyper_parameters": 4})})
     with pytest.raises(CheckpointError):
         load_model(path)
     save_file({"a": torch.zeros(1)}, path)

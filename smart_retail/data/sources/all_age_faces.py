@@ -22,9 +22,9 @@ LAST_FEMALE = 7380
 """Serial numbers up to this one are female, later ones male (the authors' lists agree)."""
 LEFT_EYE, RIGHT_EYE, MOUTH = slice(19, 25), slice(25, 31), slice(31, 49)
 LANDMARKS = 49
-FARTHEST = 1e6
+MAX_COORDINATE_PX = 1e6
 """Coordinates beyond this are no pixels of any image."""
-LARGEST = 1 << 16
+MAX_BYTES = 1 << 16
 """Bytes of a landmark file; 49 lines take about a thousand."""
 
 
@@ -80,14 +80,14 @@ def read_landmarks(path: Path) -> np.ndarray | None:
     """Read 49 lines ``x y``; (49, 2) pixels, or None where the file is missing or malformed."""
     try:
         # A pipe would wait for its writer.
-        if not path.is_file() or path.stat().st_size > LARGEST:
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:
             return None
         values = [float(word) for word in path.read_text("ascii").split()]
     except (OSError, ValueError):
         return None
     points = np.array(values)
     # Not a number fails the comparison too.
-    if points.size != 2 * LANDMARKS or not (np.abs(points) < FARTHEST).all():
+    if points.size != 2 * LANDMARKS or not (np.abs(points) < MAX_COORDINATE_PX).all():
         return None
     points = points.reshape(LANDMARKS, 2)
     eyes = points[LEFT_EYE].mean(0) - points[RIGHT_EYE].mean(0)

@@ -32,7 +32,7 @@ VOTED = {
     "surprise": "surprise",
 }
 """Our classes and what FER+ calls them."""
-ENOUGH = 5
+MIN_VOTES = 5
 """Votes for our classes, of ten, from which the crowd's word counts."""
 FLAT_TONES = 8
 """Tones between darkest and lightest pixel up to which a picture shows nothing."""
@@ -127,7 +127,7 @@ def _labels(original: int, votes: tuple[np.ndarray, int, int] | None, share: flo
     if 2 * no_face > everyone:
         return None
     target = np.eye(len(EMOTIONS))[original]
-    if ours.sum() >= ENOUGH:
+    if ours.sum() >= MIN_VOTES:
         target = share * ours / ours.sum() + (1 - share) * target
     return labels | {"emotion": majority} | dict(zip(EMOTION.vote_columns, target, strict=True))
 

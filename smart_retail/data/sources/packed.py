@@ -24,11 +24,11 @@ from smart_retail.tasks import AGE_MAX, AGE_MIN, SPLITS, TASKS, Task, checked, t
 NAME = "pack.json"
 FORMAT = 2
 """Of packs; no other one is read."""
-LARGEST = 1 << 24
+MAX_BYTES = 1 << 24
 """Bytes of a pack.json."""
 SHARES_OFF = 1e-3
 """By which the sum of a face's votes may miss 1: they are stored in float32."""
-FARTHEST = 1e6
+MAX_COORDINATE_PX = 1e6
 """Coordinates beyond this are no pixels of any image."""
 
 
@@ -83,7 +83,7 @@ def read_about(folder: Path) -> dict[str, Any]:
             f"{folder} is no pack: it has no {NAME}; `smart-retail data --config ... --pack FOLDER` writes one"
         )
     try:
-        if path.stat().st_size > LARGEST:
+        if path.stat().st_size > MAX_BYTES:
             raise ValueError("it is too large")
         about = json.loads(path.read_text(encoding="utf-8"))
         form = about["format"]
@@ -195,7 +195,7 @@ def _check_values(faces: pd.DataFrame, tasks: Sequence[Task], folder: Path) -> N
         shares = votes.ge(0).all(axis=1) & (total - 1).abs().lt(SHARES_OFF)  # each is at most 1 then
         bad[f"votes on {task.name}"] = ~((given == 0) | ((given == len(task.classes)) & shares))
     bad |= {"official": ~faces["official"].isin(["", *SPLITS]), "key": faces["key"].duplicated()}
-    bad |= {name: ~faces[name].fillna(0).between(-FARTHEST, FARTHEST) for name in (*CROP, *LANDMARKS)}
+    bad |= {name: ~faces[name].fillna(0).between(-MAX_COORDINATE_PX, MAX_COORDINATE_PX) for name in (*CROP, *LANDMARKS)}
     bad[CROP[2]] |= faces[CROP[2]] <= 0
     bad |= {name: faces[name].map(lambda h, n=n: not isinstance(h, bytes) or len(h) != n) for name, n in HASHES.items()}
     for name, rows in bad.items():

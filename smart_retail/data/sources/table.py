@@ -22,7 +22,7 @@ from smart_retail.tasks import AGE_MAX, AGE_MIN, SPLITS, TASKS, Task
 BOX = ("left", "top", "right", "bottom")
 PATHS = ("file", "image", "filename")
 """What the column of paths may be called besides ``path``."""
-FARTHEST = 1e6
+MAX_COORDINATE_PX = 1e6
 """Coordinates beyond this are no pixels of any image."""
 OVERALL = "overall"
 """What metrics call all data sets together: no data set may have this name."""
@@ -266,7 +266,7 @@ def face_place(values: dict[str, Any], where: str) -> dict[str, float]:
                 )
             square = square_from_box(left, top, right, bottom)
         # Not a number fails the comparison too.
-        if not (np.abs(square) < FARTHEST).all() or square.side < 1:
+        if not (np.abs(square) < MAX_COORDINATE_PX).all() or square.side < 1:
             raise DataError(f"{where}: {', '.join(columns)} do not make a square in the image")
         found = (LANDMARKS, numbers) if columns is LANDMARKS else (CROP, square[:3])
         return dict(zip(*found, strict=True))
