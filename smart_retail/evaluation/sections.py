@@ -8,8 +8,8 @@ import pandas as pd
 
 from smart_retail.data.crops import TURNED_RATIO
 from smart_retail.edge.processor import in_words
-from smart_retail.evaluation.closer import confidence, groups, kinds, worse_pictures, worst_mistakes
 from smart_retail.evaluation.compare import verdict
+from smart_retail.evaluation.details import confidence, groups, kinds, worse_pictures, worst_mistakes
 from smart_retail.evaluation.findings import Findings, grid
 from smart_retail.evaluation.metrics import MIN_GROUP_FACES
 from smart_retail.evaluation.report import Goal, Report, Section, Table

@@ -1,4 +1,4 @@
-"""The sections that look closer: kinds of mistakes, groups, confidence, worse pictures."""
+"""The sections with details: kinds of mistakes, groups, confidence, worse pictures."""
 
 from __future__ import annotations
 
