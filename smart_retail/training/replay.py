@@ -38,13 +38,13 @@ def replay(args: Sequence[str]) -> None:
     content = read_checkpoint(path)
     if not {"batch", "random_state", "files"} <= set(content):
         raise CheckpointError(f"{path} is no file of a diverged training; those lie in <run>/diverged")
-    if "labels" not in content["batch"]:
-        raise CheckpointError(f"{path} was left by an earlier version; replay it with that one")
     if is_fake_quantised(content["state_dict"]):
         raise CheckpointError(
             f"{path} is of quantisation-aware training, and does not tell how its step rounded: it cannot be "
             "replayed; the .txt file beside it names the images"
         )
+    if "labels" not in content["batch"]:
+        raise CheckpointError(f"{path} was left by an earlier version; replay it with that one")
     module, batch = restore(content)
     odd = {name for name, value in module.named_parameters() if not torch.isfinite(value).all()}
     layers = watch(module.net)

@@ -125,7 +125,7 @@ def test_teachers_are_frozen_outside_the_module_and_stay_in_eval_mode(inside):
     theirs = {id(p) for p in network.parameters()}
     assert not theirs & {id(p) for p in module.parameters()}
     said = module.teachers(torch.randn(2, 3, 32, 32), module.contract)
-    assert not said.soft.age.requires_grad and not said.features[0].requires_grad
+    assert not said.soft["age"].requires_grad and not said.features[0].requires_grad
 
 
 def test_features_are_matched_in_training_only_and_a_resume_is_exact(inside):

@@ -47,7 +47,7 @@ def complaint(capfd, *words):
         ({"model": {"schedule": "cosin"}}, "schedule 'cosin' is none of"),
         ({"model": {"age_head": "classes"}}, "age_head 'classes'"),
         ({"model": {"task_weights": {"age": -1.0}}}, "must not be negative"),
-        ({"model": {"task_weights": {"race": 1.0}}}, "must name gender, age, emotion"),
+        ({"model": {"task_weights": {"race": 1.0}}}, "task_weights names race; tasks are gender, age, emotion"),
         ({"data": {"image_size": 8}}, "image_size 8 is too small"),
         ({"data": {"splits": {"val_share": 0.9, "test_share": 0.1}}}, "must leave something for training"),
         ({"data": {"augmentation": {"strength": 7}}}, "strength 7"),

@@ -74,7 +74,7 @@ def test_what_differs_is_told(copy, capfd):
     loss = metrics(copy)["val/loss", 4]
     (copy / "metrics.csv").write_text(table.replace(loss, "7.5"))
     content = load(copy / "checkpoints/last.ckpt")
-    content["state_dict"]["net.gender.weight"][0, 0] += 0.5
+    content["state_dict"]["net.heads.gender.weight"][0, 0] += 0.5
     torch.save(content, copy / "checkpoints/last.ckpt")
     assert run("reproduce", RUN, "--against", copy) == 1
     said = " ".join(capfd.readouterr().out.split())
