@@ -20,6 +20,9 @@ from smart_retail.data.labels import Labels
 from smart_retail.tasks import AGE_MAX, Task
 
 NO_LABEL = "?"
+MAX_CLASSES_TOLD = 25
+"""Classes up to which a confusion matrix has a share in each cell."""
+MAX_SIDE_INCHES = 20
 WRONG_BY = (5, 10)
 """Years beside the diagonal that an age scatter marks."""
 
@@ -109,7 +112,7 @@ def confusion_figure(counts: np.ndarray, names: Sequence[str], task: str) -> Fig
         task: for the title.
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 2.2 + 0.7 * len(names)
+    side = min(2.2 + 0.7 * len(names), MAX_SIDE_INCHES)
     figure = Figure(figsize=(side + 0.4, side), layout="tight")
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -117,7 +120,7 @@ def confusion_figure(counts: np.ndarray, names: Sequence[str], task: str) -> Fig
     axes.set_yticks(range(len(names)), [f"{n} ({c:,})" for n, c in zip(names, counts.sum(axis=1), strict=True)])
     axes.set_xlabel("predicted")
     axes.set_ylabel("labelled")
-    for (row, column), share in np.ndenumerate(shares):
+    for (row, column), share in np.ndenumerate(shares) if len(names) <= MAX_CLASSES_TOLD else ():
         colour = "white" if share > 0.5 else "black"
         axes.text(column, row, f"{share:.0%}", ha="center", va="center", color=colour, fontsize=9)
     right = np.trace(counts) / max(counts.sum(), 1)

@@ -21,8 +21,27 @@ HALF_YEAR = 0.5
 """A whole year, as in a range of ages, is from half a year before to half a year after."""
 SPLITS = ("train", "val", "test")
 MAX_CLASSES = 1000
-TAKEN = {"path", "picture", "key", "dataset", "official", "split", "race", "loss", "score", "features", "overall"}
-"""Names that columns or figures have already."""
+TAKEN = {
+    *(
+        "path",
+        "file",
+        "image",
+        "filename",
+        "picture",
+        "key",
+        "dataset",
+        "official",
+        "split",
+        "race",
+        "pose",
+        "duplicate",
+    ),
+    *("cluster", "exact", "excluded", "leaks", "digest", "dhash", "ahash", "error"),
+    *("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "mouth_x", "mouth_y", "crop_x", "crop_y", "crop_side"),
+    *("left", "top", "right", "bottom", "x", "y", "side", "angle"),
+    *("loss", "score", "features", "overall", "training"),
+}
+"""Names that columns, figures or PyTorch have already."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +65,8 @@ class Task:
         for name in (self.name, *self.opinions):
             if not (isinstance(name, str) and name.isidentifier()) or name.startswith("_") or keyword.iskeyword(name):
                 raise ConfigError(f"task {name!r}: use letters, digits and underscores, a letter first")
+            if name != name.lower():
+                raise ConfigError(f"task {name!r}: write it in lower case, as columns of tables are read")
             if name in TAKEN:
                 raise ConfigError(f"task {name!r}: this name is taken; choose another")
         if self.kind not in ("classes", "years"):
@@ -68,6 +89,9 @@ class Task:
                     f"task {self.name}: class {name!r} is no name in lower case (in YAML, 'yes', 'no' and numbers "
                     "need quotation marks)"
                 )
+        if numbers := [name for name in self.classes if name.removesuffix(".0").isdecimal()]:
+            # A table may give a class by its number.
+            raise ConfigError(f"task {self.name}: class {numbers[0]!r} is a number; give it a name")
         if len(set(self.classes)) != len(self.classes):
             raise ConfigError(f"task {self.name}: two of its classes have one name: {', '.join(self.classes)}")
 
@@ -168,7 +192,13 @@ def checked(tasks: Iterable[Task]) -> tuple[Task, ...]:
         raise ConfigError(f"tasks {', '.join(names) or 'none'}: there must be one at least, each of its own name")
     for task in tasks:
         ends = {*task.range_columns, *task.vote_columns}
-        if odd := ends & set(names):
-            raise ConfigError(f"task {min(odd)}: the column of that name belongs to {task.name}")
+        if odd := {*ends, f"{task.name}_balanced"} & set(names):
+            raise ConfigError(f"task {min(odd)}: a column or figure of that name belongs to {task.name}")
+    owners: dict[str, Task] = {}
+    for task in tasks:
+        for column in (task.name, *task.opinions):
+            other = owners.setdefault(column, task)
+            if other.classes != task.classes:
+                raise ConfigError(f"tasks {other.name} and {task.name} have other classes for one column, {column}")
     # A column with a head of its own is measured there, and no opinion any more.
     return tuple(replace(task, opinions=tuple(o for o in task.opinions if o not in names)) for task in tasks)

@@ -11,7 +11,7 @@ from smart_retail.edge.predictor import Attribute, Prediction
 from smart_retail.errors import ConfigError
 
 PASSING = ("emotion",)
-"""Tasks whose answers change while a face is in view; others settle."""
+"""How tasks begin whose answers change while a face is in view; others settle."""
 
 
 @dataclass
@@ -93,7 +93,7 @@ class TrackSmoother:
         slow, fast = 1 / min(track.count + 1, self.memory), 1 - math.pow(0.5, elapsed / self.half_life)
         blended = {}
         for task, found in new.attributes.items():
-            share = fast if task in PASSING else slow
+            share = fast if task.startswith(PASSING) else slow
             blended[task] = _mix(track.said.attributes[task], found, share)
         return Prediction(blended)
 

@@ -14,7 +14,7 @@ from smart_retail.evaluation.mistakes import COUNT, mistakes
 from smart_retail.evaluation.predictions import tasks_of_table
 from smart_retail.evaluation.report import Picture, Section, Table
 from smart_retail.evaluation.wording import cell, in_years, metric_name, number, signed, units
-from smart_retail.plots import age_scatter, confusion_figure
+from smart_retail.plots import MAX_CLASSES_TOLD, age_scatter, confusion_figure
 
 MAX_NAMED = 6
 """Groups that a sentence lists; more are left to a table."""
@@ -32,7 +32,8 @@ def kinds(found: Findings) -> Section:
             figures.append(Picture(embed(drawn), f"{task.name}: what was predicted for each label, share of the row"))
             cells = [[str(name), *(f"{count:,}" for count in row)] for name, row in counts.iterrows()]
             title = f"{task.name.capitalize()}: labels down, predictions across"
-            tables.append(Table(["", *counts.columns], cells, title, folded=True))
+            if len(task.classes) <= MAX_CLASSES_TOLD:
+                tables.append(Table(["", *counts.columns], cells, title, folded=True))
     for task in (task for task in tasks if not task.is_classes):
         aged = answered(table, Question(task, task.name))
         if aged.empty:

@@ -31,10 +31,11 @@ def gaps(faces: pd.DataFrame) -> pd.DataFrame:
         ``MIN_GROUP_FACES`` faces were compared. Nothing where fewer than two have as many.
     """
     rows = []
-    for task in (task for task in tasks_of_table(faces) if task.name in ("gender", "age")):
+    tasks = tasks_of_table(faces)
+    for task in (task for task in tasks if task.name in ("gender", "age")):
         metric = task.metric
         score = accuracy_score if task.is_classes else mean_absolute_error
-        known = answered(slices(faces), Question(task, task.name))
+        known = answered(slices(faces, tasks), Question(task, task.name))
         if known.empty:
             continue
         known = known.assign(said=classes_said(known, task) if task.is_classes else known[f"{task.name}_pred"])

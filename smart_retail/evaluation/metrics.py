@@ -11,7 +11,7 @@ import pandas as pd
 from smart_retail.evaluation.intervals import Interval, Statistic, balanced_accuracy, bootstrap, macro_f1, mean_of
 from smart_retail.evaluation.predictions import first_output, probability_columns, tasks_of_table
 from smart_retail.plots import confusion
-from smart_retail.tasks import CUMULATIVE_YEARS, GENDERS, HALF_YEAR, Task
+from smart_retail.tasks import CUMULATIVE_YEARS, HALF_YEAR, Task
 
 ADULTS = (21, 60)
 """Ages for which most published figures on UTKFace are given."""
@@ -179,7 +179,7 @@ def _groups(faces: pd.DataFrame, tasks: Sequence[Task]) -> Iterator[tuple[str, s
         for decade, inside in with_age.groupby(with_age[years] // 10 * 10):
             first = int(float(str(decade)))
             yield "decade", f"{first} to {first + 9}", inside
-    sliced = slices(faces)
+    sliced = slices(faces, tasks)
     for column in ("by_race", "by_gender", "by_age"):
         for group, inside in sliced.groupby(column, observed=True):
             yield "group", str(group), inside
@@ -192,18 +192,20 @@ def years_of(tasks: Sequence[Task]) -> str | None:
     return next((task.name for task in tasks if not task.is_classes), None)
 
 
-def slices(faces: pd.DataFrame) -> pd.DataFrame:
+def slices(faces: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
     """Return the faces that have all three of race, gender and age, with these as ``by_race``, ..., in words.
 
     An age that is a range counts by its middle.
     """
-    if not {"gender", "age"} <= set(faces):
+    found = {task.name: task for task in tasks}
+    gender, years = found.get("gender"), found.get("age")
+    if gender is None or not gender.is_classes or years is None or years.is_classes:
         return faces[:0].assign(by_race="", by_gender="", by_age="")
     age = faces["age"].fillna((faces["age_low"] + faces["age_high"]) / 2)
     raced = faces[faces["race"].ne("") & faces["gender"].notna() & age.notna()]
     return raced.assign(
         by_race=raced["race"],
-        by_gender=raced["gender"].map(dict(enumerate(GENDERS))),
+        by_gender=raced["gender"].map(dict(enumerate(gender.classes))),
         by_age=pd.cut(age[raced.index], AGE_GROUPS, right=False, labels=AGE_NAMES),
     )
 

@@ -102,6 +102,9 @@ def read_predictions(path: Path, reference: pd.DataFrame | None = None) -> pd.Da
         raise DataError(f"{path} names a face twice: {twice}")
     table.attrs = attrs
     tasks = tasks_of_table(reference if reference is not None and "tasks" not in attrs else table)
+    theirs = {} if reference is None else {task.name: task.classes for task in tasks_of_table(reference)}
+    if odd := [task.name for task in tasks if theirs.get(task.name, task.classes) != task.classes]:
+        raise DataError(f"{path} has other classes of {', '.join(odd)} than what it is compared with")
     for task in tasks:
         if task.is_classes:
             _read_classes(table, task, path)

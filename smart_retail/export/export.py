@@ -190,6 +190,9 @@ def fill_bundle(
     shipped = "int8" if "int8" in paths else "fp32"
     val = dict(zip(networks, predict(judges, parts["val"].table, "validation faces"), strict=True))
     metrics: dict[str, Any] = {"val": _metrics(val, contract.tasks)}
+    judged = metrics["val"].get("drop", contract.task_names)
+    if silent := [name for name in contract.task_names if name not in judged]:
+        log.warning("no validation face has a label of %s: INT8 is not judged by it", ", ".join(silent))
     if "int8" in paths:
         settings.gate.check(metrics["val"]["drop"])
     test = dict(zip(networks, predict(judges, parts["test"].table, "test faces"), strict=True))

@@ -104,12 +104,12 @@ def measures_of(task: Task) -> dict[str, Measure]:
 
 
 def _mask(column: str) -> str:
-    return f"{column}_mask"
+    return f"{column} mask"
 
 
 def _labelled(task: str) -> str:
     """Name of the column that tells for which faces a task has a label of any kind."""
-    return f"{task}_labelled"
+    return f"{task} labelled"
 
 
 def columns_of(labels: Labels, tasks: Sequence[Task]) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.checkpoint import check_weights, renamed
 from smart_retail.models.load import network_from
 from smart_retail.models.network import RawOutputs
-from smart_retail.tasks import Task, tasks_of
+from smart_retail.tasks import TASKS, Task, tasks_of
 from smart_retail.training.distillation import (
     Distillation,
     FeatureMatching,
@@ -124,7 +124,9 @@ class FaceAttributeModule(pl.LightningModule):
             raise ConfigError(f"schedule_by {schedule_by!r} is none of steps, time")
         self.contract = Contract(image_size=image_size, crop=crop, tasks=tasks_of(tasks))
         self.tasks = self.contract.tasks
-        task_weights = {task.name: 1.0 for task in self.tasks} | (task_weights or {})
+        left_out = {task.name for task in TASKS} - {*self.contract.task_names}  # a config may weigh them all the same
+        given = {name: weight for name, weight in (task_weights or {}).items() if name not in left_out}
+        task_weights = {task.name: 1.0 for task in self.tasks} | given
         self.save_hyperparameters()
         self.distillation = distillation_of(distillation)
         self.hparams["distillation"] = asdict(self.distillation)  # checkpoints hold plain types only

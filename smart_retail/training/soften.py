@@ -52,7 +52,8 @@ def soften(words: Sequence[str]) -> None:
     data.contract = replace(data.contract, crop=crops[0])  # a teacher judges faces as it learnt them
     provenance = provenance_of(teachers, data)
     rows = soft_labels(teachers, data, options.views, provenance, options.output.with_suffix(".part.npz"))
-    write_soft_labels(options.output, data.dataset("train").keys, rows, provenance | {"views": options.views})
+    tasks, keys = data.contract.tasks, data.dataset("train").keys
+    write_soft_labels(options.output, keys, rows, tasks, provenance | {"views": options.views})
     options.output.with_suffix(".part.npz").unlink(missing_ok=True)
     print(f"{options.output}: {len(data.dataset('train'))} faces, {options.output.stat().st_size / 1e6:.1f} MB")
     print(next_steps(f"fit --config ... --data.soft_labels {options.output}"))

@@ -166,7 +166,7 @@ def soft_file() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "soft.npz"
         labels = {task.name: torch.full((3, task.width), 1 / task.width) for task in TASKS}
-        write_soft_labels(path, KEYS, labels, {})
+        write_soft_labels(path, KEYS, labels, TASKS, {})
         return path.read_bytes()
 
 

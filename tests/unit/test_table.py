@@ -4,6 +4,7 @@ import pytest
 from smart_retail.data.duplicates import cluster, scan_faces
 from smart_retail.data.sources.table import FaceTable
 from smart_retail.errors import ConfigError, DataError
+from smart_retail.tasks import Task
 from tests.helpers.pictures import write_face
 from tests.helpers.trees import write_table
 
@@ -229,3 +230,13 @@ def test_a_table_can_be_for_measuring_alone(tmp_path):
 def test_a_split_that_is_none_is_refused():
     with pytest.raises(ConfigError, match="split 'all' of data set own is none of train, val, test"):
         FaceTable("faces.csv", split="all")
+
+
+def test_votes_are_labels_and_the_majority_is_the_class_where_none_is_named(tmp_path):
+    write_face(tmp_path / "a.png", 0, 40)
+    rows = "a.png,3,1\na.png,1,1\n"
+    (tmp_path / "faces.csv").write_text(f"path,glasses_votes_none,glasses_votes_glasses\n{rows}")
+    glasses = Task("glasses", classes=("none", "glasses"))
+    faces = FaceTable(str(tmp_path / "faces.csv")).load([glasses]).faces
+    assert faces["glasses"].tolist()[0] == 0 and pd.isna(faces["glasses"].tolist()[1])
+    assert faces[list(glasses.vote_columns)].to_numpy().tolist() == [[0.75, 0.25], [0.5, 0.5]]

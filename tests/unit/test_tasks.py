@@ -1,7 +1,11 @@
 import pytest
 
+from smart_retail.data.index import SplitSettings, build_index
+from smart_retail.data.sources.base import label_columns
+from smart_retail.data.sources.synthetic import SyntheticFaces
 from smart_retail.errors import ConfigError
-from smart_retail.tasks import EMOTION, EMOTIONS, GENDERS, TASKS, Task, task_of, tasks_of
+from smart_retail.evaluation.judging import select
+from smart_retail.tasks import EMOTION, EMOTIONS, GENDERS, TAKEN, TASKS, Task, task_of, tasks_of
 
 GLASSES = {"classes": ["none", "glasses", "sunglasses"]}
 
@@ -24,6 +28,11 @@ def test_without_settings_the_tasks_are_the_default_ones():
 
 def test_a_default_task_can_be_left_out():
     assert [task.name for task in tasks_of({"emotion": None, "glasses": GLASSES})] == ["gender", "age", "glasses"]
+
+
+def test_no_task_is_called_as_a_column_of_an_index():
+    faces = select(build_index([SyntheticFaces(count=60)], SplitSettings(), workers=1), "train")
+    assert set(faces) - set(label_columns(TASKS)) <= TAKEN
 
 
 def test_a_second_head_of_one_vocabulary_is_no_opinion_on_the_first_any_more():
@@ -49,7 +58,12 @@ def test_a_task_survives_plain_types():
         ({"two words": GLASSES}, "use letters, digits and underscores"),
         ({"class": GLASSES}, "use letters, digits and underscores"),
         ({"race": GLASSES}, "this name is taken"),
-        ({"age_low": GLASSES}, "the column of that name belongs to age"),
+        ({"pose": GLASSES}, "this name is taken"),
+        ({"Glasses": GLASSES}, "write it in lower case"),
+        ({"level": {"classes": ["1", "2"]}}, "class '1' is a number"),
+        ({"gender_balanced": GLASSES}, "a column or figure of that name belongs to gender"),
+        ({"mood": {"classes": ["sad", "happy"], "opinions": ["emotion_crowd"]}}, "other classes for one column"),
+        ({"age_low": GLASSES}, "a column or figure of that name belongs to age"),
         ({"hat": None}, "no such task to leave out"),
         ({"height": {"kind": "metres"}}, "kind 'metres' is none of classes, years"),
         ({"looks": {"kind": "years", "classes": ["a", "b"]}}, "years have no classes"),

@@ -126,6 +126,11 @@ def make_listing(
         for column in (task.name, *task.opinions) if task.is_classes else ():
             if column in faces and not is_numeric_dtype(faces[column]):
                 faces[column] = _numbers(faces, column, task.classes, name)
+    for task in tasks:
+        if there := [name for name in task.vote_columns if name in faces]:
+            voted = faces[there].notna().any(axis=1)
+            for name in set(task.vote_columns) - set(there):
+                faces[name] = voted.map({True: 0.0, False: None})
     for column, dtype in columns.items():
         if column not in faces:
             faces[column] = "" if dtype == "str" else pd.NA

@@ -165,12 +165,12 @@ def _columns_for(faces: pd.DataFrame, packed: Sequence[Task], tasks: Sequence[Ta
     Raises:
         DataError: the pack knows one of them with other classes.
     """
-    there = {task.name: task for task in packed}
-    for task in tasks:
-        if task.name in there and there[task.name].classes != task.classes:
+    there = {column: task.classes for task in packed for column in (task.name, *task.opinions)}
+    for column, classes in ((c, task.classes) for task in tasks for c in (task.name, *task.opinions)):
+        if there.get(column, classes) != classes:
             raise DataError(
-                f"{folder}: packed with {task.name} as {', '.join(there[task.name].classes) or 'years'}, not as "
-                f"{', '.join(task.classes) or 'years'} (data.tasks); write the pack anew"
+                f"{folder}: packed with {column} as {', '.join(there[column]) or 'years'}, not as "
+                f"{', '.join(classes) or 'years'} (data.tasks); write the pack anew"
             )
     columns = COLUMNS | label_columns(tasks)
     for name, kind in columns.items():

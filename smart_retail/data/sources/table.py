@@ -168,7 +168,11 @@ def label_cells(values: Mapping[str, Any], tasks: Sequence[Task], where: str) ->
         if task.is_classes:
             for column in (task.name, *task.opinions):
                 found[column] = class_name(values.get(column), task.classes, f"{where}: {column}")
-            found |= _votes(values, task, where)
+            votes = _votes(values, task, where)
+            if found[task.name] is None and votes and max(votes.values()) > 0.5:
+                # What most people say is the class to measure against, where the table names none.
+                found[task.name] = task.classes[int(np.argmax(list(votes.values())))]
+            found |= votes
             continue
         try:
             found |= dict(zip((task.name, *task.range_columns), _years(values, task), strict=True))

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from smart_retail.evaluation.findings import grid
-from smart_retail.evaluation.metrics import MIN_GROUP_FACES, measure, tabulate
+from smart_retail.evaluation.metrics import MIN_GROUP_FACES, measure, slices, tabulate
 from smart_retail.evaluation.wording import metric_name
-from smart_retail.tasks import AGE, TASKS, Task
+from smart_retail.tasks import AGE, GENDER, TASKS, Task
 from tests.helpers.predictions import P_EMOTION, predictions
 
 
@@ -101,3 +101,12 @@ def test_tasks_of_ones_own_have_figures_of_their_kind():
 def test_without_a_task_of_years_no_figure_is_by_age():
     table = predictions(100, tasks=(Task("glasses", classes=("none", "glasses")),))
     assert set(tabulate(table)["part"]) == {"all", "data set"}
+
+
+def test_groups_are_named_by_the_classes_of_the_task_at_hand():
+    table = predictions()
+    swapped = (Task("gender", classes=("female", "male")), AGE)
+    named = slices(table, swapped)
+    assert (named["by_gender"] == named["gender"].map({0.0: "female", 1.0: "male"})).all()
+    grouped = (GENDER, Task("age", classes=("child", "adult")))
+    assert slices(table, grouped).empty
