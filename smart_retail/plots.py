@@ -20,6 +20,8 @@ from smart_retail.data.labels import Labels
 from smart_retail.tasks import AGE_MAX, Task
 
 NO_LABEL = "?"
+LETTERS = 22
+"""Of a caption that fit below a face; a longer one is smaller, so that it does not run into the next."""
 MAX_CLASSES_TOLD = 25
 """Classes up to which a confusion matrix has a share in each cell."""
 MAX_SIDE_INCHES = 20
@@ -46,10 +48,11 @@ def face_grid(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> 
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     figure = Figure(figsize=(1.4 * columns, 1.65 * rows), layout="tight")
+    size = 8 * min(1, LETTERS / max(map(len, captions), default=1))
     for place, (image, caption) in enumerate(zip(images, captions, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, place)
         axes.imshow(image)
-        axes.set_title(caption, fontsize=8, y=-0.2)
+        axes.set_title(caption, fontsize=size, y=-0.2)
         axes.set_axis_off()
     return figure
 

@@ -47,9 +47,7 @@ def kinds(found: Findings) -> Section:
             continue
         decades = found.of("decade")
         drawn = error_by_age(decades, task.name)
-        figures.append(
-            Picture(embed(drawn), "error by decade of age: children and the old are where such networks fail")
-        )
+        figures.append(Picture(embed(drawn), "error and bias by decade of age"))
         tables.append(grid(decades, "By decade of age", folded=True))
     return Section("What is taken for what", (), (), tables, figures)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
@@ -72,7 +73,7 @@ class ClassHead(nn.Linear):
         return F.kl_div(student, softened, log_target=True, reduction="none").sum(1) * temperature**2
 
 
-class YearsHead(nn.Linear):
+class YearsHead(nn.Linear, ABC):
     """What the two heads of years share: labels that are exact, or ranges."""
 
     task: Task
@@ -90,13 +91,13 @@ class YearsHead(nn.Linear):
         ranges = labels.get(self.task.range_labels)
         return exact if ranges is None else torch.where(years >= 0, exact, self.range_loss(raw, ranges))
 
+    @abstractmethod
     def exact_loss(self, raw: Tensor, years: Tensor) -> Tensor:
         """Return (B,) losses against (B,) years."""
-        raise NotImplementedError
 
+    @abstractmethod
     def range_loss(self, raw: Tensor, ranges: Tensor) -> Tensor:
         """Return (B,) losses against (B, 2) ranges of whole years, both ends inside."""
-        raise NotImplementedError
 
 
 class YearsRegression(YearsHead):
