@@ -17,7 +17,10 @@ COMMANDS = {
     "validate": ("smart_retail.training.commands:validate", "measure on the validation faces"),
     "test": ("smart_retail.training.commands:test", "measure on the test faces: --config ... --ckpt_path best"),
     "evaluate": ("smart_retail.evaluation.command:evaluate", "a report of one network, or of several side by side"),
-    "soften": ("smart_retail.training.soften:soften", "let teachers judge every training face, for distillation"),
+    "soft_targets": (
+        "smart_retail.training.soft_targets:soft_targets",
+        "precompute what teachers predict, to distil from",
+    ),
     "sweep": ("smart_retail.sweep.command:sweep", "try configurations and rank them: --config configs/sweep/demo.yaml"),
     "replay": ("smart_retail.training.replay:replay", "the step at which a training diverged, under a lens"),
     "reproduce": ("smart_retail.training.reproduce:reproduce", "run a training again and compare the numbers"),

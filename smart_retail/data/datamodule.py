@@ -20,7 +20,7 @@ from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.index import FaceIndex, SplitSettings, build_index
 from smart_retail.data.labels import ages
 from smart_retail.data.sampler import BalancedSampler, OrderedSampler, face_weights
-from smart_retail.data.soft_labels import read_soft_labels, tasks_said
+from smart_retail.data.soft_targets import read_soft_targets, taught_tasks
 from smart_retail.data.sources.base import Source, labelled
 from smart_retail.data.transforms import Augmentation, TrainTransform
 from smart_retail.errors import ConfigError, DataError
@@ -50,7 +50,7 @@ class FaceDataModule(pl.LightningDataModule):
         limit_eval: int | None = None,
         splits: SplitSettings = SplitSettings(),  # noqa: B008 - frozen
         augmentation: Augmentation = Augmentation(),  # noqa: B008 - frozen
-        soft_labels: str | None = None,
+        soft_targets: str | None = None,
         max_broken: float = 0.01,
         seed: int = 0,
     ) -> None:
@@ -76,7 +76,7 @@ class FaceDataModule(pl.LightningDataModule):
             limit_eval: likewise for validation and test each.
             splits: shares, leaks, contradictions.
             augmentation: how training images are changed.
-            soft_labels: file of ``smart-retail soften``: what teachers say of the training faces.
+            soft_targets: file of ``smart-retail soft_targets``: what teachers predict of the training faces.
             max_broken: share of unreadable images above which a run stops.
             seed: of the order, the balance and the augmentation.
         """
@@ -89,7 +89,7 @@ class FaceDataModule(pl.LightningDataModule):
         self.balance, self.age_balance, self.epoch_size = balance, age_balance, epoch_size
         self.limit_train, self.limit_eval = limit_train, limit_eval
         self.splits, self.augmentation = splits, augmentation
-        self.soft_labels, self.max_broken, self.seed = soft_labels, max_broken, seed
+        self.soft_targets, self.max_broken, self.seed = soft_targets, max_broken, seed
         self.contract = Contract(image_size=image_size, crop=crop, tasks=tasks_of(tasks))
         for name, size in [("image_size", image_size), *(("progressive", s) for s in self.sizes.values())]:
             if size < 32:
@@ -137,9 +137,9 @@ class FaceDataModule(pl.LightningDataModule):
         return [task.name for task in self.contract.tasks if not labelled(faces, task).any()]
 
     def taught_tasks(self) -> list[str]:
-        """Return the tasks that the stored soft labels say something on; none without such a file."""
+        """Return the tasks that there are stored soft targets for; none without such a file."""
         soft = self.dataset("train").soft
-        return [] if soft is None else tasks_said(soft)
+        return [] if soft is None else taught_tasks(soft)
 
     def dataset(self, split: str) -> FaceDataset:
         """Return the faces of one split, augmented if it is ``train``.
@@ -164,9 +164,9 @@ class FaceDataModule(pl.LightningDataModule):
                 transform=TrainTransform(self.augmentation) if split == "train" else None,
                 max_broken=self.max_broken,
             )
-            if split == "train" and self.soft_labels:
+            if split == "train" and self.soft_targets:
                 part = self._parts[split]
-                part.soft = read_soft_labels(Path(self.soft_labels), part.keys, self.contract.tasks)
+                part.soft = read_soft_targets(Path(self.soft_targets), part.keys, self.contract.tasks)
         return self._parts[split]
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -15,7 +15,7 @@ from smart_retail.data.crops import crop_square, face_squares, place
 from smart_retail.data.images import read_image
 from smart_retail.data.labels import Labels, face_labels
 from smart_retail.data.sampler import Draw
-from smart_retail.data.soft_labels import SoftLabels
+from smart_retail.data.soft_targets import SoftTargets
 from smart_retail.data.transforms import TrainTransform
 from smart_retail.errors import BrokenImageError, DataError
 
@@ -32,14 +32,14 @@ class FaceBatch(NamedTuple):
         labels: what is known of them, see ``data.labels``.
         dataset: (B,) int64, number of the data set.
         row: (B,) int64, row in the split's table.
-        soft: by task what teachers said of the faces, where that is stored; see ``data.soft_labels``.
+        soft: by task what teachers predicted of the faces, where that is stored; see ``data.soft_targets``.
     """
 
     image: Tensor
     labels: Labels
     dataset: Tensor
     row: Tensor
-    soft: SoftLabels | None = None
+    soft: SoftTargets | None = None
 
 
 class FaceDataset(Dataset[tuple[Tensor, int] | None]):
@@ -74,7 +74,7 @@ class FaceDataset(Dataset[tuple[Tensor, int] | None]):
         self.labels = face_labels(faces, contract.tasks)
         number = {name: i for i, name in enumerate(datasets)}
         self.datasets = torch.tensor([number[name] for name in faces["dataset"]], dtype=torch.int64)
-        self.soft: SoftLabels | None = None
+        self.soft: SoftTargets | None = None
         self.image_size, self.transform, self.max_broken = contract.image_size, transform, max_broken
         self.read = self.broken = 0
 
@@ -120,5 +120,5 @@ class FaceDataset(Dataset[tuple[Tensor, int] | None]):
         rows = torch.tensor([row for _, row in read])
         images = torch.stack([image for image, _ in read])
         labels = {name: column[rows] for name, column in self.labels.items()}
-        soft = None if self.soft is None else {task: said[rows].float() for task, said in self.soft.items()}
+        soft = None if self.soft is None else {task: targets[rows].float() for task, targets in self.soft.items()}
         return FaceBatch(images, labels, self.datasets[rows], rows, soft)

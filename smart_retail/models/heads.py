@@ -122,7 +122,7 @@ class YearsRegression(YearsHead):
         return years_outside(self.decode(raw).squeeze(1), *ranges.unbind(1)) / YEARS_A_UNIT
 
     def probabilities(self, raw: Tensor) -> Tensor:
-        """Return (B, 101) with all on the two years next to the one said."""
+        """Return (B, 101) with all on the two years next to the predicted one."""
         years = self.decode(raw).clamp(AGE_MIN, AGE_MAX)
         return (1 - (years - torch.linspace(AGE_MIN, AGE_MAX, BINS, device=raw.device)).abs()).clamp(min=0)
 

@@ -33,7 +33,7 @@ WIDTH = 200
 DESCRIPTION = """Try configurations with equal budgets and rank them: an Optuna study, each trial a fit in a
 process of its own. Started again, it goes on where it stopped. Started twice, also on another machine with
 the same --storage, the work is shared. A trial that fails is marked and the rest goes on. Any setting of fit
-holds for all trials (--data.soft_labels soft.npz), unless a configuration has its own.
+holds for all trials (--data.soft_targets soft.npz), unless a configuration has its own.
 Examples: configs/sweep/ten.yaml (ten configurations), distillation.yaml, ablation.yaml (several seeds), demo.yaml."""
 
 

@@ -40,7 +40,9 @@ def step(words: Sequence[str]) -> None:
     parser.add_argument("--bf16", type=bool, default=False, help="time our step with precision bf16-mixed as well")
     parser.add_argument("--compile", type=bool, default=False, help="time it with model.compile as well (minutes)")
     parser.add_argument(
-        "--teachers", type=str | list[str], help="checkpoints: time our step with them, and with their stored word"
+        "--teachers",
+        type=str | list[str],
+        help="checkpoints: time our step with them, and with their stored soft targets",
     )
     parser.add_argument("--format", type=Literal["table", "json"], default="table", help="of the figures")
     options = parse(parser, words)
@@ -92,7 +94,7 @@ def step_pair(
 
 
 def taught_steps(backbone: str, image_size: int, batch_size: int, teachers: list[str]) -> dict[str, Callable[[], None]]:
-    """Return our step without a teacher, with its stored soft labels, and with the teacher in every step."""
+    """Return our step without a teacher, with its stored soft targets, and with the teacher in every step."""
     batch = _random_batch(image_size, batch_size)
     alone, student = (FaceAttributeModule(backbone, image_size=image_size) for _ in range(2))
     online = FaceAttributeModule(backbone, image_size=image_size, teachers=teachers)
@@ -100,7 +102,7 @@ def taught_steps(backbone: str, image_size: int, batch_size: int, teachers: list
     stored = batch._replace(soft=online.teachers(batch.image, online.contract).soft)
     return {
         "no teacher": module_step(alone, batch),
-        "stored soft labels": module_step(student, stored),
+        "stored soft targets": module_step(student, stored),
         "teacher in every step": module_step(online, batch),
     }
 
@@ -119,7 +121,7 @@ def module_step(module: FaceAttributeModule, batch: FaceBatch, *, bf16: bool = F
 
     def loss() -> torch.Tensor:
         with torch.autocast(device().type, torch.bfloat16, enabled=bf16):
-            return module.judge(batch, "train")[0]
+            return module.step(batch, "train")[0]
 
     return make_step(module, loss)
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smart_retail.contract import Contract
 from smart_retail.data.labels import Labels, has_label
-from smart_retail.data.soft_labels import SoftLabels
+from smart_retail.data.soft_targets import SoftTargets
 from smart_retail.errors import ConfigError
 from smart_retail.models.load import load_model
 from smart_retail.models.network import FaceNet, RawOutputs
@@ -59,8 +60,20 @@ class Distillation:
             raise ConfigError(f"distillation feature_distance {self.feature_distance!r} is none of cosine, l2")
 
     def tasks_without_labels(self, taught: Sequence[str]) -> Sequence[str]:
-        """Return those of the tasks that teachers speak on which a student can learn from them alone."""
+        """Return which of the teachers' tasks a student can learn from them alone."""
         return taught if self.faces == "all" and self.share > 0 else ()
+
+    def mix(self, losses: Mapping[str, Tensor], soft: Mapping[str, Tensor], taught: Sequence[str]) -> dict[str, Tensor]:
+        """Return by task the losses against labels mixed with the soft ones, and those as ``soft_<task>``.
+
+        Args:
+            losses: against the labels.
+            soft: against the soft targets.
+            taught: tasks that have such targets; the others keep their loss.
+        """
+        shares = {task: self.share if task in taught else 0.0 for task in losses}
+        mixed = {task: (1 - share) * losses[task] + share * soft[task] for task, share in shares.items()}
+        return mixed | {f"soft_{task}": value for task, value in soft.items()}
 
 
 def distillation_of(settings: Distillation | Mapping[str, Any] | None) -> Distillation:
@@ -72,7 +85,7 @@ def soft_losses(
     network: FaceNet,
     raw: RawOutputs,
     labels: Labels,
-    soft: SoftLabels,
+    soft: SoftTargets,
     settings: Distillation,
     *,
     over_ranks: bool = True,
@@ -83,7 +96,7 @@ def soft_losses(
         network: whose heads know their losses.
         raw: outputs of ``network.raw`` for B faces.
         labels: of these faces; they count with ``faces: labelled``.
-        soft: probabilities, B rows; a row of zeros is no word on that face.
+        soft: probabilities, B rows; a row of zeros where there is no target for that face.
         settings: temperature and faces.
         over_ranks: see ``masked_mean``.
     """
@@ -123,20 +136,20 @@ class FeatureMatching(nn.Module):
         return torch.stack(losses).mean()
 
 
-class SoftTargets(NamedTuple):
-    """What teachers say of B faces.
+class TeacherOutputs(NamedTuple):
+    """What teachers predict of B faces.
 
     Attributes:
         soft: the mean of their probabilities; zeros for a task without a teacher.
         features: (B, F_t) pooled features of each network.
     """
 
-    soft: SoftLabels
+    soft: SoftTargets
     features: tuple[Tensor, ...]
 
 
 def by_task(teachers: Sequence[str] | Mapping[str, str | Sequence[str]], tasks: Sequence[Task]) -> dict[str, list[str]]:
-    """Return the checkpoints that speak on each task: those of a list speak on all.
+    """Return the checkpoints that teach each task: those of a list teach all.
 
     Raises:
         ConfigError: a task is unknown, or there is no teacher.
@@ -163,15 +176,17 @@ class Teachers:
         teachers: Sequence[str] | Mapping[str, str | Sequence[str]],
         tasks: Sequence[Task] = TASKS,
         *,
+        crop: str | None = None,
         compiled: bool = False,
     ) -> None:
         """Load checkpoints, ``model.pth`` or safetensors files: a list for all tasks, or some by task.
 
-        Of a list each speaks on those of the student's tasks that it has itself, with the same classes.
+        Of a list each teaches those of the student's tasks that it has itself, with the same classes.
 
         Args:
             teachers: the files.
             tasks: of the student.
+            crop: how the faces are cut that the teachers get, to warn where they learnt from others.
             compiled: run them through ``torch.compile``.
 
         Raises:
@@ -180,7 +195,7 @@ class Teachers:
         """
         listed = by_task(teachers, tasks)
         paths = list(dict.fromkeys(path for files in listed.values() for path in files))
-        # channels_last: an EfficientNet-Lite0 judges 1.6 times as many faces a second (96 px, one thread, AVX2).
+        # channels_last: an EfficientNet-Lite0 takes 1.6 times as many faces a second (96 px, one thread, AVX2).
         networks = [load_model(path).requires_grad_(False) for path in paths]
         self.networks = [network.to(memory_format=torch.channels_last) for network in networks]
         self.raw = [torch.compile(network.raw) if compiled else network.raw for network in self.networks]
@@ -193,6 +208,11 @@ class Teachers:
             if lacking := [task for task in asked if task not in able] if isinstance(teachers, Mapping) else []:
                 raise ConfigError(f"teacher {path} does not know {', '.join(lacking)} with the student's classes")
             self.subjects.append([task for task in asked if task in able])
+        if crop and (other := {network.contract.crop for network in networks} - {crop}):
+            rank_zero_warn(
+                f"teachers that learnt from faces cut by data.crop {', '.join(other)} get faces cut by {crop} here; "
+                "turned and tilted heads are new to them"
+            )
         self.tasks = [task for task in listed if any(task in subjects for subjects in self.subjects)]
         if not self.tasks:
             raise ConfigError(f"no teacher of {', '.join(paths)} knows one of {', '.join(classes)} with these classes")
@@ -207,14 +227,14 @@ class Teachers:
         return digest.hexdigest()
 
     @torch.no_grad()
-    def __call__(self, images: Tensor, contract: Contract) -> SoftTargets:
-        """Judge images as the student gets them.
+    def __call__(self, images: Tensor, contract: Contract) -> TeacherOutputs:
+        """Return the mean prediction on images as the student gets them.
 
         Args:
             images: (B, 3, S, S) float32, normalised as ``contract`` says.
             contract: of the student; where a teacher's differs, images are scaled and normalised anew.
         """
-        said: dict[str, list[Tensor]] = {task: [] for task in self.widths}
+        predictions: dict[str, list[Tensor]] = {task: [] for task in self.widths}
         features = []
         for network, run, tasks in zip(self.networks, self.raw, self.subjects, strict=True):
             if next(network.parameters()).device != images.device:
@@ -223,12 +243,12 @@ class Teachers:
             raw: RawOutputs = run(fed.contiguous(memory_format=torch.channels_last))
             features.append(raw.features)
             for task in tasks:
-                said[task].append(network.head(task).probabilities(raw.heads[task]))
+                predictions[task].append(network.head(task).probabilities(raw.heads[task]))
         means = {
-            task: torch.stack(words).mean(0) if words else images.new_zeros(len(images), self.widths[task])
-            for task, words in said.items()
+            task: torch.stack(each).mean(0) if each else images.new_zeros(len(images), self.widths[task])
+            for task, each in predictions.items()
         }
-        return SoftTargets(means, tuple(features))
+        return TeacherOutputs(means, tuple(features))
 
 
 def fed_as(images: Tensor, theirs: Contract, ours: Contract) -> Tensor:

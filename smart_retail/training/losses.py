@@ -83,6 +83,31 @@ class TaskWeights(nn.Module):
         if learnt:
             self.log_variance = nn.Parameter(-torch.where(values > 0, values, 1.0).log())
 
+    def check_labels(self, unlabelled: Sequence[str], taught: Sequence[str]) -> None:
+        """Refuse tasks with a weight that nothing teaches.
+
+        Args:
+            unlabelled: tasks that no training face has a label for.
+            taught: tasks that teachers can teach alone.
+
+        Raises:
+            ConfigError: there are such.
+        """
+        if silent := [task for task in self.with_weight() if task in unlabelled and task not in taught]:
+            without = " ".join(f"--model.task_weights.{task}=0" for task in silent)
+            raise ConfigError(
+                f"no training face has a label for {', '.join(silent)}: add a source that has, a teacher that knows "
+                f"it, or do without with {without}"
+            )
+
+    def with_weight(self) -> list[str]:
+        """Return the tasks whose weight is above 0."""
+        return [task for task, weight in zip(self.tasks, self.current().tolist(), strict=True) if weight > 0]
+
+    def by_task(self) -> dict[str, Tensor]:
+        """Return the current weights by task."""
+        return dict(zip(self.tasks, self.current().detach(), strict=True))
+
     def current(self) -> Tensor:
         """Return a weight for each task, in their order."""
         fixed = self.get_buffer("fixed")

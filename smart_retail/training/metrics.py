@@ -15,7 +15,9 @@ from smart_retail.data.dataset import FaceBatch
 from smart_retail.data.labels import Labels, has_label
 from smart_retail.models.heads import years_outside
 from smart_retail.tasks import CUMULATIVE_YEARS, TASKS, Task
+from smart_retail.training.losses import TaskWeights
 
+STAGES = ("train", "val", "test")
 OVERALL = "overall"
 PREFIX = "of_"
 """A ModuleDict refuses keys that are attributes of a module, as a data set called ``train``."""
@@ -157,11 +159,11 @@ class FaceMetrics(nn.Module):
         All in one new tensor of float32, in which numbers of classes are exact: the batch's own lie in memory
         that is shared with the loader's processes, of which a system gives so many pieces only.
         """
-        answers = outputs._asdict()
-        said = [answers[t.name].argmax(1) if t.is_classes else answers[t.name].squeeze(1) for t in self.tasks]
+        given = outputs._asdict()
+        predicted = [given[t.name].argmax(1) if t.is_classes else given[t.name].squeeze(1) for t in self.tasks]
         known = columns_of(batch.labels, self.tasks) | {"dataset": batch.dataset}
         self.columns = list(known)
-        rows = torch.stack([column.detach().float() for column in (*said, *known.values())])
+        rows = torch.stack([column.detach().float() for column in (*predicted, *known.values())])
         self.kept.append((rows, torch.stack([losses[task.name].detach().float() for task in self.tasks])))
 
     def compute(self) -> dict[str, Tensor]:
@@ -179,6 +181,18 @@ class FaceMetrics(nn.Module):
             values |= {
                 prefix + name: metric.compute() for name, metric in _named(metrics) if self.measures[name].mask in known
             }
+        return values
+
+    def summary(self, weights: TaskWeights) -> dict[str, Tensor]:
+        """Return what ``compute`` does with the weighted ``loss`` and the ``score``, and forget everything added."""
+        values = self.compute()
+        self.reset()
+        nothing = weights.get_buffer("fixed").new_zeros(())
+        losses = {task.name: values.get(f"loss_{task.name}", nothing) for task in self.tasks}
+        values["loss"] = weights(losses).detach()
+        learnt = weights.with_weight()
+        if (total := score(values, [task for task in self.tasks if task.name in learnt])) is not None:
+            values["score"] = total
         return values
 
     def reset(self) -> None:

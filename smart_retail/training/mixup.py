@@ -14,8 +14,8 @@ class Mixed(NamedTuple):
     """B faces, each with a second one shining through.
 
     Attributes:
-        batch: the mixed images; labels, masks and soft labels of the face that is seen better.
-        partner: the same images; labels, masks and soft labels of the other face.
+        batch: the mixed images; labels, masks and soft targets of the face that is seen better.
+        partner: the same images; labels, masks and soft targets of the other face.
         share: of the better seen face in the image and in the loss, 0.5 to 1.
     """
 

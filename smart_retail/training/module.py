@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import cached_property
 from typing import Any, Self
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
-from smart_retail.callbacks.clock import time_share
 from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.dataset import FaceBatch
@@ -22,22 +21,19 @@ from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.checkpoint import check_weights, renamed
 from smart_retail.models.load import network_from
 from smart_retail.models.network import RawOutputs
-from smart_retail.tasks import TASKS, Task, tasks_of
+from smart_retail.tasks import TASKS, tasks_of
 from smart_retail.training.distillation import (
     Distillation,
     FeatureMatching,
-    SoftTargets,
+    TeacherOutputs,
     Teachers,
     distillation_of,
     soft_losses,
 )
 from smart_retail.training.losses import TaskWeights, ranks, task_losses
-from smart_retail.training.metrics import FaceMetrics, score
+from smart_retail.training.metrics import STAGES, FaceMetrics
 from smart_retail.training.mixup import mixup as mix_faces
-from smart_retail.training.optimisation import learning_rate_factor, make_optimizer
-
-TICKS = 100_000
-"""Into which a run's time is divided, where it takes the place of the steps: each far shorter than a step."""
+from smart_retail.training.optimisation import Schedule, make_optimizer, make_scheduler
 
 
 class FaceAttributeModule(pl.LightningModule):
@@ -101,8 +97,8 @@ class FaceAttributeModule(pl.LightningModule):
                 one, and what is written after it, come on top.
             warmup: share of the steps or of the time in which the rate rises.
             final_factor: of the learning rate at the end of the schedule.
-            teachers: checkpoints of frozen networks that judge every training image in each step
-                (``data.soft_labels`` is the cheaper way), or some for each task:
+            teachers: checkpoints of frozen networks that run on every training image in each step
+                (``data.soft_targets`` is the cheaper way), or some for each task:
                 ``{gender: a.pth, age: [b.pth, c.pth]}``.
             distillation: how much the student follows them.
             freeze_backbone: train the heads alone, on the features of a backbone that stays as ``weights`` or
@@ -120,42 +116,31 @@ class FaceAttributeModule(pl.LightningModule):
                 f"learning_rate {learning_rate} must be above 0, label_smoothing {label_smoothing} in 0 to 1, "
                 f"mixup {mixup} not below 0"
             )
-        if schedule_by not in ("steps", "time"):
-            raise ConfigError(f"schedule_by {schedule_by!r} is none of steps, time")
         self.contract = Contract(image_size=image_size, crop=crop, tasks=tasks_of(tasks))
-        self.tasks = self.contract.tasks
+        self.schedule = Schedule(schedule, schedule_by, warmup, final_factor)
         left_out = {task.name for task in TASKS} - {*self.contract.task_names}  # a config may weigh them all the same
         given = {name: weight for name, weight in (task_weights or {}).items() if name not in left_out}
-        task_weights = {task.name: 1.0 for task in self.tasks} | given
+        task_weights = dict.fromkeys(self.contract.task_names, 1.0) | given
         self.save_hyperparameters()
         self.distillation = distillation_of(distillation)
         self.hparams["distillation"] = asdict(self.distillation)  # checkpoints hold plain types only
-        self.teachers = Teachers(teachers, self.tasks, compiled=compile) if teachers else None
-        self.taught = self.teachers.tasks if self.teachers else [task.name for task in self.tasks]
-        if self.teachers and (other := {network.contract.crop for network in self.teachers.networks} - {crop}):
-            rank_zero_warn(
-                f"teachers that learnt from faces cut by data.crop {', '.join(other)} judge faces cut by {crop} here; "
-                "turned and tilted heads are new to them"
-            )
+        self.teachers = Teachers(teachers, self.contract.tasks, crop=crop, compiled=compile) if teachers else None
+        self.taught = self.teachers.tasks if self.teachers else [*self.contract.task_names]
         self.net = network_from(dict(self.hparams))
         if self.net.misfits:
             rank_zero_info(f"{weights}: what did not fit\n  " + "\n  ".join(self.net.misfits))
-        if channels_last:
-            self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.compiled: Callable[[Tensor], RawOutputs] | None = None
+        self.net.to(memory_format=self.layout)  # type: ignore[call-overload]
         if freeze_backbone:
             self.net.backbone.requires_grad_(False)
             self.train()
         self.weights = TaskWeights(self.contract.task_names, task_weights, learnt=learn_task_weights)
-        self.fitting = self.restored = False
         self.matching = None
         if self.teachers and self.distillation.features > 0:
             widths = [network.feature_width for network in self.teachers.networks]
             self.matching = FeatureMatching(self.net.feature_width, widths, self.distillation.feature_distance)
-        self.metrics = torch.nn.ModuleDict(
-            {f"{stage}_stage": FaceMetrics(self.tasks) for stage in ("train", "val", "test")}
-        )
+        self.metrics = torch.nn.ModuleDict({f"{stage}_stage": FaceMetrics(self.contract.tasks) for stage in STAGES})
+        self.fitting = self.restored = False
 
     def train(self, mode: bool = True) -> Self:
         """Train or evaluate; a frozen backbone is always evaluated, so that its statistics stay."""
@@ -165,29 +150,22 @@ class FaceAttributeModule(pl.LightningModule):
         return self
 
     def setup(self, stage: str) -> None:
-        """Measure each data set by its name.
+        """Check that each task can be learnt, and measure each data set by its name.
 
         Raises:
-            ConfigError: a task is to be learnt that no training face has a label for and no teacher speaks
-                on, features are to be matched without a teacher, or a backbone is frozen that nothing has trained.
+            ConfigError: a task is to be learnt that no training face has a label for and no teacher knows, or
+                features are to be matched without a teacher.
         """
         data = getattr(self.trainer, "datamodule", None)
         self.fitting = stage == "fit"
         if self.fitting and self.distillation.features > 0 and self.matching is None:
-            raise ConfigError("model.distillation.features needs model.teachers: stored soft labels have no features")
+            raise ConfigError("model.distillation.features needs model.teachers: stored soft targets have no features")
         if self.fitting and isinstance(data, FaceDataModule):
-            stored = data.taught_tasks()
-            self.taught = stored or (self.teachers.tasks if self.teachers else [])
-            learnt = {task.name for task in self.learnt()}
-            for task in data.unlabelled_tasks():
-                if task in learnt and task not in self.distillation.tasks_without_labels(self.taught):
-                    raise ConfigError(
-                        f"no training face has a label for {task}: add a source that has, a teacher that knows it, "
-                        f"or do without with --model.task_weights.{task}=0"
-                    )
+            self.taught = data.taught_tasks() or (self.teachers.tasks if self.teachers else [])
+            self.weights.check_labels(data.unlabelled_tasks(), self.distillation.tasks_without_labels(self.taught))
         names = data.index.datasets if isinstance(data, FaceDataModule) else []
         for split in ("val", "test"):
-            self.metrics[f"{split}_stage"] = FaceMetrics(self.tasks, names).to(self.device)
+            self.metrics[f"{split}_stage"] = FaceMetrics(self.contract.tasks, names).to(self.device)
 
     def on_fit_start(self) -> None:
         """Check that a frozen backbone has been trained; a checkpoint is loaded by now.
@@ -203,29 +181,27 @@ class FaceAttributeModule(pl.LightningModule):
             )
 
     def forward(self, images: Tensor) -> Any:
-        """Judge (B, 3, S, S) float32, normalised RGB; return a named tuple, an answer for each task."""
+        """Return a named tuple, an output for each task, for (B, 3, S, S) float32, normalised RGB."""
         return self.net(images)
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
-        loss, losses, _ = self.judge(batch, "train")
+        loss, losses, _ = self.step(batch, "train")
         values = {f"train/step_loss_{task}": value.detach() for task, value in losses.items()}
-        values["train/step_loss"] = loss.detach()
         # All groups share one schedule: one curve tells it.
         # full, not tensor: a number that is copied to a GPU waits for all that the GPU has still to do.
-        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        values["train/learning_rate"] = torch.full((), rate, device=self.device)
+        rate = torch.full((), self.trainer.optimizers[0].param_groups[0]["lr"], device=self.device)
+        values |= {"train/step_loss": loss.detach(), "train/learning_rate": rate}
         if self.weights.learnt:
-            current = self.weights.current().detach()
-            values |= {f"train/weight_{t}": w for t, w in zip(self.weights.tasks, current, strict=True)}
+            values |= {f"train/weight_{name}": weight for name, weight in self.weights.by_task().items()}
         # A rank's share of a mean over all ranks says nothing by itself.
         self.log_dict(values, batch_size=len(batch.row), sync_dist=True)
         return loss
 
     def validation_step(self, batch: FaceBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Measure one batch; return what the network answers, for callbacks that draw."""
-        answers: dict[str, Tensor] = self._measure(batch, "val")._asdict()
-        return answers
+        """Measure one batch; return the network's outputs, for callbacks that draw."""
+        outputs: dict[str, Tensor] = self._measure(batch, "val")._asdict()
+        return outputs
 
     def test_step(self, batch: FaceBatch, batch_idx: int) -> None:
         """Measure one batch."""
@@ -235,32 +211,32 @@ class FaceAttributeModule(pl.LightningModule):
         # In float32 whatever the training computes in, since that is what is exported: ages of a network that was
         # trained in bf16-mixed can differ by a third of a year between the two.
         with torch.autocast(self.device.type, enabled=False):
-            return self.judge(batch, stage)[2]
+            return self.step(batch, stage)[2]
 
-    def judge(self, batch: FaceBatch, stage: str) -> tuple[Tensor, dict[str, Tensor], Any]:
+    def step(self, batch: FaceBatch, stage: str) -> tuple[Tensor, dict[str, Tensor], Any]:
         """Run the network on a batch and add it to the metrics of a stage.
 
         Returns:
-            The weighted loss, the loss of each task (with teachers also ``soft_gender``, ..., the parts
-            of it that follow them, and ``features``), and what the network answers.
+            The weighted loss; the loss of each task (with teachers also ``soft_gender``, ..., the parts of it that
+            follow them, and ``features``); and the network's outputs.
         """
-        partner, share = None, 1.0
-        if stage == "train" and (alpha := float(self.hparams["mixup"])) > 0:
+        training, partner, share = stage == "train", None, 1.0
+        if training and (alpha := float(self.hparams["mixup"])) > 0:
             batch, partner, share = mix_faces(batch, alpha)
-        raw = self._raw(stage)(batch.image.contiguous(memory_format=self.layout))
-        smoothing = float(self.hparams["label_smoothing"])
-        shared = stage == "train" and ranks() > 1
-        losses = task_losses(self.net, raw, batch.labels, smoothing, over_ranks=shared)
+        forward = self.compiled if training and self.hparams["compile"] else self.net.raw
+        raw = forward(batch.image.contiguous(memory_format=self.layout))
+        shared = training and ranks() > 1
+        losses = self.label_losses(raw, batch, over_ranks=shared)
         with torch.no_grad():
             outputs = self.net.decode(raw)
             # torchmetrics averages over the ranks itself.
-            local = task_losses(self.net, raw, batch.labels, smoothing, over_ranks=False) if shared else losses
-            self._metrics(stage).update(outputs, batch, {task: value.detach() for task, value in local.items()})
-        if stage == "train":
+            local = self.label_losses(raw, batch, over_ranks=False) if shared else losses
+            self._metrics(stage).update(outputs, batch, local)
+        if training:
             targets = self._soft_targets(batch)
             losses = self._with_teachers(raw, batch, losses, targets)
             if partner is not None:
-                theirs = task_losses(self.net, raw, partner.labels, smoothing, over_ranks=shared)
+                theirs = self.label_losses(raw, partner, over_ranks=shared)
                 theirs = self._with_teachers(raw, partner, theirs, targets)
                 losses = {name: share * value + (1 - share) * theirs[name] for name, value in losses.items()}
         loss: Tensor = self.weights(losses, over_ranks=shared)
@@ -268,42 +244,41 @@ class FaceAttributeModule(pl.LightningModule):
             loss = loss + self.distillation.features * losses["features"]
         return loss, losses, outputs
 
-    def _raw(self, stage: str) -> Callable[[Tensor], RawOutputs]:
-        """Return the network's forward pass, compiled in training if that is asked for.
+    def label_losses(self, raw: RawOutputs, batch: FaceBatch, *, over_ranks: bool) -> dict[str, Tensor]:
+        """Return the scalar loss of each task against the labels; ``over_ranks`` as in ``masked_mean``."""
+        return task_losses(self.net, raw, batch.labels, float(self.hparams["label_smoothing"]), over_ranks=over_ranks)
 
-        Compiled at the first step: callbacks may exchange the network before. The compiled function is no module,
-        so names of weights do not change.
+    @cached_property
+    def compiled(self) -> Callable[[Tensor], RawOutputs]:
+        """The compiled forward pass, made at the first step: callbacks may exchange the network before.
+
+        It is no module, so names of weights do not change.
         """
-        if stage != "train" or not self.hparams["compile"]:
-            return self.net.raw
-        if self.compiled is None:
-            if self.device.type == "cpu" and self.layout is torch.channels_last:
-                raise ConfigError(
-                    "model.compile with model.channels_last crashes on a CPU (oneDNN's backward pass of MobileOne's "
-                    "stem): set one of them to false"
-                )
-            self.compiled = torch.compile(self.net.raw)
-        return self.compiled
+        if self.device.type == "cpu" and self.layout is torch.channels_last:
+            raise ConfigError(
+                "model.compile with model.channels_last crashes on a CPU (oneDNN's backward pass of MobileOne's "
+                "stem): set one of them to false"
+            )
+        return torch.compile(self.net.raw)
 
-    def _soft_targets(self, batch: FaceBatch) -> SoftTargets | None:
-        """Ask the teachers, unless what they say is stored and their features are not wanted."""
+    def _soft_targets(self, batch: FaceBatch) -> TeacherOutputs | None:
+        """Run the teachers, unless their soft targets are stored and their features are not wanted."""
         if self.teachers is None or (batch.soft is not None and self.matching is None):
             return None
         return self.teachers(batch.image, self.contract)
 
     def _with_teachers(
-        self, raw: RawOutputs, batch: FaceBatch, losses: dict[str, Tensor], targets: SoftTargets | None
+        self, raw: RawOutputs, batch: FaceBatch, losses: dict[str, Tensor], teachers: TeacherOutputs | None
     ) -> dict[str, Tensor]:
-        """Mix the losses against labels with those against the teachers' soft targets, where there are any."""
-        soft = targets.soft if targets is not None and batch.soft is None else batch.soft
+        """Mix the losses against labels with those against soft targets, where there are any."""
+        soft = teachers.soft if teachers is not None and batch.soft is None else batch.soft
         if soft is None:
             return losses
         theirs = soft_losses(self.net, raw, batch.labels, soft, self.distillation)
-        shares = {task: self.distillation.share if task in self.taught else 0.0 for task in losses}
-        mixed = {task: (1 - share) * losses[task] + share * theirs[task] for task, share in shares.items()}
-        if self.matching is not None and targets is not None:
-            mixed["features"] = self.matching(raw.features, targets.features)
-        return mixed | {f"soft_{task}": value for task, value in theirs.items()}
+        mixed = self.distillation.mix(losses, theirs, self.taught)
+        if self.matching is not None and teachers is not None:
+            mixed["features"] = self.matching(raw.features, teachers.features)
+        return mixed
 
     def on_train_epoch_end(self) -> None:
         """Log the training metrics: of augmented images, while the network changes."""
@@ -318,19 +293,8 @@ class FaceAttributeModule(pl.LightningModule):
         self._log_metrics("test")
 
     def _log_metrics(self, stage: str) -> None:
-        metrics = self._metrics(stage)
-        values = metrics.compute()
-        metrics.reset()
-        nothing = torch.zeros((), device=self.device)
-        losses = {task.name: values.get(f"loss_{task.name}", nothing) for task in self.tasks}
-        values["loss"] = self.weights(losses).detach()
-        if (total := score(values, self.learnt())) is not None:
-            values["score"] = total
+        values = self._metrics(stage).summary(self.weights)
         self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
-
-    def learnt(self) -> list[Task]:
-        """Return the tasks with a weight."""
-        return [task for task, weight in zip(self.tasks, self.weights.current().tolist(), strict=True) if weight > 0]
 
     def _metrics(self, stage: str) -> FaceMetrics:
         metrics = self.metrics[f"{stage}_stage"]
@@ -339,21 +303,10 @@ class FaceAttributeModule(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Create optimiser and schedule from the settings."""
-        h: dict[str, Any] = dict(self.hparams)
+        h = self.hparams
         optimizer = make_optimizer(self, h["optimizer"], h["learning_rate"], h["weight_decay"])
-        shape = h["schedule"], h["warmup"], h["final_factor"]
-        if h["schedule_by"] == "time":
-            factor = learning_rate_factor(*shape, TICKS)
-            by_time = LambdaLR(optimizer, lambda _: factor(time_share(self.trainer) * TICKS))
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": by_time, "interval": "step"}}
-        steps = self.trainer.estimated_stepping_batches
-        if math.isinf(steps):
-            raise ConfigError(
-                "a schedule needs an end: set trainer.max_epochs (max_time may stop it sooner), or "
-                "model.schedule_by time, whose end is trainer.max_time"
-            )
-        factor = learning_rate_factor(*shape, int(steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
+        scheduler = make_scheduler(optimizer, self.schedule, self.trainer)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let the checkpoint tell how its network is fed."""
@@ -363,7 +316,7 @@ class FaceAttributeModule(pl.LightningModule):
         """Refuse the checkpoint of another network before anything is changed.
 
         Raises:
-            CheckpointError: names or shapes of the weights differ.
+            CheckpointError: names or shapes of the weights differ, or the network was fed in another way.
         """
         for name in ("state_dict", "current_model_state"):
             if name in checkpoint:

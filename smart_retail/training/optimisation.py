@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
+import lightning.pytorch as pl
 from timm.optim import create_optimizer_v2, list_optimizers
 from torch import nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
+from smart_retail.callbacks.clock import time_share
 from smart_retail.errors import ConfigError
 
-SCHEDULES = ("cosine", "linear", "constant")
+SHAPES = ("cosine", "linear", "constant")
+TICKS = 100_000
+"""Into which a run's time is divided, where it takes the place of the steps: each far shorter than a step."""
 
 
 def make_optimizer(model: nn.Module, name: str, learning_rate: float, weight_decay: float) -> Optimizer:
@@ -28,31 +34,60 @@ def make_optimizer(model: nn.Module, name: str, learning_rate: float, weight_dec
     return optimizer
 
 
-def learning_rate_factor(schedule: str, warmup: float, final: float, steps: int) -> Callable[[float], float]:
-    """Return the factor on the learning rate by the number of steps taken.
+@dataclass(frozen=True)
+class Schedule:
+    """How the learning rate goes over a run.
 
-    Args:
-        schedule: ``cosine``, ``linear`` or ``constant``.
-        warmup: share of all steps in which the rate rises linearly from near zero.
+    Attributes:
+        shape: ``cosine``, ``linear`` or ``constant``.
+        by: ``steps``, or ``time``: the clock of ``trainer.max_time``.
+        warmup: share of the run in which the rate rises linearly from near zero.
         final: factor at the end of ``cosine`` and ``linear``.
-        steps: of the whole run.
+    """
+
+    shape: str = "cosine"
+    by: str = "steps"
+    warmup: float = 0.05
+    final: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.shape not in SHAPES:
+            raise ConfigError(f"schedule {self.shape!r} is none of {', '.join(SHAPES)}")
+        if self.by not in ("steps", "time"):
+            raise ConfigError(f"schedule_by {self.by!r} is none of steps, time")
+        if not 0 <= self.warmup < 1:
+            raise ConfigError(f"warmup {self.warmup} is a share of the run: 0 or more and below 1")
+
+    def factor(self, steps: int) -> Callable[[float], float]:
+        """Return the factor on the learning rate by the number of steps taken, of ``steps`` in the whole run."""
+        rising = max(1, round(self.warmup * steps))
+
+        def at(step: float) -> float:
+            if step < rising:
+                return (step + 1) / rising if self.warmup > 0 else 1.0
+            done = min(1.0, (step - rising) / max(1, steps - rising))
+            if self.shape == "constant":
+                return 1.0
+            left = 1 - done if self.shape == "linear" else (1 + math.cos(math.pi * done)) / 2
+            return self.final + (1 - self.final) * left
+
+        return at
+
+
+def make_scheduler(optimizer: Optimizer, schedule: Schedule, trainer: pl.Trainer) -> LambdaLR:
+    """Return what sets the rate before each step.
 
     Raises:
-        ConfigError: an unknown schedule or a share outside 0 to 1.
+        ConfigError: the run has no end.
     """
-    if schedule not in SCHEDULES:
-        raise ConfigError(f"schedule {schedule!r} is none of {', '.join(SCHEDULES)}")
-    if not 0 <= warmup < 1:
-        raise ConfigError(f"warmup {warmup} is a share of the run: 0 or more and below 1")
-    rising = max(1, round(warmup * steps))
-
-    def factor(step: float) -> float:
-        if step < rising:
-            return (step + 1) / rising if warmup > 0 else 1.0
-        done = min(1.0, (step - rising) / max(1, steps - rising))
-        if schedule == "constant":
-            return 1.0
-        left = 1 - done if schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
-        return final + (1 - final) * left
-
-    return factor
+    if schedule.by == "time":
+        factor = schedule.factor(TICKS)
+        return LambdaLR(optimizer, lambda _: factor(time_share(trainer) * TICKS))
+    steps = trainer.estimated_stepping_batches
+    if math.isinf(steps):
+        raise ConfigError(
+            "a schedule needs an end: set trainer.max_epochs (max_time may stop it sooner), or "
+            "model.schedule_by time, whose end is trainer.max_time"
+        )
+    return LambdaLR(optimizer, schedule.factor(int(steps)))

@@ -49,7 +49,7 @@ def replay(args: Sequence[str]) -> None:
     odd = {name for name, value in module.named_parameters() if not torch.isfinite(value).all()}
     layers = watch(module.net)
     torch.set_rng_state(content["random_state"])
-    loss, losses, _ = module.judge(batch, "train")
+    loss, losses, _ = module.step(batch, "train")
     first = next(iter(layers), "none")
     loss.backward()  # type: ignore[no-untyped-call]
     gradients = [n for n, p in module.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
@@ -100,7 +100,7 @@ def face_table(module: FaceAttributeModule, batch: FaceBatch, files: Sequence[st
                 (batch.labels, raw), torch.Tensor, lambda values, i=i: values[i : i + 1]
             )
             losses = task_losses(module.net, alone, labels, 0.0, over_ranks=False)
-            known = {t.name: float(losses[t.name]) for t in module.tasks if has_label(labels, t)[0]}
+            known = {t.name: float(losses[t.name]) for t in module.contract.tasks if has_label(labels, t)[0]}
             rows.append((file, bool(torch.isfinite(batch.image[i]).all()), known))
     rows.sort(key=lambda row: -max((v if math.isfinite(v) else math.inf for v in row[2].values()), default=0.0))
     table = Table(title="losses of each face", title_justify="left")

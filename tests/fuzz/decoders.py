@@ -15,7 +15,7 @@ import atheris
 
 with atheris.instrument_imports(include=["smart_retail.data", "smart_retail.edge.manifest"]):
     from smart_retail.data.images import read_image
-    from smart_retail.data.soft_labels import read_soft_labels
+    from smart_retail.data.soft_targets import read_soft_targets
     from smart_retail.edge.manifest import NAME, read_manifest
 
 from smart_retail.edge.pretrained import find_bundle
@@ -33,9 +33,9 @@ def images(path: Path) -> None:
     assert image.ndim == 3 and image.shape[2] == 3 and image.dtype == "uint8"
 
 
-def soft_labels(path: Path) -> None:
-    """Read as soft labels."""
-    soft = read_soft_labels(path, KEYS, TASKS)
+def soft_targets(path: Path) -> None:
+    """Read as soft targets."""
+    soft = read_soft_targets(path, KEYS, TASKS)
     assert {name: len(part) for name, part in soft.items()} == {task.name: len(KEYS) for task in TASKS}
 
 
@@ -46,7 +46,7 @@ def manifest(path: Path) -> None:
 
 TARGETS: dict[str, tuple[Callable[[Path], None], Callable[[], list[bytes]]]] = {
     "images": (images, lambda: [*readable_images().values(), *broken_images().values()]),
-    "soft_labels": (soft_labels, lambda: [SOFT]),
+    "soft_targets": (soft_targets, lambda: [SOFT]),
     "manifest": (manifest, lambda: [(find_bundle() / NAME).read_bytes()]),
 }
 

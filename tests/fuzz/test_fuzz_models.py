@@ -1,4 +1,4 @@
-"""Weights, checkpoints, soft labels and predictions that come from anyone: read as data, or refused."""
+"""Weights, checkpoints, soft targets and predictions that come from anyone: read as data, or refused."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from safetensors.torch import save
 from smart_retail.cli import main
 from smart_retail.contract import Contract
 from smart_retail.data.npz import read_npz
-from smart_retail.data.soft_labels import read_soft_labels, write_soft_labels
+from smart_retail.data.soft_targets import read_soft_targets, write_soft_targets
 from smart_retail.errors import CheckpointError, DataError
 from smart_retail.evaluation.metrics import tabulate
 from smart_retail.evaluation.predictions import probability_columns, read_predictions
@@ -114,7 +114,7 @@ def test_code_in_a_file_never_runs(tmp_path, capsys):
             load_model,
             read_model,
             read_weights,
-            lambda p: read_soft_labels(p, ["a"], TASKS),
+            lambda p: read_soft_targets(p, ["a"], TASKS),
         ):
             with pytest.raises((CheckpointError, DataError)):
                 read(path)
@@ -166,7 +166,7 @@ def soft_file() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "soft.npz"
         labels = {task.name: torch.full((3, task.width), 1 / task.width) for task in TASKS}
-        write_soft_labels(path, KEYS, labels, TASKS, {})
+        write_soft_targets(path, KEYS, labels, TASKS, {})
         return path.read_bytes()
 
 
@@ -188,11 +188,11 @@ def odd_arrays(draw: st.DrawFn) -> bytes:
 
 @fuzz(150)
 @given(st.one_of(damaged(SOFT), odd_arrays(), st.binary(max_size=100)))
-def test_soft_labels(content):
+def test_soft_targets(content):
     with tempfile.TemporaryDirectory() as folder, only_clear_errors():
         path = Path(folder) / "soft.npz"
         path.write_bytes(content)
-        soft = read_soft_labels(path, KEYS, TASKS)
+        soft = read_soft_targets(path, KEYS, TASKS)
         assert {name: tuple(value.shape) for name, value in soft.items()} == {t.name: (3, t.width) for t in TASKS}
 
 

@@ -82,8 +82,8 @@ class TestKill9:
             (folder / NAME).write_text("{}")
         assert hidden(here) == []
 
-    def test_within_the_computation_of_soft_labels(self, here, trained):
-        words = ["soften", "--config", small_config(here), "--teachers", trained / "model.pth", "--views", "3"]
+    def test_within_the_computation_of_soft_targets(self, here, trained):
+        words = ["soft_targets", "--config", small_config(here), "--teachers", trained / "model.pth", "--views", "3"]
         kill_when(start_child(*words, "--output", "killed.npz"), lambda: (here / "killed.part.npz").exists())
         assert not (here / "killed.npz").exists()
         for name in ("killed.npz", "whole.npz"):
@@ -117,10 +117,10 @@ class TestAFullDisk:
             assert "bundle" in said
             assert list(disk.iterdir()) == []
 
-    def test_when_soft_labels_are_written(self, here, capfd, trained):
+    def test_when_soft_targets_are_written(self, here, capfd, trained):
         with small_disk(here / "out", 8) as disk:
             words = ["--teachers", trained / "model.pth", "--views", "1", "--output", disk / "soft.npz"]
-            assert "No space left on device" in complaint(capfd, "soften", "--config", small_config(here), *words)
+            assert "No space left on device" in complaint(capfd, "soft_targets", "--config", small_config(here), *words)
             assert list(disk.iterdir()) == []
 
     def test_when_hashes_are_kept_costs_only_the_next_start(self, here, capfd, monkeypatch):

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from smart_retail.contract import Contract
-from smart_retail.data.soft_labels import tasks_said
+from smart_retail.data.soft_targets import taught_tasks
 from smart_retail.errors import ConfigError
 from smart_retail.models.heads import ClassHead
 from smart_retail.tasks import EMOTION, GENDER, TASKS
@@ -19,7 +19,7 @@ from smart_retail.training.module import FaceAttributeModule
 from tests.helpers.batches import face_batch, tiny_network
 
 
-def word(count=4, seed=3):
+def soft(count=4, seed=3):
     generator = torch.Generator().manual_seed(seed)
     return {task.name: torch.randn(count, task.width, generator=generator).softmax(1) for task in TASKS}
 
@@ -52,7 +52,7 @@ def test_stored_zeros_do_no_harm():
 def test_unlabelled_faces_teach_with_all_and_not_with_labelled(age):
     network, batch = tiny_network(age=age), face_batch("....", "....", "....")
     for which in ("all", "labelled"):
-        losses = soft_losses(network, network.raw(batch.image), batch.labels, word(), Distillation(faces=which))
+        losses = soft_losses(network, network.raw(batch.image), batch.labels, soft(), Distillation(faces=which))
         for task, loss in losses.items():
             network.zero_grad()
             loss.backward(retain_graph=True)
@@ -61,7 +61,7 @@ def test_unlabelled_faces_teach_with_all_and_not_with_labelled(age):
 
 
 def test_the_soft_loss_of_ages_is_least_where_they_agree():
-    head, target = tiny_network().heads["age"], word()["age"]
+    head, target = tiny_network().heads["age"], soft()["age"]
     assert head.soft_loss(target.log(), target).abs().max() < 1e-3
     assert (head.soft_loss(torch.randn(4, 101), target) > 0.1).all()
 
@@ -92,17 +92,17 @@ def test_settings_out_of_range_are_refused(settings):
         Distillation(**settings)
 
 
-def test_a_face_without_a_word_teaches_nothing():
+def test_a_face_without_targets_teaches_nothing():
     network, batch = tiny_network(), face_batch()
-    half = {task: said * torch.tensor([[1.0], [1.0], [0.0], [0.0]]) for task, said in word().items()}
+    half = {task: said * torch.tensor([[1.0], [1.0], [0.0], [0.0]]) for task, said in soft().items()}
     losses = soft_losses(network, network.raw(batch.image), batch.labels, half, Distillation())
     first = soft_losses(
-        network, network.raw(batch.image[:2]), face_batch("xx", "xx", "xx").labels, word(2), Distillation()
+        network, network.raw(batch.image[:2]), face_batch("xx", "xx", "xx").labels, soft(2), Distillation()
     )
-    assert tasks_said(half) == ["gender", "age", "emotion"]
+    assert taught_tasks(half) == ["gender", "age", "emotion"]
     assert set(losses) == set(first) and all(value.isfinite() for value in losses.values())
     half |= {"gender": torch.zeros(4, 2)}
-    assert tasks_said(half) == ["age", "emotion"]
+    assert taught_tasks(half) == ["age", "emotion"]
     assert soft_losses(network, network.raw(batch.image), batch.labels, half, Distillation())["gender"] == 0
 
 
@@ -134,7 +134,7 @@ def test_each_task_may_have_its_own_teachers_of_any_backbone_and_size(tmp_path):
     alone = {path: Teachers([path])(images, contract).soft for path in (a, b, c)}
     teachers = Teachers({"gender": a, "age": [b, c]})
     said = teachers(images, contract)
-    assert teachers.tasks == tasks_said(said.soft) == ["gender", "age"]
+    assert teachers.tasks == taught_tasks(said.soft) == ["gender", "age"]
     torch.testing.assert_close(said.soft["gender"], alone[a]["gender"])
     torch.testing.assert_close(said.soft["age"], (alone[b]["age"] + alone[c]["age"]) / 2)
     assert said.soft["emotion"].shape == (2, 6)

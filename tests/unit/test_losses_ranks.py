@@ -60,14 +60,14 @@ class Step(nn.Module):
         self.module.net.eval()  # batch norms with statistics of the batch at hand would differ
 
     def forward(self, batch: FaceBatch) -> Tensor:
-        return self.module.judge(batch, "train")[0]
+        return self.module.step(batch, "train")[0]
 
     def gradients(self) -> dict[str, Tensor]:
         return {name: p.grad for name, p in self.module.named_parameters() if p.grad is not None}
 
 
 def whole_batch(*, soft: bool) -> FaceBatch:
-    """Return eight faces; the second half knows no age, and no face an emotion if there are soft labels."""
+    """Return eight faces; the second half knows no age, and no face an emotion if there are soft targets."""
     batch = face_batch(gender="xx..x...", age="xxx.....", emotion="........" if soft else "x..xxxx.")
     if not soft:
         return batch
@@ -86,7 +86,7 @@ def gradients_of_half(batch: FaceBatch, rank: int) -> dict[str, Tensor]:
     return step.gradients()
 
 
-@pytest.mark.parametrize("soft", [False, True], ids=["labels", "soft labels"])
+@pytest.mark.parametrize("soft", [False, True], ids=["labels", "soft targets"])
 def test_half_a_batch_each_gives_the_gradient_of_the_whole(tmp_path, soft):
     batch = whole_batch(soft=soft)
     alone = Step()

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from smart_retail.errors import ConfigError
-from smart_retail.training.optimisation import learning_rate_factor, make_optimizer
+from smart_retail.training.optimisation import Schedule, make_optimizer
 
 
 def network():
@@ -38,32 +38,32 @@ def test_an_unknown_optimiser_is_a_config_error():
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
 def test_the_rate_rises_to_one_in_the_warm_up(schedule):
-    factor = learning_rate_factor(schedule, 0.1, 0.01, 100)
+    factor = Schedule(schedule, warmup=0.1, final=0.01).factor(100)
     assert [factor(step) for step in range(10)] == pytest.approx([(i + 1) / 10 for i in range(10)])
 
 
 @pytest.mark.parametrize(("schedule", "middle"), [("cosine", 0.505), ("linear", 0.505), ("constant", 1.0)])
 def test_the_rate_is_half_way_down_in_the_middle(schedule, middle):
-    assert learning_rate_factor(schedule, 0.2, 0.01, 1000)(600) == pytest.approx(middle, abs=0.001)
+    assert Schedule(schedule, warmup=0.2, final=0.01).factor(1000)(600) == pytest.approx(middle, abs=0.001)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_the_rate_falls_to_its_end_and_stays_there(schedule):
-    factor = learning_rate_factor(schedule, 0.05, 0.01, 100)
+    factor = Schedule(schedule, warmup=0.05, final=0.01).factor(100)
     rates = [factor(step) for step in range(5, 130)]
     assert rates == sorted(rates, reverse=True)
     assert factor(100) == factor(1000) == pytest.approx(0.01)
 
 
 def test_without_warm_up_the_first_step_has_the_full_rate():
-    assert learning_rate_factor("cosine", 0.0, 0.01, 100)(0) == pytest.approx(1)
+    assert Schedule("cosine", warmup=0.0, final=0.01).factor(100)(0) == pytest.approx(1)
 
 
 def test_a_run_of_a_single_step_learns():
-    assert learning_rate_factor("cosine", 0.05, 0.01, 1)(0) > 0.5
+    assert Schedule("cosine", warmup=0.05, final=0.01).factor(1)(0) > 0.5
 
 
 @pytest.mark.parametrize(("schedule", "warmup"), [("cosin", 0.1), ("cosine", 1.0), ("linear", -0.1)])
 def test_settings_that_cannot_work_are_refused(schedule, warmup):
     with pytest.raises(ConfigError):
-        learning_rate_factor(schedule, warmup, 0.01, 100)
+        Schedule(schedule, warmup=warmup)

@@ -23,7 +23,7 @@ def content():
         "model_state_dict": network_from(SETTINGS).state_dict(),
         "hyper_parameters": SETTINGS | {"weights": "/somewhere/else.pth", "pretrained": True},
         "contract": Contract(image_size=48).to_dict(),
-        "made_by": {"git": "abc", "versions": {"torch": "2"}, "config": "data: {soft_labels: /home/someone/soft.npz}"},
+        "made_by": {"git": "abc", "versions": {"torch": "2"}, "config": "data: {soft_targets: /home/someone/soft.npz}"},
     }
 
 

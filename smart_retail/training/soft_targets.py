@@ -1,4 +1,4 @@
-"""``smart-retail soften``: teachers judge every training face once, for many trainings of students."""
+"""``smart-retail soft_targets``: what teachers predict of every training face, for many trainings of students."""
 
 from __future__ import annotations
 
@@ -20,23 +20,22 @@ from tqdm import tqdm
 from smart_retail.arguments import as_list, check_above, next_steps
 from smart_retail.data.cache import write_aside
 from smart_retail.data.datamodule import FaceDataModule, normalise
-from smart_retail.data.dataset import FaceBatch, FaceDataset
+from smart_retail.data.dataset import FaceDataset
 from smart_retail.data.sampler import Draw
-from smart_retail.data.soft_labels import SoftLabels, write_soft_labels
+from smart_retail.data.soft_targets import SoftTargets, write_soft_targets
 from smart_retail.errors import ConfigError
 from smart_retail.training.data_cli import parse_data
 from smart_retail.training.distillation import Teachers
 
+DESCRIPTION = (
+    "Precompute soft targets: what teachers predict of every training face of a config, averaged over several "
+    "augmented views. fit reads them with --data.soft_targets FILE. Stopped, it goes on after the last finished view."
+)
 
-def soften(words: Sequence[str]) -> None:
-    """Make a file of soft labels; ``words`` are those after ``soften``."""
-    cli = parse_data(
-        words,
-        "soften",
-        "Let teachers judge every training face of a config, over several augmented views, and store the averaged "
-        "probabilities. fit reads them with --data.soft_labels FILE. Stopped, it goes on after the last finished view.",
-        _add_options,
-    )
+
+def soft_targets(args: Sequence[str]) -> None:
+    """Make a file of soft targets; ``args`` are the words after ``soft_targets``."""
+    cli = parse_data(args, "soft_targets", DESCRIPTION, _add_options)
     options = cli.config
     check_above(1, views=options.views)
     if options.output.suffix != ".npz":
@@ -49,14 +48,14 @@ def soften(words: Sequence[str]) -> None:
     crops = sorted({network.contract.crop for network in teachers.networks})
     if len(crops) > 1:
         raise ConfigError(f"the teachers' faces are cut in different ways ({', '.join(crops)}); ask them one by one")
-    data.contract = replace(data.contract, crop=crops[0])  # a teacher judges faces as it learnt them
-    provenance = provenance_of(teachers, data)
-    rows = soft_labels(teachers, data, options.views, provenance, options.output.with_suffix(".part.npz"))
-    tasks, keys = data.contract.tasks, data.dataset("train").keys
-    write_soft_labels(options.output, keys, rows, tasks, provenance | {"views": options.views})
-    options.output.with_suffix(".part.npz").unlink(missing_ok=True)
-    print(f"{options.output}: {len(data.dataset('train'))} faces, {options.output.stat().st_size / 1e6:.1f} MB")
-    print(next_steps(f"fit --config ... --data.soft_labels {options.output}"))
+    data.contract = replace(data.contract, crop=crops[0])  # a teacher gets faces cut as it learnt them
+    provenance, part = provenance_of(teachers, data), options.output.with_suffix(".part.npz")
+    targets, faces = average_predictions(teachers, data, options.views, provenance, part), data.dataset("train")
+    provenance |= {"views": options.views}
+    write_soft_targets(options.output, faces.keys, targets, data.contract.tasks, provenance)
+    part.unlink(missing_ok=True)
+    print(f"{options.output}: {len(faces)} faces, {options.output.stat().st_size / 1e6:.1f} MB")
+    print(next_steps(f"fit --config ... --data.soft_targets {options.output}"))
 
 
 def _add_options(parser: ArgumentParser) -> None:
@@ -84,14 +83,14 @@ def provenance_of(teachers: Teachers, data: FaceDataModule) -> dict[str, Any]:
     }
 
 
-def soft_labels(
+def average_predictions(
     teachers: Teachers, data: FaceDataModule, views: int, provenance: dict[str, Any], part: Path
-) -> SoftLabels:
+) -> SoftTargets:
     """Average the teachers' probabilities over views of the training faces.
 
     Args:
-        teachers: who judge.
-        data: whose training part is judged.
+        teachers: whose probabilities they are.
+        data: with the training faces.
         views: the first is the plain crop, the others are augmented as in training.
         provenance: what identifies the work; a part file of another provenance, or of more views, is not continued.
         part: holds the sums so far, after each view.
@@ -107,21 +106,16 @@ def soft_labels(
     for view in range(done, views):
         seeds = np.random.default_rng([data.seed, view]).integers(2**63, size=len(faces))
         draws = [Draw(row, size, int(seed)) for row, seed in enumerate(seeds)]
-        _judge(teachers, data, plain if view == 0 else faces, draws, sums, f"view {view + 1} of {views}")
+        _add_view(teachers, data, faces if view else plain, draws, sums, f"view {view + 1} of {views}")
         with write_aside(part) as aside:
-            arrays: dict[str, Any] = {"done": view + 1, "story": json.dumps(provenance), **sums}
+            arrays: dict[str, Any] = {"done": view + 1, "provenance": json.dumps(provenance), **sums}
             np.savez(aside, **arrays)
     # A file that broke on the way has no sum: it stays at zero and is skipped in training as well.
     return {task: torch.from_numpy(s / s.sum(1, keepdims=True).clip(min=1e-6)) for task, s in sums.items()}
 
 
-def _judge(
-    teachers: Teachers,
-    data: FaceDataModule,
-    faces: FaceDataset,
-    draws: list[Draw],
-    sums: dict[str, np.ndarray],
-    what: str,
+def _add_view(
+    teachers: Teachers, data: FaceDataModule, faces: FaceDataset, draws: list[Draw], sums: dict[str, Any], what: str
 ) -> None:
     contract = teachers.networks[0].contract
     loader: DataLoader[Any] = DataLoader(
@@ -132,10 +126,8 @@ def _judge(
         collate_fn=faces.collate,
     )
     with tqdm(total=len(draws), desc=what, unit="face") as bar:
-        batch: FaceBatch
         for batch in loader:
-            said = teachers(normalise(batch.image, contract), contract)
-            for name, values in said.soft.items():
+            for name, values in teachers(normalise(batch.image, contract), contract).soft.items():
                 sums[name][batch.row.numpy()] += values.numpy()
             bar.update(len(batch.row))
 
@@ -146,8 +138,8 @@ def _resume(
     fresh = {name: np.zeros((count, width), np.float32) for name, width in widths.items()}
     try:
         with np.load(part, allow_pickle=False) as file:
-            same = str(file["story"]) == json.dumps(provenance) and all(file[name].shape[0] == count for name in widths)
-            if same and file["done"] <= views:
+            same = str(file["provenance"]) == json.dumps(provenance)
+            if same and all(file[name].shape[0] == count for name in widths) and file["done"] <= views:
                 return int(file["done"]), {name: file[name] for name in widths}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass  # none, or one that was cut short
