@@ -21,6 +21,8 @@ from smart_retail.errors import ConfigError
 
 STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 """A typo is one line instead of the whole usage, and never taken for a setting that begins like it."""
+OWN_MODULES: Any = str | list[str] | None
+"""Type of the setting ``imports``, which ``own_code.import_own`` reads before any parser does."""
 Item = TypeVar("Item")
 
 
@@ -32,13 +34,18 @@ class Help(RawDescriptionHelpFormatter, DefaultHelpFormatter):
         return (action.help or "") + ("" if silent else " (default: %(default)s)")
 
 
-def command_parser(command: str, description: str, **more: Any) -> ArgumentParser:
-    """Return the parser of a command, without arguments yet."""
+def command_parser(command: str, description: str, *, imports: bool = False, **more: Any) -> ArgumentParser:
+    """Return the parser of a command, with ``--imports`` if it runs networks, and else without arguments yet."""
     guard_parsers()
     description = "\n".join(textwrap.fill(line, 100) for line in description.split("\n"))
-    return ArgumentParser(
+    parser = ArgumentParser(
         prog=f"smart-retail {command}", description=description, formatter_class=Help, **STRICT, **more
     )
+    if imports:
+        parser.add_argument(
+            "--imports", type=OWN_MODULES, help="modules of your own to import: my_ideas for my_ideas.py"
+        )
+    return parser
 
 
 def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:

@@ -10,6 +10,7 @@ from importlib import import_module
 from smart_retail import __version__
 from smart_retail.config_files import check_config_files
 from smart_retail.failures import WRONG, exit_code
+from smart_retail.own_code import find_in_working_directory, import_own
 
 COMMANDS = {
     "data": ("smart_retail.training.data_command:data", "list the faces of a config: labels, duplicates, splits"),
@@ -56,7 +57,9 @@ def main(args: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         rest = words[len(name.split()) :]
+        find_in_working_directory()
         check_config_files(rest)
+        import_own(rest)
         module, _, function = COMMANDS[name][0].partition(":")
         code = getattr(import_module(module), function)(rest)
         sys.stdout.flush()  # here, where a closed pipe is caught

@@ -95,12 +95,23 @@ def guard_parsers() -> None:
     def checked(text: str) -> Any:
         _check(text, "a setting, or a file that one names,")
         try:
-            return load(text)
+            return _renamed(load(text))
         except ODD_TAGS as error:
             raise yaml.YAMLError(one_line(error)) from error
 
     jsonargparse.set_loader("yaml", checked, (yaml.YAMLError,))
     jsonargparse.set_parsing_settings(instantiate_subclass_spec_in_any=False, import_path_denylist=[])
+
+
+RENAMED = {("data", "soft_labels"): "soft_targets"}
+"""Settings by their name in older configs, and what they are called now."""
+
+
+def _renamed(content: Any) -> Any:
+    for (section, old), new in RENAMED.items():
+        if isinstance(content, dict) and isinstance(part := content.get(section), dict) and old in part:
+            part[new] = part.pop(old)
+    return content
 
 
 ODD_TAGS = (ValueError, TypeError, KeyError, AttributeError, OverflowError)

@@ -123,6 +123,7 @@ class Finite(pl.Callback):
             "state_dict": pl_module.state_dict(),
             # Names that begin with an underscore are the command line's own.
             "hyper_parameters": {name: value for name, value in pl_module.hparams.items() if name[0] != "_"},
+            "module": f"{type(pl_module).__module__}.{type(pl_module).__qualname__}",
             "batch": self.batch._asdict(),
             "files": self._files(trainer),
             "random_state": self.random_state,

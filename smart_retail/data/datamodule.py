@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class FaceDataModule(pl.LightningDataModule):
         limit_eval: int | None = None,
         splits: SplitSettings = SplitSettings(),  # noqa: B008 - frozen
         augmentation: Augmentation = Augmentation(),  # noqa: B008 - frozen
+        own_augmentation: list[Callable[..., Any]] = [],  # noqa: B006 - only read
         soft_targets: str | None = None,
         max_broken: float = 0.01,
         seed: int = 0,
@@ -76,6 +78,8 @@ class FaceDataModule(pl.LightningDataModule):
             limit_eval: likewise for validation and test each.
             splits: shares, leaks, contradictions.
             augmentation: how training images are changed.
+            own_augmentation: functions of your own that change them afterwards, as ``[my_ideas.glare]``; see
+                docs/extend.md.
             soft_targets: file of ``smart-retail soft_targets``: what teachers predict of the training faces.
             max_broken: share of unreadable images above which a run stops.
             seed: of the order, the balance and the augmentation.
@@ -88,7 +92,7 @@ class FaceDataModule(pl.LightningDataModule):
         self.workers = max(1, len(os.sched_getaffinity(0)) + workers) if workers < 0 else workers
         self.balance, self.age_balance, self.epoch_size = balance, age_balance, epoch_size
         self.limit_train, self.limit_eval = limit_train, limit_eval
-        self.splits, self.augmentation = splits, augmentation
+        self.splits, self.augmentation, self.own_augmentation = splits, augmentation, own_augmentation
         self.soft_targets, self.max_broken, self.seed = soft_targets, max_broken, seed
         self.contract = Contract(image_size=image_size, crop=crop, tasks=tasks_of(tasks))
         for name, size in [("image_size", image_size), *(("progressive", s) for s in self.sizes.values())]:
@@ -161,7 +165,7 @@ class FaceDataModule(pl.LightningDataModule):
                 faces.reset_index(drop=True),
                 self.index.datasets,
                 contract=self.contract,
-                transform=TrainTransform(self.augmentation) if split == "train" else None,
+                transform=TrainTransform(self.augmentation, self.own_augmentation) if split == "train" else None,
                 max_broken=self.max_broken,
             )
             if split == "train" and self.soft_targets:

@@ -17,6 +17,7 @@ from smart_retail.data.images import read_image
 from smart_retail.data.index import FaceIndex, SplitSettings, build_index
 from smart_retail.data.sources.base import Source
 from smart_retail.errors import BrokenImageError, CheckpointError, DataError
+from smart_retail.own_code import check_imported
 from smart_retail.tasks import Task
 
 
@@ -82,10 +83,12 @@ def training_config(checkpoint: Mapping[str, Any], name: str) -> dict[str, Any]:
 
     Raises:
         CheckpointError: it does not tell.
+        ConfigError: it names code of one's own that is not imported.
     """
     config = config_files.training_config(checkpoint.get("made_by"))
     if not config:
         raise CheckpointError(f"{name} does not tell its training data; name them with --data configs/data/....yaml")
+    check_imported(config, name)
     return config
 
 

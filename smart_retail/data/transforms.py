@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -21,7 +22,10 @@ import albumentations as A
 
 from smart_retail.data.corruptions import KINDS, OFF_CENTRE, WORST, amount_of, corrupt, known_kinds, shift
 from smart_retail.data.crops import Square, crop_square
-from smart_retail.errors import ConfigError
+from smart_retail.errors import ConfigError, DataError
+
+OwnAugmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+"""Takes a crop, (S, S, 3) uint8 RGB, and what to draw from; gives another one of that shape."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,9 @@ class TrainTransform:
     in every epoch, and repeatable from the run's seed.
     """
 
-    def __init__(self, augmentation: Augmentation) -> None:
-        """Build the pipeline for one strength."""
-        self.augmentation = augmentation
+    def __init__(self, augmentation: Augmentation, own: Sequence[OwnAugmentation] = ()) -> None:
+        """Build the pipeline for one strength, with changes of one's own at its end."""
+        self.augmentation, self.own = augmentation, own
         self.random = random.Random()
         self.numpy_random = np.random.Generator(np.random.PCG64(0))
         with warnings.catch_warnings():
@@ -117,7 +121,14 @@ class TrainTransform:
             square = shift(square, amount_of(OFF_CENTRE, drawn[OFF_CENTRE]), random)
         crop = crop_square(image, square, size, angle=angle, flip=flip and a.strength > 0)
         crop = corrupt(crop, drawn.items(), random)
-        return np.ascontiguousarray(self.pixels(image=crop)["image"])
+        crop = self.pixels(image=crop)["image"]
+        random = np.random.default_rng([seed, 2])
+        for change in self.own:
+            crop = change(crop, random)
+            if not isinstance(crop, np.ndarray) or crop.dtype != np.uint8 or crop.shape != (size, size, 3):
+                found = f"{getattr(crop, 'dtype', type(crop).__name__)} {getattr(crop, 'shape', '')}"
+                raise DataError(f"data.own_augmentation {change} gave {found}, not uint8 ({size}, {size}, 3)")
+        return np.ascontiguousarray(crop)
 
 
 def _kinds(a: Augmentation, seed: int) -> tuple[dict[str, float], np.random.Generator]:

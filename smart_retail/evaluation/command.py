@@ -51,7 +51,7 @@ def evaluate(words: Sequence[str]) -> None:
         ConfigError: options do not fit together.
     """
     if {"-h", "--help"} & {*words}:  # before torch is imported
-        parser = command_parser("evaluate", DESCRIPTION, epilog=EPILOG, usage=USAGE)
+        parser = command_parser("evaluate", DESCRIPTION, imports=True, epilog=EPILOG, usage=USAGE)
         add_options(parser)
         parse(parser, ["--help"])
     from smart_retail.evaluation.run import judge_all, write_report

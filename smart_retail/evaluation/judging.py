@@ -19,6 +19,7 @@ from smart_retail.edge.calibration import softmax
 from smart_retail.edge.manifest import DISTRIBUTION
 from smart_retail.errors import DataError
 from smart_retail.evaluation.predictions import ABOUT, columns, known_columns, output_columns
+from smart_retail.own_code import check_imported
 from smart_retail.tasks import AGE_MAX, AGE_MIN, Task
 
 BATCH = 128
@@ -44,7 +45,9 @@ class Judge:
 
     def training(self) -> dict[str, Any]:
         """Return the config of its training, empty if it is not told."""
-        return training_config(self.made_by)
+        config = training_config(self.made_by)
+        check_imported(config, self.name)
+        return config
 
 
 def select(index: FaceIndex, split: str, limit: int | None = None, seed: int = 0) -> pd.DataFrame:

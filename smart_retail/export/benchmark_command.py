@@ -41,6 +41,7 @@ def benchmark_bundle(args: Sequence[str]) -> None:
         "Time the networks of a bundle in turns: PyTorch (with --checkpoint), ONNX Runtime and, where installed, "
         "OpenVINO. Preprocessing counts. cpu ms is the time of all threads on the processors: on a busy machine it "
         "tells more than the clock. Several values of one option: '[48, 224]'.",
+        imports=True,
     )
     add_bundle(parser)
     parser.add_argument("--checkpoint", type=str, help="also time PyTorch with this run, checkpoint or model.pth")

@@ -19,7 +19,9 @@ def export(args: Sequence[str]) -> None:
     Raises:
         ConfigError: a file of settings or notes cannot be read.
     """
-    parser = command_parser("export", "Write a checked bundle: FP32 and INT8 networks, manifest, model card.")
+    parser = command_parser(
+        "export", "Write a checked bundle: FP32 and INT8 networks, manifest, model card.", imports=True
+    )
     parser.add_argument("--config", action="config", help="YAML with any of these settings")
     parser.add_argument(
         "--checkpoint", type=str, required=True, help="a run's folder (its best), or a .ckpt or model.pth"

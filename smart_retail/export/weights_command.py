@@ -25,6 +25,7 @@ def weights(args: Sequence[str]) -> None:
         "weights",
         "Write a trained network as a safetensors file, its convolutions in float16. load_model, export --checkpoint "
         "and --model.weights read it; it tells what made it.",
+        imports=True,
     )
     parser.add_argument("--checkpoint", type=str, required=True, help="a run's folder (its best), a .ckpt or model.pth")
     parser.add_argument("--output", type=Path, required=True, help="a .safetensors file")

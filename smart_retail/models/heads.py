@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smart_retail.errors import ConfigError
+from smart_retail.own_code import look_up
 from smart_retail.tasks import AGE_MAX, AGE_MIN, HALF_YEAR, Task
 
 BINS = int(AGE_MAX - AGE_MIN) + 1
@@ -197,7 +199,14 @@ class YearsDistribution(YearsHead):
 Head = ClassHead | YearsRegression | YearsDistribution
 
 
-def make_head(task: Task, features: int, *, years: str = "distribution", sigma: float = 2.0) -> Head:
+def make_head(
+    task: Task,
+    features: int,
+    *,
+    years: str = "distribution",
+    sigma: float = 2.0,
+    own: str | Mapping[str, Any] | None = None,
+) -> Head:
     """Build the head of a task.
 
     Args:
@@ -205,10 +214,18 @@ def make_head(task: Task, features: int, *, years: str = "distribution", sigma: 
         features: inputs.
         years: ``distribution`` or ``regression``, for a task of years.
         sigma: of a distribution.
+        own: a class of one's own instead, as ``my_ideas.MyHead`` or with ``class_path`` and ``init_args``. It is made
+            with task and features, and has the methods of ``ClassHead``.
 
     Raises:
         ConfigError: there is no such head.
     """
+    if own:
+        name, settings = (own, {}) if isinstance(own, str) else (str(own.get("class_path")), own.get("init_args") or {})
+        made: Head = look_up(name, nn.Module, "decode", "probabilities", "loss", "soft_loss")(
+            task, features, **settings
+        )
+        return made
     if years not in ("distribution", "regression"):
         raise ConfigError(f"age_head {years!r} is none of distribution, regression")
     if task.is_classes:

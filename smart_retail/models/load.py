@@ -33,6 +33,7 @@ def network_from(settings: Mapping[str, Any], *, pretrained: bool | None = None)
         dropout=settings["dropout"],
         age=settings["age_head"],
         age_sigma=settings["age_sigma"],
+        heads=settings.get("heads"),
         identity_start=settings["identity_start"],
         activation_limit=settings.get("activation_limit", ACTIVATION_LIMIT),
         image_size=settings.get("image_size"),

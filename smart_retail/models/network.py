@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from smart_retail.models.heads import Head, make_head
 from smart_retail.models.initialisation import identity_init
 from smart_retail.models.memory_layout import decimate_pointwise
 from smart_retail.models.pretrained import start_from
+from smart_retail.own_code import way_in
 from smart_retail.tasks import TASKS, Task
 
 
@@ -56,6 +58,7 @@ class FaceNet(nn.Module):
         dropout: float = 0.3,
         age: str = "distribution",
         age_sigma: float = 2.0,
+        heads: Mapping[str, str | Mapping[str, Any]] | None = None,
         identity_start: bool = True,
         activation_limit: float | None = ACTIVATION_LIMIT,
         image_size: int | None = None,
@@ -70,6 +73,7 @@ class FaceNet(nn.Module):
             dropout: on the pooled features, in training.
             age: ``distribution`` or ``regression``.
             age_sigma: width of the target distribution in years.
+            heads: by task classes of one's own, see ``heads.make_head``.
             identity_start: start blocks without a true skip as the identity (see
                 ``models.initialisation``); without effect on a pretrained or other backbone.
             activation_limit: of the same blocks, see ``models.bounded``; None for plain ReLUs.
@@ -85,7 +89,7 @@ class FaceNet(nn.Module):
             raise ConfigError(f"dropout {dropout} is outside 0 to 1")
         if not timm.is_model(backbone):
             near = ", ".join(get_close_matches(backbone, timm.list_models())) or "nothing (see timm.list_models())"
-            raise ConfigError(f"timm has no backbone {backbone!r}; near it: {near}")
+            raise ConfigError(f"timm has no backbone {backbone!r}; near it: {near}; if it is your own, {way_in('')}")
         try:
             self.backbone = timm.create_model(backbone, pretrained=pretrained, num_classes=0)
         except Exception as error:  # a download lets through whatever its HTTP stack raises
@@ -108,7 +112,12 @@ class FaceNet(nn.Module):
         for task in tasks:
             if hasattr(nn.ModuleDict, task.name):
                 raise ConfigError(f"task {task.name!r}: PyTorch's containers have this name; choose another")
-        self.heads = nn.ModuleDict({t.name: make_head(t, features, years=age, sigma=age_sigma) for t in tasks})
+        own = dict(heads or {})
+        if unknown := sorted(own.keys() - {task.name for task in tasks}):
+            raise ConfigError(f"heads names {', '.join(unknown)}; tasks are {', '.join(task.name for task in tasks)}")
+        self.heads = nn.ModuleDict(
+            {t.name: make_head(t, features, years=age, sigma=age_sigma, own=own.get(t.name)) for t in tasks}
+        )
         self.feature_width = features
         self.contract = Contract(tasks=tasks)
         self.misfits = start_from(self, weights) if weights else []

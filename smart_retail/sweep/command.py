@@ -70,7 +70,7 @@ def read_plan(args: Sequence[str]) -> tuple[Namespace, SweepSettings]:
     Raises:
         ConfigError: one of them cannot be used.
     """
-    parser = command_parser("sweep", DESCRIPTION)
+    parser = command_parser("sweep", DESCRIPTION, imports=True)
     parser.add_argument("--config", action="config", help="YAML with any of the settings below")
     parser.add_argument("--table", type=bool, default=False, help="only write and print the leaderboard")
     parser.add_argument("--retry", type=bool, default=False, help="try again what failed, from its last checkpoint")

@@ -31,6 +31,7 @@ def step(words: Sequence[str]) -> None:
         "benchmark step",
         "A step (forward, losses, metrics, backward, optimiser) beside a plain PyTorch loop over the same network in "
         "the plain memory layout, without metrics, in turns. Images are random: only the time counts.",
+        imports=True,
     )
     parser.add_argument("--backbone", type=str, default="mobileone_s2", help="a timm name")
     parser.add_argument("--image_size", type=int, default=224, help="side in pixels")

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from smart_retail.data.datamodule import FaceDataModule, normalise
 from smart_retail.data.images import read_image
 from smart_retail.data.sampler import Draw
+from smart_retail.own_code import look_up
 from smart_retail.timing import time_in_turns
 from smart_retail.training.benchmark import WARM_UP, module_step, steps_a_round
 from smart_retail.training.benchmark_table import device, device_name, report
@@ -90,7 +91,8 @@ def bottleneck(data: FaceDataModule, config: Mapping[str, Any]) -> dict[str, Any
     start = time.perf_counter()
     images = sum(len(next(batches).row) for _ in range(_timed(data)))
     loads = images / (time.perf_counter() - start)
-    module = FaceAttributeModule(**config["model"] | {"pretrained": False, "weights": None})
+    kind = look_up(config["module"], FaceAttributeModule) if config["module"] else FaceAttributeModule
+    module = kind(**config["model"] | {"pretrained": False, "weights": None})
     batch = move_data_to_device(batch, device())
     batch = batch._replace(image=normalise(batch.image, data.contract))
     step = module_step(module, batch, bf16=config["trainer"]["precision"] == "bf16-mixed")

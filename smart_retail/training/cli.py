@@ -18,7 +18,7 @@ from lightning.pytorch.trainer import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from smart_retail.arguments import STRICT, Help, check_above, next_steps, reading
+from smart_retail.arguments import OWN_MODULES, STRICT, Help, check_above, next_steps, reading
 from smart_retail.callbacks.best_checkpoint import BestCheckpoint
 from smart_retail.callbacks.checkpoint_file import CheckpointFile
 from smart_retail.callbacks.clock import NO_CLOCK
@@ -35,6 +35,7 @@ from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.errors import CheckpointError, ConfigError, one_line
 from smart_retail.models.checkpoint import read_checkpoint
+from smart_retail.own_code import import_own, own_class, own_modules
 from smart_retail.runs import LOGS, find_checkpoint, keep_metrics, version_of
 from smart_retail.training.distillation import Distillation
 from smart_retail.training.module import FaceAttributeModule
@@ -63,7 +64,7 @@ class FaceCLI(LightningCLI):
         skipped = super().subcommands()[command]
         self.subcommands = lambda: {command: skipped}  # type: ignore[method-assign] # each costs a second to describe
         super().__init__(
-            FaceAttributeModule,
+            own_class(words, "module", FaceAttributeModule),
             FaceDataModule,
             args=[command, *words],
             seed_everything_default=0,
@@ -75,6 +76,8 @@ class FaceCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Declare what a config can set beside model, data and trainer."""
         parser.add_argument("--run", default="run", help="name of the run: lightning_logs/<run>/version_N")
+        parser.add_argument("--imports", type=OWN_MODULES, help="modules of your own to import")
+        parser.add_argument("--module", type=str | None, help="your own subclass of FaceAttributeModule")
         parser.add_argument("--threads", type=int | None, help="threads of the training step on a CPU")
         parser.add_lightning_class_args(EMA, "ema")
         parser.add_lightning_class_args(LastCheckpoint, "last")
@@ -93,6 +96,7 @@ class FaceCLI(LightningCLI):
         with reading(own, words):
             super().parse_arguments(parser, args)
         config = self.config[command]
+        config.imports = own_modules(words) or None  # of all configs: in later ones they would replace the earlier
         self.checkpoint = None
         if not config.data.sources:
             raise ConfigError(NO_SOURCES)
@@ -229,5 +233,7 @@ def check_fit(command_lines: Mapping[str, Sequence[str]]) -> None:
 
     quiet()
     guard_parsers()
+    for words in command_lines.values():
+        import_own(words)
     with suppress(StopIteration):
-        Parser("fit", ())
+        Parser("fit", next(iter(command_lines.values()), ()))

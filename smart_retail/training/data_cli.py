@@ -12,6 +12,7 @@ from smart_retail.arguments import check_above, command_parser, parse, reading
 from smart_retail.config_files import guard_parsers
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.errors import ConfigError
+from smart_retail.own_code import own_class
 from smart_retail.training.cli import NO_SOURCES, PARSER, FaceCLI
 from smart_retail.training.module import FaceAttributeModule
 from smart_retail.training.quiet import quiet
@@ -28,7 +29,7 @@ class DataCLI(FaceCLI):
         self.add_options = add_options
         LightningCLI.__init__(
             self,
-            FaceAttributeModule,
+            own_class(words, "module", FaceAttributeModule),
             FaceDataModule,
             args=list(words),
             run=False,
@@ -60,7 +61,7 @@ class DataCLI(FaceCLI):
         """
         if not self.config.data.sources:
             raise ConfigError(NO_SOURCES)
-        no_network = (lambda *_, **__: None, FaceAttributeModule, False)
+        no_network = (lambda *_, **__: None, FaceAttributeModule, True)
         made: FaceDataModule = self.parser.instantiate(self.config, instantiators=[no_network]).data
         return made
 
@@ -70,7 +71,7 @@ def parse_data(
 ) -> DataCLI:
     """Return what the words after a command say; ``--help`` shows its own options alone."""
     if {"-h", "--help"} & {*words}:
-        parser = command_parser(command, description, epilog=SETTINGS)
+        parser = command_parser(command, description, imports=True, epilog=SETTINGS)
         add_options(parser)
         parse(parser, ["--help"])
     quiet()

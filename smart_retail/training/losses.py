@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.distributed as dist
@@ -11,6 +11,22 @@ from torch import Tensor, nn
 from smart_retail.data.labels import Labels, has_label
 from smart_retail.errors import ConfigError
 from smart_retail.models.network import FaceNet, RawOutputs
+from smart_retail.own_code import look_up
+
+Loss = Callable[[Tensor, Labels, float], Tensor]
+"""Takes a head's output, the labels of B faces and the label smoothing; gives (B,) losses, any number without label."""
+NONE: Mapping[str, Loss] = {}
+
+
+def own_losses(names: Mapping[str, str] | None, tasks: Sequence[str]) -> dict[str, Loss]:
+    """Return functions by task, of their full names.
+
+    Raises:
+        ConfigError: a task or a function is unknown.
+    """
+    if unknown := sorted(set(names or {}) - set(tasks)):
+        raise ConfigError(f"model.losses names {', '.join(unknown)}; tasks are {', '.join(tasks)}")
+    return {task: look_up(name) for task, name in (names or {}).items()}
 
 
 def ranks() -> int:
@@ -39,7 +55,13 @@ def masked_mean(losses: Tensor, mask: Tensor, *, over_ranks: bool = True) -> Ten
 
 
 def task_losses(
-    network: FaceNet, raw: RawOutputs, labels: Labels, label_smoothing: float, *, over_ranks: bool = True
+    network: FaceNet,
+    raw: RawOutputs,
+    labels: Labels,
+    label_smoothing: float,
+    *,
+    over_ranks: bool = True,
+    own: Mapping[str, Loss] = NONE,
 ) -> dict[str, Tensor]:
     """Return the scalar loss of each task.
 
@@ -49,10 +71,12 @@ def task_losses(
         labels: of these faces, see ``data.labels``.
         label_smoothing: share of the target spread over all classes.
         over_ranks: see ``masked_mean``.
+        own: by task a loss in place of the head's.
     """
     losses = {}
     for task in network.contract.tasks:
-        faces = network.head(task.name).loss(raw.heads[task.name], labels, label_smoothing)
+        loss = own.get(task.name) or network.head(task.name).loss
+        faces = loss(raw.heads[task.name], labels, label_smoothing)
         losses[task.name] = masked_mean(faces, has_label(labels, task), over_ranks=over_ranks)
     return losses
 

@@ -30,7 +30,7 @@ from smart_retail.training.distillation import (
     distillation_of,
     soft_losses,
 )
-from smart_retail.training.losses import TaskWeights, ranks, task_losses
+from smart_retail.training.losses import TaskWeights, own_losses, ranks, task_losses
 from smart_retail.training.metrics import STAGES, FaceMetrics
 from smart_retail.training.mixup import mixup as mix_faces
 from smart_retail.training.optimisation import Schedule, make_optimizer, make_scheduler
@@ -47,6 +47,8 @@ class FaceAttributeModule(pl.LightningModule):
         dropout: float = 0.3,
         age_head: str = "distribution",
         age_sigma: float = 2.0,
+        heads: dict[str, str | dict[str, Any]] | None = None,
+        losses: dict[str, str] | None = None,
         identity_start: bool = True,
         activation_limit: float | None = 32.0,
         task_weights: dict[str, float] | None = None,
@@ -79,6 +81,8 @@ class FaceAttributeModule(pl.LightningModule):
             dropout: on the pooled features.
             age_head: ``distribution`` (softmax over the years) or ``regression`` (plain L1).
             age_sigma: width in years of the target distribution.
+            heads: your own by task, ``{emotion: my_ideas.MyHead}``; see docs/extend.md.
+            losses: your own by task, functions that replace the head's loss, ``{emotion: my_ideas.my_loss}``.
             identity_start: start MobileOne and RepVGG blocks as the identity; without it they
                 hardly learn from scratch on this much data.
             activation_limit: end of the ReLUs in such blocks, far above the usual; null for none. Without it a
@@ -126,6 +130,7 @@ class FaceAttributeModule(pl.LightningModule):
         self.hparams["distillation"] = asdict(self.distillation)  # checkpoints hold plain types only
         self.teachers = Teachers(teachers, self.contract.tasks, crop=crop, compiled=compile) if teachers else None
         self.taught = self.teachers.tasks if self.teachers else [*self.contract.task_names]
+        self.own_losses = own_losses(losses, self.contract.task_names)
         self.net = network_from(dict(self.hparams))
         if self.net.misfits:
             rank_zero_info(f"{weights}: what did not fit\n  " + "\n  ".join(self.net.misfits))
@@ -246,7 +251,8 @@ class FaceAttributeModule(pl.LightningModule):
 
     def label_losses(self, raw: RawOutputs, batch: FaceBatch, *, over_ranks: bool) -> dict[str, Tensor]:
         """Return the scalar loss of each task against the labels; ``over_ranks`` as in ``masked_mean``."""
-        return task_losses(self.net, raw, batch.labels, float(self.hparams["label_smoothing"]), over_ranks=over_ranks)
+        smoothing = float(self.hparams["label_smoothing"])
+        return task_losses(self.net, raw, batch.labels, smoothing, over_ranks=over_ranks, own=self.own_losses)
 
     @cached_property
     def compiled(self) -> Callable[[Tensor], RawOutputs]:

@@ -18,6 +18,7 @@ from smart_retail.data.labels import has_label
 from smart_retail.errors import CheckpointError
 from smart_retail.models.checkpoint import check_weights, read_checkpoint
 from smart_retail.models.fake_quantise import is_fake_quantised
+from smart_retail.own_code import look_up
 from smart_retail.training.losses import task_losses
 from smart_retail.training.module import FaceAttributeModule
 
@@ -31,7 +32,8 @@ def replay(args: Sequence[str]) -> None:
     parser = command_parser(
         "replay",
         "Run the step at which a training stopped once more, with the same weights, images and random numbers, and "
-        "show the loss of each face, and the first layer that says anything but numbers.",
+        "show the loss of each face, and the first layer whose output is no number.",
+        imports=True,
     )
     parser.add_argument("file", type=str, help="<run>/diverged/step_N_rank_R.pt")
     path = parse(parser, args).file
@@ -67,7 +69,8 @@ def restore(content: dict[str, Any]) -> tuple[FaceAttributeModule, FaceBatch]:
 
     The batch norms' running averages alone are those after the forward pass; training does not use them.
     """
-    module = FaceAttributeModule(**content["hyper_parameters"] | {"pretrained": False, "weights": None})
+    kind = look_up(content["module"], FaceAttributeModule) if "module" in content else FaceAttributeModule
+    module: FaceAttributeModule = kind(**content["hyper_parameters"] | {"pretrained": False, "weights": None})
     check_weights(content["state_dict"], module.state_dict(), "the file")
     module.load_state_dict(content["state_dict"])
     return module.train(), FaceBatch(**content["batch"])

@@ -26,6 +26,8 @@ RUN = {
     "ckpt_path": ("FILE", "a checkpoint to go on from or to measure; last and best mean the run's own"),
     "seed_everything": ("INT", "of the weights and of all that is random in training (default: 0)"),
     "threads": ("INT", "threads of the training step on a CPU"),
+    "imports": ("MODULE", "modules of your own to import, beside your configs: my_ideas for my_ideas.py"),
+    "module": ("CLASS", "your own subclass of FaceAttributeModule, as my_ideas.MyModule"),
     "print_config": ("", "print all settings as YAML, and end"),
 }
 TRAINER = {

@@ -36,9 +36,9 @@ def test_configs_and_commands_exist(page: Path) -> None:
     for config in re.findall(r"`((?:experiment|data|sweep)/\w+\.yaml)`", text):
         assert (ROOT / "configs" / config).is_file(), config
     commands = {name.split()[0] for name in COMMANDS}
-    named = set(re.findall(r"smart-retail ([a-z]+)", text))
+    named = set(re.findall(r"smart-retail ([a-z_]+)", text))
     assert named <= commands
-    assert set(re.findall(r"-m (?:-- )?smart_retail ([a-z]+)", text)) <= commands
+    assert set(re.findall(r"-m (?:-- )?smart_retail ([a-z_]+)", text)) <= commands
     assert not [line for line in text.splitlines() if re.search(r"smart[-_]retail .* --[a-z_.]+-[a-z]", line)]
 
 
