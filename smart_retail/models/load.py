@@ -59,11 +59,9 @@ def load_model(path: str | Path) -> FaceNet:
 
 def network_of(content: Mapping[str, Any], path: str) -> FaceNet:
     """Like ``load_model``, of what was read from ``path``."""
-    settings, weights = content.get("hyper_parameters"), _weights_of(content)
-    if not isinstance(settings, Mapping) or "contract" not in content or not weights:
-        raise CheckpointError(f"{path} is no model of smart_retail: it has {_names(content)}")
+    weights = _weights_of(content, path)
     try:
-        network = network_from(settings, pretrained=False)
+        network = network_from(content["hyper_parameters"], pretrained=False)
         if is_fake_quantised(weights):
             network = fake_quantise(fuse(network), bits=content.get("qat", {}).get("weight_bits", 8))
     except Exception as error:  # timm's constructors raise nearly anything on odd settings
@@ -88,26 +86,22 @@ def read_model(path: str | Path) -> dict[str, Any]:
         CheckpointError: the file is missing, damaged, or no model of this project.
     """
     content = read_checkpoint(path)
-    weights = _weights_of(content)
-    if not weights or "hyper_parameters" not in content or "contract" not in content:
-        raise CheckpointError(f"{path} is no model of smart_retail: it has {_names(content)}")
-    return {
-        "model_state_dict": weights,
-        "hyper_parameters": content["hyper_parameters"],
-        "contract": content["contract"],
-        "made_by": content.get("made_by") or {},
-        **({"qat": content["qat"]} if "qat" in content else {}),
-    }
+    kept = {name: content[name] for name in ("hyper_parameters", "contract", "made_by", "qat") if name in content}
+    return {"made_by": {}, **kept, "model_state_dict": _weights_of(content, str(path))}
 
 
-def _weights_of(content: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the network's weights of a ``model.pth`` or a checkpoint; empty where it has none."""
-    found = content.get("model_state_dict")
-    state = content.get("state_dict") if found is None else found
-    if not (isinstance(state, Mapping) and all(isinstance(n, str) and isinstance(v, Tensor) for n, v in state.items())):
-        return {}
-    return renamed(network_weights(state) if found is None else state)
+def _weights_of(content: Mapping[str, Any], path: str) -> dict[str, Tensor]:
+    """Return the network's weights of a ``model.pth`` or a checkpoint.
 
-
-def _names(content: Mapping[str, Any]) -> str:
-    return ", ".join(str(name)[:40] for name in list(content)[:5])
+    Raises:
+        CheckpointError: it has none, or lacks what tells of the network.
+    """
+    found, settings = content.get("model_state_dict"), content.get("hyper_parameters")
+    state: Any = content.get("state_dict") if found is None else found
+    named = isinstance(state, Mapping) and isinstance(settings, Mapping) and "contract" in content
+    if not named or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
+        state = {}
+    if weights := renamed(network_weights(state) if found is None else state):
+        return weights
+    names = ", ".join(str(name)[:40] for name in list(content)[:5])
+    raise CheckpointError(f"{path} is no model of smart_retail: it has {names}")

@@ -85,12 +85,10 @@ def step_pair(
         return module_step(module, batch, bf16=bf16)
 
     steps = {OURS: ours(), PLAIN: make_step(plain, plain_loss)}
-    if compiled:
-        steps[f"{OURS}, compiled"] = ours(compiled=True)
-    if bf16:
-        steps[f"{OURS}, bf16-mixed"] = ours(bf16=True)
-    if bf16 and compiled:
-        steps[f"{OURS}, bf16-mixed, compiled"] = ours(bf16=True, compiled=True)
+    for compile_it, mixed in ((True, False), (False, True), (True, True)):
+        if compile_it <= compiled and mixed <= bf16:
+            name = OURS + ", bf16-mixed" * mixed + ", compiled" * compile_it
+            steps[name] = ours(bf16=mixed, compiled=compile_it)
     return steps
 
 

@@ -69,27 +69,25 @@ def long_loader(data: FaceDataModule) -> DataLoader[Any]:
     """
     faces = data.epoch_size or len(data.dataset("train"))
     data.batch_size = min(data.batch_size, faces)
+    ready, timed = _batches(data.workers)
     # As many again as lie ready, so that all processes still work when the time is taken.
-    data.epoch_size = max(faces, data.batch_size * (2 * _ready(data) + _timed(data)))
+    data.epoch_size = max(faces, data.batch_size * (2 * ready + timed))
     return data.train_dataloader()
 
 
-def _ready(data: FaceDataModule) -> int:
-    """Return the batches that lie ready when the timing begins."""
-    return 2 * data.workers + 1
-
-
-def _timed(data: FaceDataModule) -> int:
-    return max(LOADER_BATCHES, 4 * data.workers)
+def _batches(workers: int) -> tuple[int, int]:
+    """Return how many batches lie ready when the timing begins, and how many are timed."""
+    return 2 * workers + 1, max(LOADER_BATCHES, 4 * workers)
 
 
 def bottleneck(data: FaceDataModule, config: Mapping[str, Any]) -> dict[str, Any]:
     """Time the loader with its processes, then the step of a config's network (from random weights) on its batches."""
     batches = iter(long_loader(data))
-    for _ in range(_ready(data)):
+    ready, timed = _batches(data.workers)
+    for _ in range(ready):
         batch = next(batches)
     start = time.perf_counter()
-    images = sum(len(next(batches).row) for _ in range(_timed(data)))
+    images = sum(len(next(batches).row) for _ in range(timed))
     loads = images / (time.perf_counter() - start)
     kind = look_up(config["module"], FaceAttributeModule) if config["module"] else FaceAttributeModule
     module = kind(**config["model"] | {"pretrained": False, "weights": None})

@@ -200,16 +200,18 @@ def train(command: str, words: Sequence[str]) -> None:
     # Not trainer.log_dir: that asks rank 0, and every rank must.
     logger = cli.trainer.logger if command == "fit" and cli.trainer.is_global_zero else None
     if isinstance(logger, (TensorBoardLogger, CSVLogger)):
-        print(what_next(Path(logger.log_dir), [str(path) for path in cli.config.fit.config or []]))
+        print(what_next(Path(logger.log_dir), [str(path) for path in cli.config.fit.config or []], own_modules(words)))
 
 
-def what_next(run: Path, configs: Sequence[str]) -> str:
+def what_next(run: Path, configs: Sequence[str], imports: Sequence[str] = ()) -> str:
     """Return what to type after a training that left a folder."""
     if not (best := run / "checkpoints" / "best.ckpt").is_file():
         return f"run: {run}"
     given = "".join(f"--config {quote(path)} " for path in configs)
-    export = f"export --checkpoint {run} --output bundle"
-    return f"run: {run}\n" + next_steps(f"test {given}--ckpt_path {best}", f"evaluate {run} --output report", export)
+    own = "".join(f" --imports {name}" for name in imports)  # a checkpoint alone imports nothing
+    export = f"export --checkpoint {run} --output bundle{own}"
+    evaluate = f"evaluate {run} --output report{own}"
+    return f"run: {run}\n" + next_steps(f"test {given}--ckpt_path {best}", evaluate, export)
 
 
 def check_fit(command_lines: Mapping[str, Sequence[str]]) -> None:

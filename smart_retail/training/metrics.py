@@ -23,28 +23,27 @@ PREFIX = "of_"
 """A ModuleDict refuses keys that are attributes of a module, as a data set called ``train``."""
 
 
-class CumulativeScore(MeanMetric):
-    """Share of faces whose age is off by at most five years (CS@5)."""
+class MeanOf(MeanMetric):
+    """The mean over faces of what a function makes of their predictions and labels, (N,) each."""
 
-    def update(self, years: Tensor, age: Tensor) -> None:  # type: ignore[override]
-        """Add (N,) predictions and labels in years."""
-        super().update(((years - age).abs() <= CUMULATIVE_YEARS).float())
+    def __init__(self, figure: Callable[..., Tensor]) -> None:
+        """Take the function, whose result is (N,)."""
+        super().__init__()
+        self.figure = figure
 
-
-class InsideRange(MeanMetric):
-    """Share of faces whose age lies in a range of whole years."""
-
-    def update(self, years: Tensor, low: Tensor, high: Tensor) -> None:  # type: ignore[override]
-        """Add (N,) predictions, and the ends of the ranges, both inside."""
-        super().update((years_outside(years, low, high) == 0).float())
+    def update(self, *compared: Tensor) -> None:  # type: ignore[override]
+        """Add N faces."""
+        super().update(self.figure(*compared).float())
 
 
-class OutsideRange(MeanMetric):
-    """Mean years by which ages lie outside a range of whole years."""
+def near(years: Tensor, age: Tensor) -> Tensor:
+    """Return whether ages are off by at most five years (CS@5)."""
+    return (years - age).abs() <= CUMULATIVE_YEARS
 
-    def update(self, years: Tensor, low: Tensor, high: Tensor) -> None:  # type: ignore[override]
-        """Add (N,) predictions, and the ends of the ranges, both inside."""
-        super().update(years_outside(years, low, high))
+
+def inside(years: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Return whether ages lie in ranges of whole years, both ends inside."""
+    return years_outside(years, low, high) == 0
 
 
 class Count(SumMetric):
@@ -82,26 +81,20 @@ def measures_of(task: Task) -> dict[str, Measure]:
     """Return all figures of a task by name. One more is a line here, if ``columns_of`` has its labels."""
     name = task.name
     if not task.is_classes:
-        ends = tuple(task.range_columns)
+        exact, ends = ((name,), _mask(name)), (tuple(task.range_columns), _mask(task.range_labels))
         return {
-            f"{name}_mae": Measure(task, (name,), _mask(name), MeanAbsoluteError),
-            f"{name}_cs5": Measure(task, (name,), _mask(name), CumulativeScore),
-            f"{name}_inside": Measure(task, ends, _mask(task.range_labels), InsideRange),
-            f"{name}_outside": Measure(task, ends, _mask(task.range_labels), OutsideRange),
+            f"{name}_mae": Measure(task, *exact, MeanAbsoluteError),
+            f"{name}_cs5": Measure(task, *exact, partial(MeanOf, near)),
+            f"{name}_inside": Measure(task, *ends, partial(MeanOf, inside)),
+            f"{name}_outside": Measure(task, *ends, partial(MeanOf, years_outside)),
         }
     count = len(task.classes)
+    accuracy = partial(MulticlassAccuracy, count, average="micro")
+    balanced = partial(MulticlassAccuracy if count == 2 else MulticlassF1Score, count, average="macro")
     found = {}
     for column in (name, *task.opinions):
-        found[f"{column}_acc"] = Measure(
-            task, (column,), _mask(column), partial(MulticlassAccuracy, count, average="micro")
-        )
-        if count == 2:
-            balanced = partial(MulticlassAccuracy, count, average="macro")
-            found[f"{column}_balanced_acc"] = Measure(task, (column,), _mask(column), balanced)
-        else:
-            found[f"{column}_f1"] = Measure(
-                task, (column,), _mask(column), partial(MulticlassF1Score, count, average="macro")
-            )
+        found[f"{column}_acc"] = Measure(task, (column,), _mask(column), accuracy)
+        found[f"{column}_{'balanced_acc' if count == 2 else 'f1'}"] = Measure(task, (column,), _mask(column), balanced)
     return found
 
 
@@ -212,12 +205,12 @@ class FaceMetrics(nn.Module):
         column = dict(zip(names, torch.cat([batch for batch, _ in rows], 1), strict=True))
         for key, metrics in self.groups.items():
             group = key.removeprefix(PREFIX)
-            inside = column["dataset"] == self.datasets.index(group) if group != OVERALL else column["dataset"] >= 0
+            ours = column["dataset"] == self.datasets.index(group) if group != OVERALL else column["dataset"] >= 0
             for mask, count in _named(self.counts[key]):
-                count.update((inside & (column[mask] > 0)).sum())
+                count.update((ours & (column[mask] > 0)).sum())
             for name, metric in _named(metrics):
                 measure = self.measures[name]
-                chosen = inside & (column[measure.mask] > 0)
+                chosen = ours & (column[measure.mask] > 0)
                 if chosen.any():
                     compared = [column[f"predicted {measure.task.name}"], *(column[n] for n in measure.labels)]
                     whole = measure.task.is_classes

@@ -64,10 +64,9 @@ def run_again(run: Path, name: str | None) -> Path:
         SystemExit: with the exit code of a training that failed.
     """
     config = read_yaml(run / "config.yaml")
-    if not isinstance(config, dict) or not isinstance(config.get("run"), str):
-        raise ConfigError(f"{run / 'config.yaml'} is damaged: it does not name a run")
-    if not isinstance(config.get("trainer"), dict):
-        raise ConfigError(f"{run / 'config.yaml'} is damaged: it does not set the trainer")
+    for section, kind in (("run", str), ("trainer", dict)):
+        if not isinstance(config, dict) or not isinstance(config.get(section), kind):
+            raise ConfigError(f"{run / 'config.yaml'} is damaged: it has no {section}")
     name = name or f"{config['run']}-again"
     folder = logs_of(config["trainer"]) / name
     before = set(folder.glob("version_*"))
