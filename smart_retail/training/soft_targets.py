@@ -72,6 +72,7 @@ def _add_options(parser: ArgumentParser) -> None:
 def provenance_of(teachers: Teachers, data: FaceDataModule) -> dict[str, Any]:
     """Return what identifies the work: all that changes a view, or a face's place among the others."""
     faces = data.dataset("train")
+    own = [getattr(change, "__qualname__", type(change).__qualname__) for change in data.own_augmentation]
     rows = hashlib.blake2b("\n".join(faces.keys).encode() + faces.squares.tobytes(), digest_size=8)
     return {
         "teacher": teachers.fingerprint(),
@@ -79,7 +80,7 @@ def provenance_of(teachers: Teachers, data: FaceDataModule) -> dict[str, Any]:
         "data": data.index.fingerprint(),
         "faces": rows.hexdigest(),
         "seed": data.seed,
-        "augmentation": asdict(data.augmentation),
+        "augmentation": asdict(data.augmentation) | ({"own": own} if own else {}),
     }
 
 
