@@ -46,21 +46,6 @@ def inside(years: Tensor, low: Tensor, high: Tensor) -> Tensor:
     return years_outside(years, low, high) == 0
 
 
-class Count(SumMetric):
-    """Number of labels seen; zero is an answer too."""
-
-    def __init__(self) -> None:
-        """Start at zero."""
-        super().__init__()
-        # torchmetrics warns where nothing was added; here that is the question.
-        self._update_count = 1
-
-    def reset(self) -> None:
-        """Start again at zero."""
-        super().reset()
-        self._update_count = 1
-
-
 class Measure(NamedTuple):
     """One figure.
 
@@ -141,7 +126,9 @@ class FaceMetrics(nn.Module):
         self.groups = nn.ModuleDict(
             {PREFIX + group: nn.ModuleDict({n: m.metric() for n, m in self.measures.items()}) for group in groups}
         )
-        self.counts = nn.ModuleDict({PREFIX + group: nn.ModuleDict({m: Count() for m in masks}) for group in groups})
+        self.counts = nn.ModuleDict(
+            {PREFIX + group: nn.ModuleDict({m: SumMetric() for m in masks}) for group in groups}
+        )
         self.losses = nn.ModuleDict({PREFIX + task.name: MeanMetric() for task in tasks})
         self.columns: list[str] = []
         self.kept: list[tuple[Tensor, Tensor]] = []
