@@ -86,7 +86,8 @@ def read_model(path: str | Path) -> dict[str, Any]:
         CheckpointError: the file is missing, damaged, or no model of this project.
     """
     content = read_checkpoint(path)
-    kept = {name: content[name] for name in ("hyper_parameters", "contract", "made_by", "qat") if name in content}
+    names = ("hyper_parameters", "contract", "made_by", "qat")
+    kept: dict[str, Any] = {name: content[name] for name in names if content.get(name) is not None}
     return {"made_by": {}, **kept, "model_state_dict": _weights_of(content, str(path))}
 
 
