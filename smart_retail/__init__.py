@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # for editors, type checkers and the API reference
     from smart_retail.data.sources.table import FaceTable
     from smart_retail.data.sources.utkface import UTKFace
     from smart_retail.edge.annotate import annotate
-    from smart_retail.edge.detector import FaceDetector
+    from smart_retail.edge.detector import Detection, Detector, FaceDetector
     from smart_retail.edge.predictor import Prediction, Predictor
     from smart_retail.edge.smoother import TrackSmoother
     from smart_retail.export.export import export_bundle
@@ -32,6 +32,8 @@ __all__ = [
     "FER2013",
     "GENDERS",
     "AllAgeFaces",
+    "Detection",
+    "Detector",
     "FaceAttributeModule",
     "FaceDataModule",
     "FaceDetector",
@@ -54,6 +56,8 @@ _HOMES = {
     "FER2013": "smart_retail.data.sources.fer2013",
     "FaceAttributeModule": "smart_retail.training.module",
     "FaceDataModule": "smart_retail.data.datamodule",
+    "Detection": "smart_retail.edge.detector",
+    "Detector": "smart_retail.edge.detector",
     "FaceDetector": "smart_retail.edge.detector",
     "FaceFolder": "smart_retail.data.sources.folder",
     "FaceTable": "smart_retail.data.sources.table",

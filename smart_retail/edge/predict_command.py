@@ -20,7 +20,7 @@ from smart_retail.data.crops import Square, whole_image
 from smart_retail.data.images import ENDINGS, read_image
 from smart_retail.edge.annotate import annotate
 from smart_retail.edge.bundle import verify
-from smart_retail.edge.detector import FaceDetector
+from smart_retail.edge.detector import Detector, open_detector
 from smart_retail.edge.manifest import read_manifest
 from smart_retail.edge.predictor import Prediction, Predictor
 from smart_retail.edge.pretrained import find_bundle
@@ -49,7 +49,9 @@ def predict(args: Sequence[str]) -> None:
     parser.add_argument("images", nargs="+", type=str, help="image files, or folders of them")
     add_bundle(parser)
     parser.add_argument("--format", type=Literal["table", "json", "csv"], default="table", help="json: one a line")
-    parser.add_argument("--detector", type=str, help="YuNet model file: find the faces in each picture first")
+    parser.add_argument(
+        "--detector", type=str, help="yunet, or a YuNet model file: find the faces in each picture first"
+    )
     parser.add_argument(
         "--draw",
         type=Path,
@@ -69,7 +71,7 @@ def predict(args: Sequence[str]) -> None:
         bundle, precision=options.precision, threads=options.threads, batch_size=options.batch_size
     )
     answers = (
-        _detected(files, predictor, FaceDetector(options.detector)) if options.detector else _crops(files, predictor)
+        _detected(files, predictor, open_detector(options.detector)) if options.detector else _crops(files, predictor)
     )
     if options.draw:
         answers = _drawn(answers, options.draw)
@@ -113,7 +115,7 @@ def _crops(files: list[str], predictor: Predictor) -> Iterator[Answer]:
         yield Answer(file, None, said)
 
 
-def _detected(files: list[str], predictor: Predictor, detector: FaceDetector) -> Iterator[Answer]:
+def _detected(files: list[str], predictor: Predictor, detector: Detector) -> Iterator[Answer]:
     for file in files:
         try:
             image = read_image(file)

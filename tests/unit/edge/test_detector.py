@@ -18,6 +18,7 @@ from smart_retail.errors import ConfigError
 def test_a_row_becomes_the_contracts_square() -> None:
     row = np.array([0, 0, 9, 9, 33, 40, 67, 40, 50, 60, 40, 76, 60, 76, 0.9]) / 2
     found = to_detection(row, scale=0.5)
+    assert found.box == (0, 0, 9, 9)
     assert found.square(Contract()) == pytest.approx((50, 56.2, 100, 0))
 
 
