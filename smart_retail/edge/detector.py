@@ -60,7 +60,8 @@ class Detection(NamedTuple):
         """Return where the contract cuts this face: by its landmarks, else around its box."""
         if self.landmarks is None:
             return square_from_box(*self.box)
-        return square_from_landmarks(*map(np.asarray, self.landmarks), contract)
+        left, right, mouth = map(np.asarray, self.landmarks)
+        return square_from_landmarks(left, right, mouth, contract)
 
 
 class Detector(Protocol):
@@ -131,7 +132,7 @@ def to_detection(row: np.ndarray, scale: float) -> Detection:
     """
     left, top, width, height = map(float, np.asarray(row[:4], np.float64) / scale)
     eye, other, _, corner, opposite = np.asarray(row[4:14], np.float64).reshape(5, 2) / scale
-    points = [tuple(map(float, point)) for point in (eye, other, (corner + opposite) / 2)]
+    points = [(float(x), float(y)) for x, y in (eye, other, (corner + opposite) / 2)]
     # Eyes in one point give no square.
     landmarks = Landmarks(*points) if points[0] != points[1] else None
     return Detection((left, top, left + width, top + height), float(row[14]), landmarks)

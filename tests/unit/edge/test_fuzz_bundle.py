@@ -23,7 +23,8 @@ from smart_retail.cli import main
 from smart_retail.contract import Contract
 from smart_retail.edge.bundle import verify
 from smart_retail.edge.manifest import Manifest, read_manifest, sha256
-from smart_retail.edge.predictor import Prediction, Predictor
+from smart_retail.edge.prediction import Prediction
+from smart_retail.edge.predictor import Predictor
 from smart_retail.errors import BundleError
 from smart_retail.tasks import TASKS
 from tests.helpers.fuzz import damaged, fuzz, json_values, only_clear_errors, tree
