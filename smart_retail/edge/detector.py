@@ -57,11 +57,19 @@ class Detection(NamedTuple):
     landmarks: Landmarks | None = None
 
     def square(self, contract: Contract) -> Square:
-        """Return where the contract cuts this face: by its landmarks, else around its box."""
+        """Return where the contract cuts this face: by its landmarks, else around its box.
+
+        Raises:
+            ConfigError: it has no extent, or is nowhere.
+        """
         if self.landmarks is None:
-            return square_from_box(*self.box)
-        left, right, mouth = map(np.asarray, self.landmarks)
-        return square_from_landmarks(left, right, mouth, contract)
+            square = square_from_box(*self.box)
+        else:
+            left, right, mouth = map(np.asarray, self.landmarks)
+            square = square_from_landmarks(left, right, mouth, contract)
+        if not (np.isfinite(square).all() and square.side > 0):
+            raise ConfigError(f"a face of side {square.side} px cannot be cut out")
+        return square
 
 
 class Detector(Protocol):

@@ -7,32 +7,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-import cv2
 import numpy as np
 
 from smart_retail.contract import Contract
-from smart_retail.data.crops import (
-    Square,
-    crop_square,
-    square_from_box,
-    square_from_landmarks,
-    surroundings,
-    whole_image,
-)
-from smart_retail.edge.calibration import softmax, temperatures, tempered
-from smart_retail.edge.detector import YUNET, Detector, open_detector
+from smart_retail.data.crops import Square, crop_square, surroundings, whole_image
+from smart_retail.edge.calibration import temperatures
+from smart_retail.edge.detector import YUNET, Detection, Detector, Landmarks, open_detector
 from smart_retail.edge.inputs import as_images, to_rgb
 from smart_retail.edge.manifest import PRECISIONS, Manifest, check_files, read_manifest
-from smart_retail.edge.prediction import Attribute, Face, Prediction
+from smart_retail.edge.prediction import Face, Prediction
 from smart_retail.edge.pretrained import DEFAULT, find_bundle
+from smart_retail.edge.readout import calibrated, to_predictions
 from smart_retail.edge.runtime import DEFAULT_RUNTIME, HALF, check_session, choose_precision, feed, open_session
 from smart_retail.edge.session import Provider, Runtime
 from smart_retail.errors import BrokenImageError, BundleError, ConfigError
-from smart_retail.tasks import AGE_MAX, AGE_MIN
-
-MIN_CONTRAST = 8.0
-"""Standard deviation of a crop's grey values below which it shows nothing. A wall with a camera's noise has 4; the
-least of 7,500 real crops that are no flat tone has 16."""
 
 
 class Options(TypedDict, total=False):
@@ -203,7 +191,7 @@ class Predictor:
             detector = self._detectors[str(detector)]
         rgb = to_rgb(photo, bgr=bgr)
         found = detector.detect(rgb)
-        squares = [_checked(one.square(self.contract)) for one in found]
+        squares = [one.square(self.contract) for one in found]
         answers = self.predict_faces(rgb, squares)
         return [Face(*parts) for parts in zip(range(len(found)), found, squares, answers, strict=True)]
 
@@ -239,13 +227,8 @@ class Predictor:
         """
         if (box is None) == (landmarks is None):
             raise ConfigError("give a box or landmarks")
-        if landmarks is not None:
-            first, second, mouth = (np.asarray(point, np.float64) for point in landmarks)
-            square = square_from_landmarks(first, second, mouth, self.contract)
-        else:
-            assert box is not None
-            square = square_from_box(*box)
-        return _checked(square)
+        points = Landmarks(*((float(x), float(y)) for x, y in landmarks)) if landmarks else None
+        return Detection(box or (0, 0, 0, 0), landmarks=points).square(self.contract)
 
     def crop(self, image: np.ndarray, square: Square | None = None) -> np.ndarray:
         """Return the (S, S, 3) uint8 crop of an (H, W, 3) uint8 RGB image; the whole image without a square."""
@@ -257,13 +240,10 @@ class Predictor:
         Args:
             crops: (N, S, S, 3) uint8 RGB.
         """
-        predictions = []
+        predictions: list[Prediction] = []
         for start in range(0, len(crops), self.batch_size):
             batch = crops[start : start + self.batch_size]
-            answers = self.outputs(batch)
-            for row, crop in enumerate(batch):
-                blank = float(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).std()) < MIN_CONTRAST
-                predictions.append(self._prediction({name: values[row] for name, values in answers.items()}, blank))
+            predictions += to_predictions(self.outputs(batch), batch, self.manifest)
         return predictions
 
     def outputs(self, crops: np.ndarray) -> dict[str, np.ndarray]:
@@ -276,48 +256,4 @@ class Predictor:
             By task (N, classes) calibrated probabilities or (N, 1) years: ``gender``, ``age``, ``emotion``, ...; and
             ``age_distribution`` (N, 101) where the network has it.
         """
-        answers = feed(self.session, crops, self.contract)
-        if not all(np.isfinite(values).all() for values in answers.values()):
-            raise BundleError("the network's answers are no numbers: its weights are damaged")
-        for task, temperature in self.temperatures.items():
-            values = answers[task] if self.manifest.form == "probabilities" else softmax(answers[task])
-            answers[task] = tempered(values, temperature)
-        return answers
-
-    def _prediction(self, answers: dict[str, np.ndarray], blank: bool) -> Prediction:
-        found = {}
-        for task in self.contract.tasks:
-            values = answers[task.name]
-            if task.is_classes:
-                probabilities = dict(zip(task.classes, map(float, values), strict=True))
-                found[task.name] = Attribute(task.classes[int(values.argmax())], probabilities, blank=blank)
-                continue
-            years = min(max(float(values[0]), AGE_MIN), AGE_MAX)
-            reach = interval_reach(years, self.manifest.intervals.get(task.name, {}))
-            ends = reach and (max(AGE_MIN, years - reach[0]), min(AGE_MAX, years + reach[1]))
-            found[task.name] = Attribute(years, interval=ends, blank=blank)
-        return Prediction(found)
-
-
-def interval_reach(age: float, interval: dict[str, Any]) -> tuple[float, float] | None:
-    """Return how many years an interval reaches below and above a predicted age; None where it has no band for it.
-
-    Args:
-        age: predicted years.
-        interval: of a manifest's ``intervals``.
-    """
-    bands = [band for band in interval.get("bands", []) if band["from"] <= age]
-    if not bands:
-        return None
-    return float(bands[-1]["below"]), float(bands[-1]["above"])
-
-
-def _checked(square: Square) -> Square:
-    """Refuse a square that cannot be cut out.
-
-    Raises:
-        ConfigError: it has no extent, or is nowhere.
-    """
-    if not (np.isfinite(square).all() and square.side > 0):
-        raise ConfigError(f"a face of side {square.side} px cannot be cut out")
-    return square
+        return calibrated(feed(self.session, crops, self.contract), self.temperatures, self.manifest.form)

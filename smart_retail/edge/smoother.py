@@ -20,12 +20,12 @@ class Track:
 
     square: Square
     seen: float
-    prediction: Prediction | None = None
+    said: Prediction | None = None
     count: int = 0
 
 
 class TrackSmoother:
-    """Follows faces from frame to frame by overlap and averages what the network answers on each.
+    """Follows faces from frame to frame by overlap and averages what the network says of each.
 
     What does not change within a track, as gender and age, is a mean over it, with at most
     ``memory`` faces' weight in the past. Expressions do: emotion fades with a half-life.
@@ -68,9 +68,9 @@ class TrackSmoother:
         smoothed = []
         for number, square, prediction in zip(numbers, squares, predictions, strict=True):
             track = self.tracks.setdefault(number, Track(square, seconds))
-            blended = self._blend(track, prediction, max(0.0, seconds - track.seen))
-            track.square, track.seen, track.prediction, track.count = square, seconds, blended, track.count + 1
-            smoothed.append((number, blended))
+            said = self._blend(track, prediction, max(0.0, seconds - track.seen))
+            track.square, track.seen, track.said, track.count = square, seconds, said, track.count + 1
+            smoothed.append((number, said))
         return smoothed
 
     def _assign(self, squares: Sequence[Square]) -> list[int]:
@@ -88,13 +88,13 @@ class TrackSmoother:
         return [found[i] for i in range(len(squares))]
 
     def _blend(self, track: Track, new: Prediction, elapsed: float) -> Prediction:
-        if track.prediction is None:
+        if track.said is None:
             return new
         slow, fast = 1 / min(track.count + 1, self.memory), 1 - math.pow(0.5, elapsed / self.half_life)
         blended = {}
         for task, found in new.attributes.items():
             share = fast if task.startswith(PASSING) else slow
-            blended[task] = _mix(track.prediction.attributes[task], found, share)
+            blended[task] = _mix(track.said.attributes[task], found, share)
         return Prediction(blended)
 
 
@@ -113,16 +113,15 @@ def overlap(first: Square, second: Square) -> float:
 
 def _mix(old: Attribute, new: Attribute, share: float) -> Attribute:
     """Move an answer by a share of the way towards a new one."""
-    blank = old.blank and new.blank
     if old.probabilities is not None and new.probabilities is not None:
         mixed = {
             name: old.probabilities[name] + share * (p - old.probabilities[name])
             for name, p in new.probabilities.items()
         }
-        return Attribute(max(mixed, key=mixed.__getitem__), mixed, blank=blank)
+        return Attribute(max(mixed, key=mixed.__getitem__), mixed)
     years = float(old.value) + share * (float(new.value) - float(old.value))
     interval = new.interval
     if old.interval and interval:
         low, high = (a + share * (b - a) for a, b in zip(old.interval, interval, strict=True))
         interval = low, high
-    return Attribute(years, interval=interval, blank=blank)
+    return Attribute(years, interval=interval)
