@@ -17,7 +17,8 @@ COLOUR, GROUND = (60, 230, 60), (24, 24, 24)
 """Of lines and text, and of what is behind the text; the same in RGB and BGR."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 MIN_SIDE_PX = 320
-"""Text does not fit on smaller pictures: their copies are enlarged."""
+"""Text does not fit on smaller pictures: their copies are enlarged, but not beyond ``MAX_SIDE_PX``."""
+MAX_SIDE_PX = 2000
 MARGIN_PX = 3
 
 
@@ -57,7 +58,7 @@ def draw(image: Any, answers: Sequence[Face] | Prediction, *, bgr: bool = False)
         squares, predictions = [whole_image(copy)], [answers]
     else:
         squares, predictions = [face.square for face in answers], [face.prediction for face in answers]
-    scale = max(1.0, MIN_SIDE_PX / min(copy.shape[:2]))
+    scale = max(1.0, min(MIN_SIDE_PX / min(copy.shape[:2]), MAX_SIDE_PX / max(copy.shape[:2])))
     if scale > 1:
         copy = cv2.resize(copy, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         squares = [Square(scale * s.x, scale * s.y, scale * s.side, s.angle) for s in squares]

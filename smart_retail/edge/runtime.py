@@ -51,7 +51,7 @@ def open_session(
     except ConfigError:
         raise
     except Exception as error:  # ONNX Runtime raises a class of its own for each status
-        name = runtime if isinstance(runtime, str) else type(runtime).__name__
+        name = runtime if isinstance(runtime, str) else getattr(runtime, "__name__", "the runtime")
         raise BundleError(f"{path}: {name} cannot read it ({one_line(error)})") from error
 
 

@@ -83,6 +83,10 @@ def test_a_copy_is_drawn_on_and_small_ones_are_enlarged(bgr: bool, tmp_path: Pat
     assert draw(write_image(tmp_path / "face.png", crop), SURE).shape == drawn.shape
 
 
+def test_a_strip_of_pixels_does_not_become_a_wall() -> None:
+    assert draw(np.zeros((1, 1500, 3), np.uint8), SURE).shape == (1, 2000, 3)
+
+
 def test_a_photo_has_all_its_faces_drawn() -> None:
     photo = np.zeros((400, 600, 3), np.uint8)
     faces = [Face(i, Detection((0, 0, 9, 9)), Square(x, 200, 60), SURE) for i, x in enumerate((100, 500))]

@@ -288,7 +288,7 @@ def test_without_age_bands_no_interval_is_told(tiny: Path, tmp_path: Path, capsy
         face, drawn = str(tmp_path / "face.png"), str(tmp_path / "drawn")
         assert main(["predict", "--bundle", str(tiny), face, "--format", way, "--draw", drawn]) == 0
         said[way] = capsys.readouterr().out.splitlines()[-1]
-    assert json.loads(said["json"])["age_interval"] is None
+    assert json.loads(said["json"])["age_from"] is None
     assert ",,angry," in said["csv"] and " to " not in said["table"]
 
 
