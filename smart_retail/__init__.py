@@ -18,9 +18,10 @@ if TYPE_CHECKING:  # for editors, type checkers and the API reference
     from smart_retail.data.sources.synthetic import SyntheticFaces
     from smart_retail.data.sources.table import FaceTable
     from smart_retail.data.sources.utkface import UTKFace
-    from smart_retail.edge.annotate import annotate
-    from smart_retail.edge.detector import FaceDetector
-    from smart_retail.edge.predictor import Prediction, Predictor
+    from smart_retail.edge.annotate import annotate, draw
+    from smart_retail.edge.detector import Detection, Detector, FaceDetector
+    from smart_retail.edge.prediction import Face, Prediction
+    from smart_retail.edge.predictor import Predictor
     from smart_retail.edge.smoother import TrackSmoother
     from smart_retail.export.export import export_bundle
     from smart_retail.models.load import load_model
@@ -32,6 +33,9 @@ __all__ = [
     "FER2013",
     "GENDERS",
     "AllAgeFaces",
+    "Detection",
+    "Detector",
+    "Face",
     "FaceAttributeModule",
     "FaceDataModule",
     "FaceDetector",
@@ -45,6 +49,7 @@ __all__ = [
     "TrackSmoother",
     "UTKFace",
     "annotate",
+    "draw",
     "export_bundle",
     "load_model",
 ]
@@ -54,17 +59,21 @@ _HOMES = {
     "FER2013": "smart_retail.data.sources.fer2013",
     "FaceAttributeModule": "smart_retail.training.module",
     "FaceDataModule": "smart_retail.data.datamodule",
+    "Detection": "smart_retail.edge.detector",
+    "Detector": "smart_retail.edge.detector",
+    "Face": "smart_retail.edge.prediction",
     "FaceDetector": "smart_retail.edge.detector",
     "FaceFolder": "smart_retail.data.sources.folder",
     "FaceTable": "smart_retail.data.sources.table",
     "FairFace": "smart_retail.data.sources.fairface",
     "PackedFaces": "smart_retail.data.sources.packed",
-    "Prediction": "smart_retail.edge.predictor",
+    "Prediction": "smart_retail.edge.prediction",
     "Predictor": "smart_retail.edge.predictor",
     "SyntheticFaces": "smart_retail.data.sources.synthetic",
     "TrackSmoother": "smart_retail.edge.smoother",
     "UTKFace": "smart_retail.data.sources.utkface",
     "annotate": "smart_retail.edge.annotate",
+    "draw": "smart_retail.edge.annotate",
     "export_bundle": "smart_retail.export.export",
     "load_model": "smart_retail.models.load",
 }

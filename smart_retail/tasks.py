@@ -39,6 +39,7 @@ TAKEN = {
     *("cluster", "exact", "excluded", "leaks", "digest", "dhash", "ahash", "error"),
     *("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "mouth_x", "mouth_y", "crop_x", "crop_y", "crop_side"),
     *("left", "top", "right", "bottom", "x", "y", "side", "angle"),
+    *("face", "detector_score", "guesses"),
     *("loss", "score", "features", "overall", "training"),
 }
 """Names that columns, figures or PyTorch have already."""

@@ -19,10 +19,11 @@ from typing import IO
 from smart_retail.errors import ConfigError
 
 
-def cache_folder() -> Path:
-    """Return ``$SMART_RETAIL_CACHE``, else ``~/.cache/smart_retail``; made if missing."""
+def cache_folder(*, make: bool = True) -> Path:
+    """Return ``$SMART_RETAIL_CACHE``, else ``~/.cache/smart_retail``; made if missing, unless told otherwise."""
     folder = Path(os.environ.get("SMART_RETAIL_CACHE", "~/.cache/smart_retail")).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
+    if make:
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

@@ -42,7 +42,24 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises:
         BrokenImageError: the file is missing, empty, truncated, too large or no image.
     """
-    data, _ = read_image_bytes(path)
+    return _decoded(read_image_bytes(path)[0], path)
+
+
+def decode_image(data: bytes, name: str) -> np.ndarray:
+    """Decode the content of an image file as ``read_image`` does.
+
+    Args:
+        data: the whole file.
+        name: what errors call it.
+
+    Raises:
+        BrokenImageError: it is empty, truncated, too large or no image.
+    """
+    _check(data, name)
+    return _decoded(data, name)
+
+
+def _decoded(data: bytes, path: str | Path) -> np.ndarray:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
@@ -62,6 +79,11 @@ def read_image_bytes(path: str | Path) -> tuple[bytes, str]:
         BrokenImageError: as for ``read_image``, as far as the header tells.
     """
     data = _packed(str(path)) if PACKED.search(str(path)) else _file(path)
+    return data, _check(data, path)
+
+
+def _check(data: bytes, path: str | Path) -> str:
+    """Refuse what no decoder should be given, and return the format by Pillow's name."""
     name = image_format(data)
     extent = image_size(data, name) if name else None
     if name is None or extent is None:
@@ -73,7 +95,7 @@ def read_image_bytes(path: str | Path) -> tuple[bytes, str]:
         _check_jpeg(data, path)
     elif name == "PNG":
         _check_png(data, path)
-    return data, name
+    return name
 
 
 def _packed(path: str) -> bytes:

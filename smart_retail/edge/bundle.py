@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,8 @@ from smart_retail.contract import Contract
 from smart_retail.data.cache import write_folder_aside
 from smart_retail.data.npz import read_npz
 from smart_retail.edge.manifest import GOLDEN, NAME, PRECISIONS, Manifest, check_files, read_manifest, sha256
-from smart_retail.edge.runtime import check_session, feed, open_session
+from smart_retail.edge.runtime import DEFAULT_RUNTIME, check_session, feed, open_session
+from smart_retail.edge.session import Provider, Runtime
 from smart_retail.errors import BundleError, CheckpointError, DataError
 
 TOLERANCE = {"fp32": 1e-3, "int8": 0.05}
@@ -42,7 +43,7 @@ def seal(folder: Path, manifest: Manifest) -> None:
 
 
 def write_golden(folder: Path, contract: Contract, crops: np.ndarray) -> None:
-    """Store faces and what each network of the folder says of them.
+    """Store faces and what each network of the folder answers on them.
 
     Args:
         folder: with the networks.
@@ -52,13 +53,23 @@ def write_golden(folder: Path, contract: Contract, crops: np.ndarray) -> None:
     stored = {"crops": crops}
     for precision, name in PRECISIONS.items():
         if (folder / name).is_file():
-            said = feed(open_session(folder / name), crops, contract)
-            stored |= {f"{precision}.{output}": value for output, value in said.items()}
+            answers = feed(open_session(folder / name), crops, contract)
+            stored |= {f"{precision}.{output}": value for output, value in answers.items()}
     np.savez_compressed(folder / GOLDEN, **stored)  # type: ignore[arg-type]
 
 
-def verify(bundle: str | Path) -> dict[str, float]:
+def verify(
+    bundle: str | Path,
+    *,
+    runtime: str | Runtime = DEFAULT_RUNTIME,
+    providers: Provider | Sequence[Provider] | None = None,
+) -> dict[str, float]:
     """Check a bundle: sums, contract, outputs, and the stored answers.
+
+    Args:
+        bundle: the folder.
+        runtime: that must answer as ONNX Runtime did on the CPU that wrote it, see ``runtime.open_session``.
+        providers: of it.
 
     Returns:
         Largest deviation from the stored answers, by precision.
@@ -76,9 +87,9 @@ def verify(bundle: str | Path) -> dict[str, float]:
     for precision, name in PRECISIONS.items():
         if name not in manifest.files:
             continue
-        session = open_session(folder / name)
+        session = open_session(folder / name, runtime=runtime, providers=providers)
         check_session(session, manifest.contract, manifest.outputs, folder / name)
-        written = session.get_modelmeta().custom_metadata_map
+        written = session.metadata
         if not _agrees(written, manifest.contract):
             raise BundleError(f"{folder / name}: the contract in its metadata is not the manifest's")
         worst = 0.0
@@ -92,7 +103,7 @@ def verify(bundle: str | Path) -> dict[str, float]:
             if not deviation <= TOLERANCE[precision]:  # not a number either
                 raise BundleError(
                     f"{folder / name} answers other than when it was written: deviation {deviation:.1e}, "
-                    f"allowed {TOLERANCE[precision]:.0e}; is this processor or onnxruntime version supported?"
+                    f"allowed {TOLERANCE[precision]:.0e}; are this processor, provider and version supported?"
                 )
             worst = max(worst, deviation)
         found[precision] = worst

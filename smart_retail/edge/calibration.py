@@ -40,8 +40,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean negative log likelihood of (N,) class numbers under (N, C) probabilities."""
-    said = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(said, MIN_PROBABILITY)).mean())
+    of_label = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(of_label, MIN_PROBABILITY)).mean())
 
 
 def temperatures(calibration: Any, tasks: Iterable[Task]) -> dict[str, float]:
@@ -85,8 +85,8 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     import torch
     from torchmetrics.functional.classification import multiclass_calibration_error
 
-    said, true = torch.from_numpy(probabilities.astype(np.float64)), torch.from_numpy(labels.astype(np.int64))
-    return float(multiclass_calibration_error(said, true, probabilities.shape[1], n_bins=BINS))
+    predicted, true = torch.from_numpy(probabilities.astype(np.float64)), torch.from_numpy(labels.astype(np.int64))
+    return float(multiclass_calibration_error(predicted, true, probabilities.shape[1], n_bins=BINS))
 
 
 def calibrate(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,9 @@ from smart_retail.data.cache import write_aside
 from smart_retail.data.crops import LANDMARKS
 from smart_retail.data.images import read_image
 from smart_retail.data.sources.table import BOX, is_empty, path_column, read_table
-from smart_retail.edge.detector import Detection, FaceDetector
+from smart_retail.edge.detector import Detection, Detector, Landmarks, open_detector
 from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
 
-Finder = Callable[[np.ndarray], list[Detection]]
 SCORE = "detector_score"
 MAX_NAMED = 5
 """Files that are named, of those left out."""
@@ -40,25 +40,25 @@ def detect(args: Sequence[str]) -> None:
         "face and unreadable files are left out, counted and named.",
     )
     parser.add_argument("table", type=Path, help="CSV or Parquet file with a column path (or file, image, filename)")
-    parser.add_argument("--detector", type=str, required=True, help="YuNet model file, face_detection_yunet_*.onnx")
+    parser.add_argument("--detector", type=str, required=True, help="yunet, or a YuNet model file")
     parser.add_argument("--output", type=Path, required=True, help=".csv or .parquet file to write")
     parser.add_argument("--root", type=Path, help="folder that relative paths start from; the table's unless given")
     parser.add_argument("--min_score", type=float, default=0.8, help="from 0 to 1, how sure")
     options = parse(parser, args)
     if not 0 <= options.min_score <= 1:
         raise ConfigError(f"--min_score {options.min_score} is outside 0 to 1")
-    detector = FaceDetector(options.detector, score=options.min_score)
-    add_landmarks(options.table, options.output, options.root or options.table.parent, detector.detect)
+    detector = open_detector(options.detector, min_score=options.min_score)
+    add_landmarks(options.table, options.output, options.root or options.table.parent, detector)
 
 
-def add_landmarks(source: Path, output: Path, root: Path, find: Finder) -> None:
+def add_landmarks(source: Path, output: Path, root: Path, detector: Detector) -> None:
     """Write the rows of a table whose photos have a face, with ``LANDMARKS`` and a score; tell what is left out.
 
     Args:
         source: CSV or Parquet file with a column of paths.
         output: CSV or Parquet file to write; its relative paths start from its own folder.
         root: folder that relative paths of ``source`` start from.
-        find: returns the faces of an (H, W, 3) uint8 RGB photo.
+        detector: finds landmarks, too.
 
     Raises:
         ConfigError: the output has another ending, or is the table itself.
@@ -81,12 +81,12 @@ def add_landmarks(source: Path, output: Path, root: Path, find: Finder) -> None:
         except BrokenImageError as error:
             left_out["unreadable"].append(str(error))
             continue
-        face = nearest(find(image), _region(row, image, f"{source}, row {number + 2}"))
-        if face is None:
+        face = nearest(detector.detect(image), _region(row, image, f"{source}, row {number + 2}"))
+        if face is None or face.landmarks is None:
             left_out["without a face"].append(str(path))
             continue
         rows.append(number)
-        places.append([*face.first_eye, *face.second_eye, *face.mouth, face.score])
+        places.append([*chain(*face.landmarks), face.score])
     for why, files in left_out.items():
         _tell(why, files)
     if not rows:
@@ -105,18 +105,16 @@ def add_landmarks(source: Path, output: Path, root: Path, find: Finder) -> None:
 
 
 def nearest(faces: Iterable[Detection], region: np.ndarray) -> Detection | None:
-    """Return the face nearest to the centre of a region, of those whose centre lies in it.
+    """Return the face with landmarks nearest to the centre of a region, of those whose centre lies in it.
 
     Args:
         faces: of a photo.
         region: (4,) left, top, right, bottom in pixels.
     """
-
-    def distance(face: Detection) -> float:
-        return float(np.hypot(*(_centre(face) - (region[:2] + region[2:]) / 2)))
-
-    inside = [face for face in faces if (region[:2] <= _centre(face)).all() and (_centre(face) <= region[2:]).all()]
-    return min(inside, key=distance, default=None)
+    centres = [(_centre(face.landmarks), face) for face in faces if face.landmarks]
+    inside = [(at, face) for at, face in centres if (region[:2] <= at).all() and (at <= region[2:]).all()]
+    middle = (region[:2] + region[2:]) / 2
+    return min(inside, key=lambda found: float(np.hypot(*(found[0] - middle))), default=(None, None))[1]
 
 
 def relocated(path: str, root: Path, folder: Path) -> str:
@@ -126,8 +124,10 @@ def relocated(path: str, root: Path, folder: Path) -> str:
     return Path(os.path.relpath(root.resolve() / path, folder.resolve())).as_posix()
 
 
-def _centre(face: Detection) -> np.ndarray:
-    return np.asarray(((face.first_eye + face.second_eye) / 2 + face.mouth) / 2)
+def _centre(landmarks: Landmarks) -> np.ndarray:
+    """Return the middle between the eyes' middle and the mouth."""
+    left, right, mouth = map(np.asarray, landmarks)
+    return np.asarray(((left + right) / 2 + mouth) / 2)
 
 
 def _region(row: dict[Any, Any], image: np.ndarray, where: str) -> np.ndarray:

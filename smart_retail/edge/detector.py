@@ -1,67 +1,186 @@
-"""Faces in a picture, by OpenCV's FaceDetectorYN and a model file that the user has."""
+"""Faces in a picture: what any detector is to the rest, and OpenCV's YuNet.
+
+Another detector is one class with a method ``detect``; boxes alone will do:
+
+>>> class Mine:
+...     def detect(self, image):
+...         return [Detection((left, top, right, bottom), score) for left, top, right, bottom, score in find(image)]
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 
 from smart_retail.contract import Contract
-from smart_retail.data.crops import Square, square_from_landmarks
-from smart_retail.errors import ConfigError
+from smart_retail.data.cache import cache_folder, write_aside
+from smart_retail.data.crops import Square, square_from_box, square_from_landmarks
+from smart_retail.errors import ConfigError, one_line
 
-LONGEST = 1280
+YUNET = "yunet"
+YUNET_FILE = "face_detection_yunet_2023mar.onnx"
+YUNET_URL = f"https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/{YUNET_FILE}"
+YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+YUNET_BYTES = 232_589
+DOWNLOAD_SECONDS = 30
+MAX_SIDE_PX = 1280
 """Larger pictures are shrunk for the detection; faces below about 10 px there are missed."""
+
+Point = tuple[float, float]
+
+
+class Landmarks(NamedTuple):
+    """The centres of the eyes and of the mouth, x and y in pixels; which eye is which does not matter."""
+
+    left_eye: Point
+    right_eye: Point
+    mouth: Point
 
 
 class Detection(NamedTuple):
-    """One face in pixels of the picture: (2,) points and a score from 0 to 1."""
+    """One face of a picture.
 
-    first_eye: np.ndarray
-    second_eye: np.ndarray
-    mouth: np.ndarray
-    score: float
+    Attributes:
+        box: left, top, right, bottom in pixels; it may reach beyond the picture.
+        score: how sure the detector is, from 0 to 1.
+        landmarks: None from a detector that finds boxes alone.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float = 1.0
+    landmarks: Landmarks | None = None
 
     def square(self, contract: Contract) -> Square:
-        """Return where the contract cuts this face."""
-        return square_from_landmarks(self.first_eye, self.second_eye, self.mouth, contract)
+        """Return where the contract cuts this face: by its landmarks, else around its box.
+
+        Raises:
+            ConfigError: it has no extent, or is nowhere.
+        """
+        if self.landmarks is None:
+            square = square_from_box(*self.box)
+        else:
+            left, right, mouth = map(np.asarray, self.landmarks)
+            square = square_from_landmarks(left, right, mouth, contract)
+        if not (np.isfinite(square).all() and square.side > 0):
+            raise ConfigError(f"a face of side {square.side} px cannot be cut out")
+        return square
+
+
+class Detector(Protocol):
+    """Whatever finds faces."""
+
+    def detect(self, image: np.ndarray, /) -> Sequence[Detection]:
+        """Return the faces of an (H, W, 3) uint8 RGB picture, the surest first."""
+
+
+def open_detector(detector: str | Path | Detector, *, min_score: float = 0.8) -> Detector:
+    """Return a detector as it is, or open the one that a name or a file stands for.
+
+    Args:
+        detector: ``yunet``, a YuNet model file, or a detector.
+        min_score: from which a face counts; a detector that is given decides itself.
+
+    Raises:
+        ConfigError: it cannot be opened.
+    """
+    return FaceDetector(detector, min_score=min_score) if isinstance(detector, str | Path) else detector
 
 
 class FaceDetector:
-    """YuNet, from a ``face_detection_yunet_*.onnx`` of OpenCV's model zoo."""
+    """YuNet, by OpenCV: boxes and landmarks."""
 
-    def __init__(self, model: str | Path, *, score: float = 0.8) -> None:
+    def __init__(self, model: str | Path = YUNET, *, min_score: float = 0.8) -> None:
         """Open the model.
 
         Args:
-            model: its file.
-            score: from which a face counts.
+            model: ``yunet``, which is downloaded once, or a ``face_detection_yunet_*.onnx`` of OpenCV's model zoo.
+            min_score: from which a face counts, from 0 to 1.
 
         Raises:
-            ConfigError: the file is missing or no such model.
+            ConfigError: the file is missing or no such model, or cannot be downloaded.
         """
-        if not Path(model).is_file():
-            raise ConfigError(f"--detector {model}: no such file; a YuNet model of OpenCV's zoo is needed")
+        self.model, self.min_score = model, min_score
+        path = yunet_file() if str(model) == YUNET else Path(model)
+        if not path.is_file():
+            raise ConfigError(f"--detector {model}: no such file; {YUNET} stands for the one of OpenCV's model zoo")
         try:
-            self.detector = cv2.FaceDetectorYN.create(str(model), "", (320, 320), score)
+            with _quiet():
+                self.network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), min_score)
         except cv2.error as error:
             raise ConfigError(f"--detector {model} is no YuNet model: {str(error.err)[:120]}") from error
 
-    def detect(self, image: np.ndarray) -> list[Detection]:
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Open the model again where it is unpickled."""
+        return _reopened, (self.model, self.min_score)
+
+    def detect(self, image: np.ndarray, /) -> list[Detection]:
         """Return the faces of an (H, W, 3) uint8 RGB picture, the surest first."""
         height, width = image.shape[:2]
-        scale = min(1.0, LONGEST / max(height, width))
+        scale = min(1.0, MAX_SIDE_PX / max(height, width))
         size = max(1, round(width * scale)), max(1, round(height * scale))
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        self.detector.setInputSize(size)
-        _, rows = self.detector.detect(cv2.resize(bgr, size, interpolation=cv2.INTER_AREA) if scale < 1 else bgr)
+        self.network.setInputSize(size)
+        _, rows = self.network.detect(cv2.resize(bgr, size, interpolation=cv2.INTER_AREA) if scale < 1 else bgr)
         found = [to_detection(row, scale) for row in rows] if rows is not None else []
-        return sorted((d for d in found if d.first_eye.tolist() != d.second_eye.tolist()), key=lambda d: -d.score)
+        return sorted(found, key=lambda face: -face.score)
 
 
 def to_detection(row: np.ndarray, scale: float) -> Detection:
-    """Read one (15,) row of YuNet: box, eyes, nose, corners of the mouth, score."""
-    points = np.asarray(row[4:14], np.float64).reshape(5, 2) / scale
-    return Detection(points[0], points[1], (points[3] + points[4]) / 2, float(row[14]))
+    """Read one (15,) row of YuNet: left, top, width, height; eyes, nose, corners of the mouth; score.
+
+    Args:
+        row: in pixels of the picture that the detector saw.
+        scale: of that picture, by the original.
+    """
+    left, top, width, height = map(float, np.asarray(row[:4], np.float64) / scale)
+    eye, other, _, corner, opposite = np.asarray(row[4:14], np.float64).reshape(5, 2) / scale
+    points = [(float(x), float(y)) for x, y in (eye, other, (corner + opposite) / 2)]
+    # Eyes in one point give no square.
+    landmarks = Landmarks(*points) if points[0] != points[1] else None
+    return Detection((left, top, left + width, top + height), float(row[14]), landmarks)
+
+
+def yunet_file() -> Path:
+    """Return YuNet's file in the cache folder, downloaded unless it lies there.
+
+    Raises:
+        ConfigError: it can be neither found nor downloaded.
+    """
+    from urllib.request import urlopen  # slow to import, and needed once
+
+    path = cache_folder(make=False) / YUNET_FILE
+    try:
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == YUNET_SHA256:
+            return path
+        with urlopen(YUNET_URL, timeout=DOWNLOAD_SECONDS) as answer:
+            content = answer.read(2 * YUNET_BYTES)
+        if hashlib.sha256(content).hexdigest() != YUNET_SHA256:
+            raise OSError(f"{len(content):,} bytes with another SHA-256 came")
+        with write_aside(path) as aside:
+            aside.write_bytes(content)
+    except OSError as error:
+        raise ConfigError(
+            f"--detector {YUNET}: {path} is missing or altered, and downloading it failed ({one_line(error)}); save "
+            f"{YUNET_URL} there ({YUNET_BYTES:,} bytes, SHA-256 {YUNET_SHA256}), or name your copy: --detector FILE"
+        ) from error
+    return path
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep OpenCV 5 from printing that its new engine knows no targets, which nobody asked for."""
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+def _reopened(model: str | Path, min_score: float) -> FaceDetector:
+    return FaceDetector(model, min_score=min_score)

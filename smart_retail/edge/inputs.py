@@ -1,13 +1,14 @@
-"""Whatever an app holds (path, array, PIL image) as an 8 bit RGB array."""
+"""Whatever an app holds (path, encoded bytes, array, PIL image) as an 8 bit RGB array."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from smart_retail.data.images import read_image
+from smart_retail.data.images import decode_image, read_image
 from smart_retail.errors import BrokenImageError
 
 
@@ -15,8 +16,9 @@ def to_rgb(image: Any, *, bgr: bool = False) -> np.ndarray:
     """Return an image as the network's training saw it: 8 bit, three channels, upright.
 
     Args:
-        image: path of an image file; array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16,
-            bool or floats from 0 to 1; or a PIL image, whose EXIF rotation is applied. Alpha is dropped.
+        image: path of an image file, or its content as bytes; array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of
+            uint8, uint16, bool or floats from 0 to 1; or a PIL image, whose EXIF rotation is applied and whose wide
+            modes (I, F) hold what an array may. Alpha is dropped.
         bgr: the array's channels are in OpenCV's order (a frame of ``cv2.VideoCapture``).
 
     Returns:
@@ -25,12 +27,14 @@ def to_rgb(image: Any, *, bgr: bool = False) -> np.ndarray:
     Raises:
         BrokenImageError: it is no image.
     """
-    if isinstance(image, str | Path):
-        return read_image(image)
+    if isinstance(image, str | os.PathLike):
+        return read_image(os.fspath(image))
+    if isinstance(image, bytes | bytearray | memoryview):
+        return decode_image(bytes(image), f"{len(image):,} bytes")
     if hasattr(image, "getexif") and hasattr(image, "convert"):
         return _from_pil(image)
     if not isinstance(image, np.ndarray):
-        raise BrokenImageError(f"a {type(image).__name__} is no image: give a path, an array or a PIL image")
+        raise BrokenImageError(f"a {type(image).__name__} is no image: give a path, bytes, an array or a PIL image")
     if image.ndim == 2:
         image = image[:, :, None]
     if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or 0 in image.shape:
@@ -58,8 +62,27 @@ def _from_pil(image: Any) -> np.ndarray:
 
     try:
         upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I;16"):
-            return to_rgb(np.asarray(upright).astype(np.uint16))
+        if upright.mode[:1] in ("I", "F"):  # convert() would clip what it does not expect, without a word
+            return to_rgb(_of_whole_numbers(np.asarray(upright)) if upright.mode != "F" else np.asarray(upright))
         return np.asarray(upright.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:
         raise BrokenImageError(f"a PIL image cannot be decoded: {error}") from error
+
+
+def _of_whole_numbers(image: np.ndarray) -> np.ndarray:
+    """Return wide integers as the 8 or 16 bits that they hold."""
+    low, high = int(image.min()), int(image.max())
+    if low < 0 or high > 65535:
+        raise BrokenImageError(f"a PIL image of whole numbers from {low} to {high} is none of 8 or 16 bits")
+    return image.astype(np.uint16 if high > 255 or image.dtype.itemsize == 2 else np.uint8)
+
+
+def as_images(images: Any) -> Iterable[Any]:
+    """Return one image as a list of one; several stay as they are.
+
+    Without this a path would be taken for letters, and an array for its rows.
+    """
+    single = isinstance(images, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(images, "getexif")
+    if isinstance(images, np.ndarray):
+        single = images.ndim == 2 or (images.ndim == 3 and images.shape[2] in (1, 3, 4))
+    return [images] if single else images

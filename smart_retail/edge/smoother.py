@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smart_retail.data.crops import Square
-from smart_retail.edge.predictor import Attribute, Prediction
+from smart_retail.edge.prediction import Attribute, Prediction
 from smart_retail.errors import ConfigError
 
 PASSING = ("emotion",)

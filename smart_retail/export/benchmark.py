@@ -13,9 +13,11 @@ import numpy as np
 
 from smart_retail.contract import Contract
 from smart_retail.edge.manifest import PRECISIONS, Manifest
-from smart_retail.edge.runtime import Feed, feed, normalise, open_session
+from smart_retail.edge.onnx_runtime import OnnxRuntime
+from smart_retail.edge.runtime import HALF, RUNTIMES, Feed, feed, normalise, open_session
 from smart_retail.timing import time_in_turns
 
+TITLES = {"onnxruntime": "ONNX", "openvino": "OpenVINO"}
 BASE = "ONNX FP32"
 
 
@@ -92,17 +94,33 @@ def measure(
     return found
 
 
-def bundle_variants(bundle: Path, manifest: Manifest, threads: int) -> dict[str, Feed]:
-    """Return the networks of a bundle in ONNX Runtime, and in OpenVINO where it is installed."""
-    variants: dict[str, Feed] = {}
+def bundle_variants(bundle: Path, manifest: Manifest, threads: int, providers: Sequence[str] = ()) -> dict[str, Feed]:
+    """Return the networks of a bundle in each runtime that is installed, on the CPU, and in providers of ONNX Runtime.
+
+    Args:
+        bundle: the folder.
+        manifest: of it.
+        threads: of a call on the CPU.
+        providers: of ONNX Runtime to time beside the CPU, each with the precisions that it is fast with.
+
+    Raises:
+        ConfigError: a provider is not there.
+    """
     files = {p: bundle / name for p, name in PRECISIONS.items() if name in manifest.files}
-    for precision, path in files.items():
-        session = open_session(path, threads=threads)
-        variants[f"ONNX {precision.upper()}"] = partial(feed, session, contract=manifest.contract)
-    if importlib.util.find_spec("openvino"):
-        for precision, path in files.items():
-            variants[f"OpenVINO {precision.upper()}"] = _openvino(path, manifest, threads)
-    return variants
+    opened = {
+        f"{TITLES.get(runtime, runtime)} {precision.upper()}": open_session(path, threads=threads, runtime=runtime)
+        for runtime in RUNTIMES
+        if importlib.util.find_spec(runtime)
+        for precision, path in files.items()
+    }
+    for provider in providers:
+        for precision in OnnxRuntime.precisions([provider]):
+            path = files.get("fp32" if precision == HALF else precision)
+            if path:
+                opened[f"ONNX {precision.upper()} {provider}"] = open_session(
+                    path, threads=threads, providers=provider, half=precision == HALF
+                )
+    return {name: partial(feed, session, contract=manifest.contract) for name, session in opened.items()}
 
 
 def torch_variants(checkpoint: str | Path, threads: int) -> dict[str, Feed]:
@@ -123,22 +141,3 @@ def torch_variants(checkpoint: str | Path, threads: int) -> dict[str, Feed]:
         return {name: values.numpy() for name, values in answers._asdict().items()}
 
     return {"PyTorch": partial(run, network), "PyTorch reparameterised": partial(run, fused)}
-
-
-def _openvino(path: Path, manifest: Manifest, threads: int) -> Feed:
-    import openvino
-
-    core = openvino.Core()
-    settings: dict[str, Any] = {
-        "INFERENCE_NUM_THREADS": threads,
-        "PERFORMANCE_HINT": "LATENCY",
-        # It would take bfloat16 by itself where the processor has it.
-        "INFERENCE_PRECISION_HINT": "f32",
-    }
-    compiled = core.compile_model(core.read_model(path), "CPU", settings)
-
-    def run(crops: np.ndarray) -> dict[str, np.ndarray]:
-        images = crops if manifest.input == "uint8" else normalise(crops, manifest.contract)
-        return {output.any_name: value for output, value in compiled(images).items()}
-
-    return run

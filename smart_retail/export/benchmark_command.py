@@ -51,6 +51,9 @@ def benchmark_bundle(args: Sequence[str]) -> None:
     threads = sorted({1, len(os.sched_getaffinity(0))})
     parser.add_argument("--threads", type=int | list[int], default=threads, help="each number is timed")
     parser.add_argument("--batch_size", type=int | list[int], default=[1, 16], help="faces in a call")
+    parser.add_argument(
+        "--providers", type=list[str] | str | None, help="also time these of ONNX Runtime: cuda, tensorrt, coreml, ..."
+    )
     parser.add_argument("--rounds", type=int, default=50, help="calls of each variant")
     parser.add_argument("--faces", type=int, default=0, help="measure all variants on this many validation faces, too")
     parser.add_argument("--data", type=Path, help="YAML with data: for --faces; that of the training unless given")
@@ -64,7 +67,7 @@ def benchmark_bundle(args: Sequence[str]) -> None:
     bundle = find_bundle(options.bundle)
     manifest = read_manifest(bundle)
     check_files(bundle, manifest)
-    checkpoint = None
+    checkpoint, providers = None, as_list(options.providers)
     if options.checkpoint:
         from smart_retail.runs import find_checkpoint
 
@@ -73,12 +76,12 @@ def benchmark_bundle(args: Sequence[str]) -> None:
     accuracy: dict[str, Figures] = {}
     for size in sizes or [manifest.contract.image_size]:
         with TemporaryDirectory() as folder:
-            measured, variants = manifest, partial(_open, bundle, manifest, checkpoint)
+            measured, variants = manifest, partial(_open, bundle, manifest, checkpoint, providers)
             if size != manifest.contract.image_size:
                 if not checkpoint:
                     raise ConfigError(f"--image_size {size} needs --checkpoint: an exported network has one size")
                 measured, resized = _resized(checkpoint, manifest, Path(folder), size)
-                variants = partial(_open, Path(folder), measured, resized)
+                variants = partial(_open, Path(folder), measured, resized, providers)
             elif options.faces:
                 accuracy = _accuracy(variants(1), manifest, options.faces, options.data)
             timings += measure(
@@ -102,8 +105,11 @@ def benchmark_bundle(args: Sequence[str]) -> None:
         print("size: " + ", ".join(f"{name} {n / 1e6:.2f} MB" for name, n in stored.items()))
 
 
-def _open(bundle: Path, manifest: Manifest, checkpoint: str | None, threads: int) -> dict[str, Feed]:
-    return (torch_variants(checkpoint, threads) if checkpoint else {}) | bundle_variants(bundle, manifest, threads)
+def _open(
+    bundle: Path, manifest: Manifest, checkpoint: str | None, providers: list[str], threads: int
+) -> dict[str, Feed]:
+    variants = bundle_variants(bundle, manifest, threads, providers)
+    return (torch_variants(checkpoint, threads) if checkpoint else {}) | variants
 
 
 def _accuracy(variants: dict[str, Feed], manifest: Manifest, count: int, data: Path | None) -> dict[str, Figures]:

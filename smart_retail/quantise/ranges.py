@@ -46,7 +46,7 @@ class Recorder:
     def run(self, crops: np.ndarray) -> dict[str, np.ndarray]:
         """Return the activations of (N, S, S, 3) uint8 RGB crops by name; a float input counts as one."""
         said = feed(self.session, crops, self.contract)
-        entry = self.session.get_inputs()[0].name
+        entry = self.session.inputs[0].name
         if entry in self.names:
             from smart_retail.edge.runtime import normalise
 

@@ -22,7 +22,7 @@ class OneFace:
         self.model = model
 
     def detect(self, image: np.ndarray) -> list[detector.Detection]:
-        return [detector.Detection(np.array([40.0, 50]), np.array([60.0, 50]), np.array([50.0, 75]), 1.0)]
+        return [detector.Detection((30, 30, 70, 90), 1.0, detector.Landmarks((40, 50), (60, 50), (50, 75)))]
 
 
 def test_the_app_counts_and_draws(

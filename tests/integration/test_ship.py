@@ -147,7 +147,7 @@ def test_bytes_in_and_logits_out_say_the_same(trained: Path, tmp_path: Path) -> 
     assert "## How it was made\n\nAn epoch at 32 px.\n" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
 
     first, second = (Predictor.from_bundle(b, precision="fp32") for b in (trained / "bundle", tmp_path / "b"))
-    assert second.session.get_inputs()[0].shape[1:] == [32, 32, 3]
+    assert second.session.inputs[0].shape[1:] == (32, 32, 3)
     assert second.manifest.outputs[-1] == "age_distribution"
     face = drawn_faces(32)[0]
     assert first(face).age == pytest.approx(second(face).age, abs=1e-2)

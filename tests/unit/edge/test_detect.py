@@ -16,7 +16,7 @@ from smart_retail.cli import main
 from smart_retail.data.crops import LANDMARKS
 from smart_retail.data.sources.table import FaceTable
 from smart_retail.edge.detect_command import SCORE, add_landmarks
-from smart_retail.edge.detector import Detection
+from smart_retail.edge.detector import Detection, Landmarks
 from smart_retail.errors import ConfigError, DataError
 from smart_retail.evaluation.command import add_options
 from smart_retail.training.data_cli import parse_data
@@ -33,18 +33,20 @@ def photo(path: Path, *faces: tuple[int, int]) -> Path:
     return write_image(path, image)
 
 
-def red_squares(image: np.ndarray) -> list[Detection]:
-    """Find the red squares of a photo: eyes at their upper corners, a mouth at the middle of the lower side."""
-    red = (np.abs(image.astype(int) - RED) < 60).all(axis=2)
-    ys, xs = np.nonzero(red)
-    found = []
-    while len(xs):
-        near = (np.abs(xs - xs[0]) < 9) & (np.abs(ys - ys[0]) < 9)
-        left, right, top, bottom = xs[near].min(), xs[near].max(), ys[near].min(), ys[near].max()
-        eyes, mouth = np.array([[left, top], [right, top]], float), np.array([(left + right) / 2, bottom])
-        found.append(Detection(eyes[0], eyes[1], mouth, 0.9))
-        xs, ys = xs[~near], ys[~near]
-    return found
+class RedSquares:
+    """Finds the red squares of a photo: eyes at their upper corners, a mouth at the middle of the lower side."""
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        red = (np.abs(image.astype(int) - RED) < 60).all(axis=2)
+        ys, xs = np.nonzero(red)
+        found = []
+        while len(xs):
+            near = (np.abs(xs - xs[0]) < 9) & (np.abs(ys - ys[0]) < 9)
+            left, right, top, bottom = xs[near].min(), xs[near].max(), ys[near].min(), ys[near].max()
+            points = Landmarks((left, top), (right, top), ((left + right) / 2, bottom))
+            found.append(Detection((left, top, right, bottom), 0.9, points))
+            xs, ys = xs[~near], ys[~near]
+        return found
 
 
 def table(folder: Path, text: str) -> Path:
@@ -61,7 +63,7 @@ def centres(output: Path) -> list[tuple[float, float]]:
 def test_the_table_of_faces_reads_what_it_writes(tmp_path: Path) -> None:
     photo(tmp_path / "a.png", (30, 40))
     source = table(tmp_path, "file,age,gender,note\na.png,20-29,female,007\n")
-    add_landmarks(source, tmp_path / "faces.csv", tmp_path, red_squares)
+    add_landmarks(source, tmp_path / "faces.csv", tmp_path, RedSquares())
     written = pd.read_csv(tmp_path / "faces.csv", dtype=str)
     assert list(written.columns) == ["file", "age", "gender", "note", *LANDMARKS, SCORE]
     assert written.loc[0, ["age", "note"]].tolist() == ["20-29", "007"]
@@ -75,7 +77,7 @@ def test_columns_keep_the_spelling_that_they_have(tmp_path: Path, ending: str) -
     photo(tmp_path / "a.png", (30, 40))
     source = table(tmp_path, "File, Age,Shop No,MOUTH_X\na.png,30,007,1\n")
     output = tmp_path / f"faces.{ending}"
-    add_landmarks(source, output, tmp_path, red_squares)
+    add_landmarks(source, output, tmp_path, RedSquares())
     written = pd.read_parquet(output) if ending == "parquet" else pd.read_csv(output)
     others = [name for name in LANDMARKS if name != "mouth_x"]
     assert list(written.columns) == ["File", "Age", "Shop No", "MOUTH_X", *others, SCORE]
@@ -92,7 +94,7 @@ def test_the_commands_that_it_prints_run(
     for number in range(3):
         photo(tmp_path / f"{number}.png", (20 + 20 * number, 40))
     source = table(tmp_path, "path,age,split\n" + "".join(rows))
-    add_landmarks(source, Path("with faces.csv"), tmp_path, red_squares)
+    add_landmarks(source, Path("with faces.csv"), tmp_path, RedSquares())
     data, evaluate = (shlex.split(line) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
     assert main(data[1:]) == 0
     assert Path("sheet.png").is_file()
@@ -104,7 +106,7 @@ def test_the_commands_that_it_prints_run(
 
 def test_of_several_faces_the_one_in_the_middle_is_taken(tmp_path: Path) -> None:
     photo(tmp_path / "a.png", (10, 10), (60, 45), (90, 70))
-    add_landmarks(table(tmp_path, "path,age\na.png,3\n"), tmp_path / "faces.csv", tmp_path, red_squares)
+    add_landmarks(table(tmp_path, "path,age\na.png,3\n"), tmp_path / "faces.csv", tmp_path, RedSquares())
     assert centres(tmp_path / "faces.csv") == [(60, 44)]
 
 
@@ -112,7 +114,7 @@ def test_a_row_with_a_box_has_the_face_inside_it_or_none(tmp_path: Path, capsys:
     photo(tmp_path / "a.png", (10, 10), (60, 45))
     rows = "a.png,3,0,0,25,25\na.png,4,70,50,99,79\na.png,5,,,,\n"
     source = table(tmp_path, f"path,age,left,top,right,bottom\n{rows}")
-    add_landmarks(source, tmp_path / "faces.csv", tmp_path, red_squares)
+    add_landmarks(source, tmp_path / "faces.csv", tmp_path, RedSquares())
     assert centres(tmp_path / "faces.csv") == [(10, 9), (60, 44)]
     assert "1 without a face" in capsys.readouterr().err
 
@@ -126,7 +128,7 @@ def test_photos_without_a_face_and_broken_files_are_left_out_counted_and_named(
         photo(tmp_path / f"empty{number}.png")
     rows = "".join(f"empty{number}.png,1\n" for number in range(7))
     source = table(tmp_path, f"path,age\na.png,3\ncut.png,4\ngone.png,5\n{rows}")
-    add_landmarks(source, tmp_path / "faces.csv", tmp_path, red_squares)
+    add_landmarks(source, tmp_path / "faces.csv", tmp_path, RedSquares())
     said = capsys.readouterr()
     assert "1 of 10 photos with a face" in said.out
     assert "7 without a face" in said.err
@@ -142,7 +144,7 @@ def test_paths_are_found_from_where_the_output_lies(tmp_path: Path, root: str | 
     photo(tmp_path / (root or "tables") / "more" / "a.png", (30, 40))
     source = table(tmp_path / "tables", "path,age\nmore/a.png,3\n")
     output = tmp_path / "results" / "today" / f"faces.{ending}"
-    add_landmarks(source, output, tmp_path / root if root else source.parent, red_squares)
+    add_landmarks(source, output, tmp_path / root if root else source.parent, RedSquares())
     assert centres(output) == [(30, 39)]
     assert not Path(FaceTable(str(output)).load().faces["key"].iloc[0]).is_absolute()
 
@@ -150,42 +152,42 @@ def test_paths_are_found_from_where_the_output_lies(tmp_path: Path, root: str | 
 def test_beside_its_table_the_output_keeps_the_paths(tmp_path: Path) -> None:
     photo(tmp_path / "more" / "a.png", (30, 40))
     source = table(tmp_path, "path,age\nmore/a.png,3\n")
-    add_landmarks(source, tmp_path / "faces.csv", tmp_path, red_squares)
+    add_landmarks(source, tmp_path / "faces.csv", tmp_path, RedSquares())
     assert pd.read_csv(tmp_path / "faces.csv")["path"].tolist() == ["more/a.png"]
 
 
 def test_absolute_paths_stay(tmp_path: Path) -> None:
     path = photo(tmp_path / "a.png", (30, 40))
     source = table(tmp_path / "tables", f"path,age\n{path},3\n")
-    add_landmarks(source, tmp_path / "faces.csv", source.parent, red_squares)
+    add_landmarks(source, tmp_path / "faces.csv", source.parent, RedSquares())
     assert pd.read_csv(tmp_path / "faces.csv")["path"].tolist() == [str(path)]
 
 
 def test_parquet_is_read_too(tmp_path: Path) -> None:
     photo(tmp_path / "a.png", (30, 40))
     pd.DataFrame({"path": ["a.png"], "age": [3.0]}).to_parquet(tmp_path / "photos.parquet")
-    add_landmarks(tmp_path / "photos.parquet", tmp_path / "faces.csv", tmp_path, red_squares)
+    add_landmarks(tmp_path / "photos.parquet", tmp_path / "faces.csv", tmp_path, RedSquares())
     assert centres(tmp_path / "faces.csv") == [(30, 39)]
 
 
 def test_without_any_face_nothing_is_written(tmp_path: Path) -> None:
     photo(tmp_path / "a.png")
     with pytest.raises(DataError, match="none of its 1 photos gave a face"):
-        add_landmarks(table(tmp_path, "path,age\na.png,3\n"), tmp_path / "faces.csv", tmp_path, red_squares)
+        add_landmarks(table(tmp_path, "path,age\na.png,3\n"), tmp_path / "faces.csv", tmp_path, RedSquares())
     assert not (tmp_path / "faces.csv").exists()
 
 
 @pytest.mark.parametrize(("name", "message"), [("photos.csv", "is the table itself"), ("faces.xlsx", "must end in")])
 def test_an_output_that_cannot_be_is_refused(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        add_landmarks(table(tmp_path, "path,age\na.png,3\n"), tmp_path / name, tmp_path, red_squares)
+        add_landmarks(table(tmp_path, "path,age\na.png,3\n"), tmp_path / name, tmp_path, RedSquares())
 
 
 def test_a_box_of_words_stops_with_its_row(tmp_path: Path) -> None:
     photo(tmp_path / "a.png", (30, 40))
     source = table(tmp_path, "path,age,left,top,right,bottom\na.png,3,here,1,2,3\n")
     with pytest.raises(DataError, match=r"row 2: left, top, right, bottom must be numbers"):
-        add_landmarks(source, tmp_path / "faces.csv", tmp_path, red_squares)
+        add_landmarks(source, tmp_path / "faces.csv", tmp_path, RedSquares())
 
 
 def test_the_command_names_a_detector_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,8 @@ from smart_retail.cli import main
 from smart_retail.contract import Contract
 from smart_retail.edge.bundle import verify
 from smart_retail.edge.manifest import Manifest, read_manifest, sha256
-from smart_retail.edge.predictor import Prediction, Predictor
+from smart_retail.edge.prediction import Prediction
+from smart_retail.edge.predictor import Predictor
 from smart_retail.errors import BundleError
 from smart_retail.tasks import TASKS
 from tests.helpers.fuzz import damaged, fuzz, json_values, only_clear_errors, tree
@@ -287,7 +288,7 @@ def test_without_age_bands_no_interval_is_told(tiny: Path, tmp_path: Path, capsy
         face, drawn = str(tmp_path / "face.png"), str(tmp_path / "drawn")
         assert main(["predict", "--bundle", str(tiny), face, "--format", way, "--draw", drawn]) == 0
         said[way] = capsys.readouterr().out.splitlines()[-1]
-    assert json.loads(said["json"])["age_interval"] is None
+    assert json.loads(said["json"])["age_from"] is None
     assert ",,angry," in said["csv"] and " to " not in said["table"]
 
 

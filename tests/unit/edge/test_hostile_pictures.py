@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from smart_retail.cli import main
-from smart_retail.edge.predictor import Prediction, Predictor
+from smart_retail.edge.prediction import Prediction
+from smart_retail.edge.predictor import Predictor
 from tests.helpers.hostile_images import readable_images, write_hostile_images
 
 Corpus = tuple[Path, list[Path], list[Path]]

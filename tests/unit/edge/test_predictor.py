@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import multiprocessing
+import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +16,10 @@ import pytest
 from PIL import Image
 
 from smart_retail.data.crops import Square
-from smart_retail.edge.predictor import Prediction, Predictor
-from smart_retail.errors import BrokenImageError, ConfigError
+from smart_retail.edge.detector import Detection, Landmarks
+from smart_retail.edge.prediction import PLACE, Attribute, Prediction
+from smart_retail.edge.predictor import Predictor
+from smart_retail.errors import BrokenImageError, BundleError, ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +60,8 @@ def test_path_array_bgr_and_pil_agree(predictor: Predictor, faces: np.ndarray, t
     assert predictor(tmp_path / "face.png") == expected
     assert predictor(str(tmp_path / "face.png")) == expected
     assert predictor(Image.open(tmp_path / "face.png")) == expected
+    assert predictor((tmp_path / "face.png").read_bytes()) == expected
+    assert predictor(memoryview((tmp_path / "face.png").read_bytes())) == expected
     assert predictor(faces[0][:, :, ::-1], bgr=True) == expected
     assert predictor(np.dstack([faces[0], np.full((32, 32), 9, np.uint8)])) == expected
     assert predictor(faces[0].astype(np.uint16) * 257) == expected
@@ -75,6 +83,18 @@ def test_exif_rotation_is_undone(predictor: Predictor, faces: np.ndarray, tmp_pa
     assert by_pil.age == pytest.approx(by_path.age, abs=0.1)
 
 
+def test_wide_modes_of_pil_are_checked_as_arrays_are(predictor: Predictor, faces: np.ndarray) -> None:
+    grey = cv2.cvtColor(faces[0], cv2.COLOR_RGB2GRAY)
+    expected = predictor(grey)
+    assert predictor(Image.fromarray(grey.astype(np.int32))) == expected
+    assert predictor(Image.fromarray(grey.astype(np.int32) * 257)) == expected
+    assert predictor(Image.fromarray(grey.astype(np.uint16) * 257)) == expected
+    assert predictor(Image.fromarray(grey.astype(np.float32) / 255)) == expected
+    for wide in (grey.astype(np.float32), grey.astype(np.int32) - 1000, grey.astype(np.int32) * 100_000):
+        with pytest.raises(BrokenImageError, match=r"between 0 and 1|none of 8 or 16 bits"):
+            predictor(Image.fromarray(wide))
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (3, 2000), (4000, 3000)])
 def test_any_size_is_judged(predictor: Predictor, shape: tuple[int, int]) -> None:
     assert isinstance(predictor(np.full((*shape, 3), 128, np.uint8)), Prediction)
@@ -87,7 +107,17 @@ def test_a_wide_frame_beyond_opencvs_limit_is_cut(predictor: Predictor) -> None:
 
 @pytest.mark.parametrize(
     "image",
-    [None, 7, np.zeros((2, 2, 7), np.uint8), np.zeros((0, 4, 3), np.uint8), np.zeros(5), np.full((4, 4), np.nan), "x"],
+    [
+        None,
+        7,
+        b"",
+        b"no image",
+        np.zeros((2, 2, 7), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros(5),
+        np.full((4, 4), np.nan),
+        "x",
+    ],
 )
 def test_what_is_no_image_is_refused(predictor: Predictor, image: object) -> None:
     with pytest.raises(BrokenImageError):
@@ -99,6 +129,41 @@ def test_a_bad_image_in_a_batch_costs_only_itself(predictor: Predictor, faces: n
     said = predictor.predict([faces[0], tmp_path / "bad.jpg", faces[1]])
     assert [type(s) for s in said] == [Prediction, BrokenImageError, Prediction]
     assert said[2] == predictor(faces[1])
+
+
+def test_one_image_is_no_list_of_letters_or_rows(predictor: Predictor, faces: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "face.png"
+    Image.fromarray(faces[0]).save(path)
+    expected = [predictor(faces[0])]
+    for one in (path, str(path), path.read_bytes(), Image.open(path), faces[0]):
+        assert predictor.predict(one) == expected
+    assert len(predictor.predict(faces)) == len(faces)
+    assert [str(error).partition(":")[0] for error in predictor.predict("gone.jpg")] == ["gone.jpg"]
+
+
+def test_a_stream_may_be_endless_and_is_read_a_batch_at_a_time(bundle: Path, faces: np.ndarray) -> None:
+    predictor = Predictor.from_bundle(bundle, precision="fp32", batch_size=2)
+    read = itertools.count()
+    answers = predictor.stream(faces[next(read) % len(faces)] for _ in itertools.count())
+    assert all(isinstance(next(answers), Prediction) for _ in range(3))
+    assert next(read) == 4
+
+
+def test_it_opens_itself_again_in_another_process(bundle: Path, faces: np.ndarray) -> None:
+    predictor = Predictor.from_bundle(bundle, precision="fp32")
+    assert pickle.loads(pickle.dumps(predictor))(faces[0]) == predictor(faces[0])
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(predictor, list(faces[:2])) == [predictor(face) for face in faces[:2]]
+        pool.close()
+        pool.join()
+
+
+def test_a_bundle_that_changed_meanwhile_is_not_opened_again(bundle: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
+    stored = pickle.dumps(Predictor.from_bundle(copy))
+    (copy / "model.int8.onnx").write_bytes(b"another")
+    with pytest.raises(BundleError, match="altered"):
+        pickle.loads(stored)
 
 
 def test_batches_do_not_change_the_answers(bundle: Path, faces: np.ndarray) -> None:
@@ -124,3 +189,64 @@ def test_several_faces_of_one_picture(predictor: Predictor, faces: np.ndarray) -
     # The border repeats the edge alone, the neighbour touches it: half a pixel of difference.
     assert said[1].age == pytest.approx(predictor(faces[1]).age, abs=5)
     assert predictor.predict_faces(picture, []) == []
+
+
+class Boxes:
+    """A detector of one's own, which finds boxes alone."""
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        return [Detection((0, 0, 32, 32), 0.9), Detection((32, 0, 64, 30), 0.7)]
+
+
+class Nothing:
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        return []
+
+
+def test_a_photo_is_searched_and_its_faces_are_judged(predictor: Predictor, faces: np.ndarray) -> None:
+    photo = np.hstack([faces[0], faces[1]])
+    found = predictor.predict_image(photo, Boxes())
+    assert [(face.index, face.box, face.score) for face in found] == [
+        (0, (0, 0, 32, 32), 0.9),
+        (1, (32, 0, 64, 30), 0.7),
+    ]
+    assert [face.square for face in found] == [Square(16, 16, 32), Square(48, 15, 32)]
+    assert [face.prediction for face in found] == predictor.predict_faces(photo, [face.square for face in found])
+    assert predictor.predict_image(photo, Nothing()) == []
+
+
+def test_a_face_is_told_with_all_its_coordinates(predictor: Predictor, faces: np.ndarray) -> None:
+    class Whole:
+        def detect(self, image: np.ndarray) -> list[Detection]:
+            return [Detection((1, 2, 30, 31), 0.75, Landmarks((10, 12), (22, 12), (16, 24)))]
+
+    [face] = predictor.predict_image(faces[0], Whole())
+    told = face.to_dict()
+    assert [told[name] for name in PLACE[:10]] == [1, 2, 30, 31, 10, 12, 22, 12, 16, 24]
+    assert (told["x"], told["y"], told["angle"]) == (16, pytest.approx(17.4), 0)
+    assert (told["face"], told["detector_score"], told["gender"]) == (0, 0.75, face.prediction.gender)
+    [alone, _] = predictor.predict_image(np.hstack([faces[0], faces[1]]), Boxes())
+    assert alone.to_dict()["mouth_x"] is None
+
+
+def test_a_face_without_extent_is_refused(predictor: Predictor, faces: np.ndarray) -> None:
+    class Flat:
+        def detect(self, image: np.ndarray) -> list[Detection]:
+            return [Detection((5, 5, 5, 5))]
+
+    with pytest.raises(ConfigError, match="cannot be cut out"):
+        predictor.predict_image(faces[0], Flat())
+
+
+@pytest.mark.parametrize(("share", "guess"), [(0.5, True), (0.64, True), (0.66, False), (1.0, False)])
+def test_nearly_equal_probabilities_are_a_guess(share: float, guess: bool) -> None:
+    gender = Attribute("male", {"male": share, "female": 1 - share})
+    assert gender.is_guess is guess
+    assert Prediction({"gender": gender}).guesses == ["gender"] * guess
+
+
+def test_of_a_wall_everything_is_a_guess(predictor: Predictor, faces: np.ndarray) -> None:
+    wall = np.clip(np.random.default_rng(0).normal(128, 4, (200, 200, 3)), 0, 255).astype(np.uint8)
+    assert predictor(wall).guesses == ["gender", "age", "emotion"]
+    assert predictor(wall).to_dict()["guesses"] == ["gender", "age", "emotion"]
+    assert not predictor(faces[0]).attributes["age"].is_guess

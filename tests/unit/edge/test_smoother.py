@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smart_retail.data.crops import Square
-from smart_retail.edge.predictor import Attribute, Prediction
+from smart_retail.edge.prediction import Attribute, Prediction
 from smart_retail.edge.smoother import TrackSmoother, overlap
 from smart_retail.errors import ConfigError
 
