@@ -1,4 +1,4 @@
-"""``smart-retail evaluate``: what networks say of labelled faces, and a report of it."""
+"""``smart-retail evaluate``: predictions of labelled faces, and a report of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 
 from smart_retail.arguments import check_above, command_parser, parse
 from smart_retail.errors import ConfigError
-from smart_retail.evaluation.model_spec import name_models
+from smart_retail.evaluation.model_spec import model_specs
 
 USAGE = "smart-retail evaluate MODEL [MODEL ...] --output FOLDER [options] [--config FILE ...]"
 DESCRIPTION = """\
@@ -54,12 +54,12 @@ def evaluate(words: Sequence[str]) -> None:
         parser = command_parser("evaluate", DESCRIPTION, epilog=EPILOG, usage=USAGE)
         add_options(parser)
         parse(parser, ["--help"])
-    from smart_retail.evaluation.run import judge_all, write_report
+    from smart_retail.evaluation.run import evaluate_all, write_report
     from smart_retail.training.data_cli import parse_data
 
     cli = parse_data(words, "evaluate", DESCRIPTION, add_options)
     options = cli.config
-    models = name_models(options.models)
+    models = model_specs(options.models)
     check_above(1, robustness=options.robustness)
     if options.kinds and not options.robustness:
         raise ConfigError("--kinds chooses among what --robustness does: give that too")
@@ -68,7 +68,7 @@ def evaluate(words: Sequence[str]) -> None:
         asked |= {name: options[name] for name in ("robustness", "thumbnails")}
         if needless := [name for name, value in asked.items() if value]:
             raise ConfigError(f"--{needless[0]} needs a network beside the predictions: they hold no faces")
-    write_report(judge_all(models, cli), options.output)
+    write_report(evaluate_all(models, cli), options.output)
 
 
 def add_options(parser: ArgumentParser) -> None:

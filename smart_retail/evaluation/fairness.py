@@ -7,15 +7,15 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
-from smart_retail.evaluation.intervals import Statistic, bootstrap
-from smart_retail.evaluation.metrics import MIN_GROUP_FACES, Question, answered, classes_said, slices
+from smart_retail.evaluation.intervals import bootstrap, difference, mean_within
+from smart_retail.evaluation.metrics import MIN_GROUP_FACES, SLICES, labelled, predicted_classes, slices
 from smart_retail.evaluation.predictions import tasks_of_table
+from smart_retail.tasks import AGE, GENDER
 
-FACTORS = {"race": ["by_race"], "gender": ["by_gender"], "age": ["by_age"]}
-FACTORS["race, gender and age"] = ["by_race", "by_gender", "by_age"]
+FACTORS = {"race": SLICES[:1], "gender": SLICES[1:2], "age": SLICES[2:], "race, gender and age": SLICES}
 COLUMNS = ["factor", "metric", "best", "best_value", "worst", "worst_value", "gap", "low", "high", "groups"]
-LEADING = ("gender_acc", "age_mae")
-"""Metrics of the tasks that faces with a race, a gender and an age have labels of."""
+TASKS = (GENDER.name, AGE.name)
+"""Tasks that faces with a race, a gender and an age have labels of."""
 
 
 def gaps(faces: pd.DataFrame) -> pd.DataFrame:
@@ -30,42 +30,26 @@ def gaps(faces: pd.DataFrame) -> pd.DataFrame:
         ``COLUMNS``: ``gap`` is worst minus best (points below zero, years above); ``groups`` with at least
         ``MIN_GROUP_FACES`` faces were compared. Nothing where fewer than two have as many.
     """
-    rows = []
+    rows: list[tuple] = []
     tasks = tasks_of_table(faces)
-    for task in (task for task in tasks if task.name in ("gender", "age")):
-        metric = task.metric
-        score = accuracy_score if task.is_classes else mean_absolute_error
-        known = answered(slices(faces, tasks), Question(task, task.name))
-        if known.empty:
+    sliced = slices(faces, tasks)
+    for task in (task for task in tasks if task.name in TASKS):
+        if (known := labelled(sliced, task)).empty:
             continue
-        known = known.assign(said=classes_said(known, task) if task.is_classes else known[f"{task.name}_pred"])
-        for factor, parts in FACTORS.items():
-            names = known[parts].astype(str).agg(", ".join, axis=1)
-            counts = names.value_counts()
-            small = counts[counts < MIN_GROUP_FACES]
-            rest = known.assign(group=names)[~names.isin(small.index)]
-            if rest["group"].nunique() < 2:
+        predicted = predicted_classes(known, task) if task.is_classes else known[f"{task.name}_pred"].to_numpy()
+        labels, score = known[task.name].to_numpy(), accuracy_score if task.is_classes else mean_absolute_error
+        values = (predicted == labels if task.is_classes else np.abs(predicted - labels)).astype(float)
+        for factor, columns in FACTORS.items():
+            names = known[columns].astype(str).agg(", ".join, axis=1)
+            large = (names.groupby(names).transform("size") >= MIN_GROUP_FACES).to_numpy(bool)
+            groups = names[large].to_numpy(str)
+            if len(np.unique(groups)) < 2:
                 continue
-            said, labels = rest["said"].to_numpy(), rest[task.name].to_numpy()
-            frame = MetricFrame(metrics=score, y_true=labels, y_pred=said, sensitive_features=rest["group"].to_numpy())
-            ends = frame.by_group.idxmin(), frame.by_group.idxmax()
-            best, worst = ends[::-1] if task.is_classes else ends
-            losses = said == labels if task.is_classes else np.abs(said - labels)
-            gap = bootstrap(
-                _gap(losses.astype(float), rest["group"].to_numpy(), best, worst), rest["cluster"].to_numpy()
-            )
-            values = (best, frame.by_group[best], worst, frame.by_group[worst], *gap[:3])
-            rows.append((factor, metric, *values, rest["group"].nunique()))
+            frame = MetricFrame(
+                metrics=score, y_true=labels[large], y_pred=predicted[large], sensitive_features=groups
+            ).by_group
+            best, worst = (frame.idxmax(), frame.idxmin()) if task.is_classes else (frame.idxmin(), frame.idxmax())
+            ends = (mean_within(values[large], (groups == name).astype(float)) for name in (best, worst))
+            gap = bootstrap(difference(*ends), known["cluster"].to_numpy()[large])
+            rows.append((factor, task.metric, best, frame[best], worst, frame[worst], *gap[:3], len(frame)))
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _gap(values: np.ndarray, groups: np.ndarray, best: str, worst: str) -> Statistic:
-    def statistic(weights: np.ndarray) -> np.ndarray:
-        means = []
-        for name in (worst, best):
-            inside = groups == name
-            total = weights @ inside.astype(float)
-            means.append((weights @ (values * inside)) / np.where(total > 0, total, np.nan))
-        return np.asarray(means[0] - means[1])
-
-    return statistic
