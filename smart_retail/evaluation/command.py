@@ -10,7 +10,6 @@ from jsonargparse import ArgumentParser
 
 from smart_retail.arguments import check_above, command_parser, parse
 from smart_retail.errors import ConfigError
-from smart_retail.evaluation.model_spec import model_specs
 
 USAGE = "smart-retail evaluate MODEL [MODEL ...] --output FOLDER [options] [--config FILE ...]"
 DESCRIPTION = """\
@@ -54,6 +53,7 @@ def evaluate(words: Sequence[str]) -> None:
         parser = command_parser("evaluate", DESCRIPTION, epilog=EPILOG, usage=USAGE)
         add_options(parser)
         parse(parser, ["--help"])
+    from smart_retail.evaluation.networks import model_specs
     from smart_retail.evaluation.run import evaluate_all, write_report
     from smart_retail.training.data_cli import parse_data
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from smart_retail.data.corruptions import KINDS
 from smart_retail.evaluation.calibration import COVERAGE, calibration, reliability
-from smart_retail.evaluation.fairness import TASKS, gaps
+from smart_retail.evaluation.compare import GROUPED, gaps
 from smart_retail.evaluation.figures import embed, error_by_decade, group_values, reliability_curves, robustness_curves
 from smart_retail.evaluation.metrics import MIN_GROUP_FACES, labelled, predicted_classes, years_of
 from smart_retail.evaluation.mistakes import COUNT
@@ -40,7 +40,7 @@ def confusions(results: Results) -> Section:
                 tables.append(Table(["", *task.classes], cells, title, folded=True))
         elif len(known) >= MIN_FIGURE_FACES:
             figures += _years(results, task, known)
-    if (years := years_of(results.tasks)) and len(results.of("decade")):
+    if (years := years_of(results.tasks)) and results.of("decade")["value"].notna().any():
         tables.append(results.table("decade", f"By decade of {years}", folded=True))
     return Section("What is taken for what", tables=tables, figures=figures)
 
@@ -72,17 +72,16 @@ def groups(results: Results) -> Section | None:
         gap = number(abs(row["gap"]), metric) + (" years" if in_years(metric) else " points")
         name = metric_name(metric, tasks, unit=False).capitalize()
         summary[metric] = f"{name}: worst for {worst}, best for {best}, a gap of {gap}."  # of the last factor
-    for part in (marginal, together):
+    for part, words in ((marginal, "by race, gender or age"), (together, "of race, gender and age together")):
         few = part[part["value"].isna()].groupby("group", sort=False)["faces"].max()
         if len(few):
             named = ", ".join(f"{name} ({count})" for name, count in few.items())
-            if len(few) > MAX_NAMED:
-                named = f"{len(few)} of race, gender and age together, named in figures.csv"
+            named = named if len(few) <= MAX_NAMED else f"{len(few)} groups {words}, named in figures.csv"
             text.append(f"Without a figure, since they have fewer than {MIN_GROUP_FACES} faces: {named}.")
     tables = [Table(["", "worst", "best", "gap (95%)", "groups"], cells, "Gaps")] if cells else []
     if together["value"].notna().any():
         tables.append(results.table("race, gender, age", "Race, gender and age together", folded=True))
-    for task in (task for task in tasks if task.name in TASKS):
+    for task in (task for task in tasks if task.name in GROUPED):
         shown = marginal[(marginal["metric"] == task.metric) & marginal["value"].notna()]
         if len(shown) > 1:
             caption = f"{metric_name(task.metric, tasks)}, by group"

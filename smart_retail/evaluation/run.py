@@ -21,8 +21,7 @@ from smart_retail.evaluation.compare import compare_all
 from smart_retail.evaluation.judging import Judge, predict, select
 from smart_retail.evaluation.metrics import tabulate
 from smart_retail.evaluation.mistakes import thumbnails, worst_mistakes
-from smart_retail.evaluation.model_spec import ModelSpec
-from smart_retail.evaluation.networks import open_networks
+from smart_retail.evaluation.networks import ModelSpec, open_networks
 from smart_retail.evaluation.predictions import read_predictions, tasks_of_table, write_predictions
 from smart_retail.evaluation.report import markdown, page
 from smart_retail.evaluation.results import Results

@@ -88,7 +88,7 @@ def _data_sets(results: Results) -> Section:
         "pose": "Turned heads",
         "duplicates": "Faces with a duplicate",
     }
-    parts = [part for part in titles if len(results.of(part))]
+    parts = [part for part in titles if results.of(part)["value"].notna().any()]
     text = ["With 95% intervals."]
     if "pose" in parts:
         text.append(

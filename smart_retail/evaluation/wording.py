@@ -25,7 +25,7 @@ KINDS = {
     "bias": ("{}, bias{}", " in years"),
     "cs5": ("{} within 5 years{}", ", %"),
     "inside": ("{} inside the known range{}", ", %"),
-    "outside": ("{}, mean distance outside the known range{}", " in years"),
+    "outside": ("{} outside the known range{}", " in years"),
 }
 """Of metrics, by the end of their names."""
 TOO_FEW = "too few"

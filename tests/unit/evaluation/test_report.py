@@ -10,14 +10,14 @@ from smart_retail.errors import ConfigError
 from smart_retail.evaluation.compare import compare_all
 from smart_retail.evaluation.metrics import MIN_GROUP_FACES, tabulate
 from smart_retail.evaluation.mistakes import worst_mistakes
-from smart_retail.evaluation.model_spec import model_specs
+from smart_retail.evaluation.networks import model_specs
 from smart_retail.evaluation.predictions import tasks_of_table
 from smart_retail.evaluation.report import markdown, page
 from smart_retail.evaluation.results import Results
 from smart_retail.evaluation.robustness import COLUMNS
 from smart_retail.evaluation.sections import build
 from smart_retail.export.export import _latency
-from smart_retail.tasks import AGE, EMOTION, GENDER
+from smart_retail.tasks import AGE, EMOTION, GENDER, Task
 from tests.helpers.predictions import predictions
 
 EVIL = 'x"><script>alert(1)</script>|y\nz.jpg'
@@ -142,8 +142,36 @@ def test_worse_pictures_are_those_of_the_network_that_is_reported():
     assert "gender accuracy 50.0% to 10.0%" in summary[0]
 
 
-def test_very_few_faces_make_a_report_too():
-    assert "too few" in markdown(report(predictions(3)))
+def test_what_few_faces_cannot_tell_is_left_out():
+    few, many = report(predictions(3)), report(predictions(300))
+    drawn = [
+        len(next(section.figures for section in made.sections if section.title == "What is taken for what"))
+        for made in (few, many)
+    ]
+    assert drawn == [0, 4]
+    assert "too few" not in markdown(few)
+    for title in ("By decade of age", "Race, gender and age together"):
+        assert title not in markdown(few) and title in markdown(many)
+
+
+def test_date_and_network_are_named_where_they_are_known():
+    table = predictions(40)
+    assert "Network" not in markdown(report(table))
+    table.attrs |= {"date": "2026-11-27", "network": "runs/a, 48 px"}
+    text = markdown(report(table))
+    assert "Network: runs/a, 48 px." in text and "40 faces of the val part (a 40), predicted on 2026-11-27." in text
+
+
+def test_years_that_are_no_age_are_not_called_so():
+    tenure = Task("tenure", "years")
+    table = predictions(800, tasks=(tenure,))
+    table.loc[:49, ["tenure_low", "tenure_high"]] = [20.0, 29.0]
+    table.loc[:49, "tenure"] = np.nan
+    made = report(table)
+    text = markdown(made._replace(sections=[s for s in made.sections if s.title not in ("Limits", "Worse pictures")]))
+    assert not re.search(r"\bages?\b", text, re.IGNORECASE)
+    assert "By decade of tenure" in text and "Known as a range (tenure)" in text and not made.goals
+    assert "labelled tenure" in next(picture.caption for section in made.sections for picture in section.figures)
 
 
 def test_the_worst_mistakes_come_first():
@@ -154,6 +182,10 @@ def test_the_worst_mistakes_come_first():
     found = worst_mistakes(table, [GENDER])["Gender"]
     assert found["key"].tolist() == ["9.jpg"] and "99% sure" in found["predicted"].iloc[0]
     assert not worst_mistakes(table, [EMOTION])
+    table.loc[:1, "age"] = np.nan
+    table.loc[:1, ["age_low", "age_high", "age_pred"]] = [[20, 29, 25], [20, 29, 60]]
+    (outside,) = worst_mistakes(table, [AGE])["Age, known as a range"].to_numpy().tolist()
+    assert outside == ["1.jpg", "20 to 29", "60"]
 
 
 def test_models_have_names_that_tell_them_apart(tmp_path):
