@@ -72,11 +72,11 @@ def groups(results: Results) -> Section | None:
         gap = number(abs(row["gap"]), metric) + (" years" if in_years(metric) else " points")
         name = metric_name(metric, tasks, unit=False).capitalize()
         summary[metric] = f"{name}: worst for {worst}, best for {best}, a gap of {gap}."  # of the last factor
-    for part, words in ((marginal, "by race, gender or age"), (together, "of race, gender and age together")):
+    for part, which in ((marginal, "by race, gender or age"), (together, "of race, gender and age together")):
         few = part[part["value"].isna()].groupby("group", sort=False)["faces"].max()
         if len(few):
             named = ", ".join(f"{name} ({count})" for name, count in few.items())
-            named = named if len(few) <= MAX_NAMED else f"{len(few)} groups {words}, named in figures.csv"
+            named = named if len(few) <= MAX_NAMED else f"{len(few)} groups {which}, named in figures.csv"
             text.append(f"Without a figure, since they have fewer than {MIN_GROUP_FACES} faces: {named}.")
     tables = [Table(["", "worst", "best", "gap (95%)", "groups"], cells, "Gaps")] if cells else []
     if together["value"].notna().any():

@@ -47,12 +47,12 @@ def _reach(rows: pd.DataFrame, value: str, factor: float = 1) -> np.ndarray:
 def error_by_decade(rows: pd.DataFrame, task: Task) -> Figure:
     """Draw mean error and bias by decade of the labelled years, with their intervals; rows of the part ``decade``."""
     figure, axes = _axes(3.2, xlabel=f"labelled {task.name}, years", ylabel="years")
-    words = {"mae": "mean error", "bias": "bias (above 0: predicted too high)"}
-    for kind, colour in zip(words, COLOURS, strict=False):
+    labels = {"mae": "mean error", "bias": "bias (above 0: predicted too high)"}
+    for kind, colour in zip(labels, COLOURS, strict=False):
         line = rows[rows["metric"] == f"{task.name}_{kind}"]
         middle = line["group"].str.split(" ").str[0].astype(int) + 5
         style: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 4, "capsize": 3}
-        axes.errorbar(middle, line["value"], yerr=_reach(line, "value"), label=words[kind], **style)
+        axes.errorbar(middle, line["value"], yerr=_reach(line, "value"), label=labels[kind], **style)
     axes.axhline(0, color="black", linewidth=0.8)
     if goal := goals([task]).get(task.metric):
         axes.axhline(goal, color="grey", linewidth=0.8, linestyle="--", label="goal")

@@ -149,9 +149,9 @@ def _groups(faces: pd.DataFrame, tasks: Sequence[Task]) -> Iterator[tuple[str, s
         if AGE in tasks and len(adults := inside[inside[AGE.name].between(*ADULTS)]):
             yield "ages", f"{name}, {ADULTS[0]} to {ADULTS[1]}", adults
         if (inside["duplicate"] != "").any():
-            for duplicate, words in DUPLICATES.items():
+            for duplicate, title in DUPLICATES.items():
                 if len(some := inside[inside["duplicate"] == duplicate]):
-                    yield "duplicates", f"{name}, {words}", some
+                    yield "duplicates", f"{name}, {title}", some
     for pose, inside in faces[faces["pose"] != ""].groupby("pose"):
         yield "pose", f"{pose} heads", inside
     if years := years_of(tasks):

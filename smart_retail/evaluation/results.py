@@ -48,14 +48,15 @@ class Results:
             for task in self.tasks
             for opinion in task.opinions
             for kind in ("acc", "balanced_acc", "f1")
-            if {f"{opinion}_{kind}", f"{task.name}_{kind}"} <= {*values.index.levels[0]}
+            if {f"{opinion}_{kind}", f"{task.name}_{kind}"} <= {*rows["metric"]}
             and values[f"{task.name}_{kind}"].equals(values[f"{opinion}_{kind}"])
         ]
         return rows[~rows["metric"].isin(repeated)].drop(columns="model")
 
     def table(self, part: str, title: str = "", *, folded: bool = False) -> Table:
         """Return the figures of one part as a table: a row a group, a column a metric."""
-        rows, cells = self.of(part), []
+        rows = self.of(part)
+        cells: list[list[str | Cell]] = []
         metrics = [*map(str, rows["metric"].unique())]
         for group, values in rows.groupby("group", sort=False):
             by_metric = values.set_index("metric")

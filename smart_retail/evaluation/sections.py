@@ -66,8 +66,8 @@ def _goals(results: Results) -> list[Goal]:
         row: Any = overall.loc[metric]
         smaller = in_years(metric)
         reached = bool(row["value"] < mark if smaller else row["value"] > mark)
-        words = "reached" if reached else "not reached"
-        words += ", but the interval contains the mark" * bool(row["low"] <= mark <= row["high"])
+        verdict_text = "reached" if reached else "not reached"
+        verdict_text += ", but the interval contains the mark" * bool(row["low"] <= mark <= row["high"])
         parts = by_set[by_set["metric"] == metric]
         found.append(
             Goal(
@@ -75,7 +75,7 @@ def _goals(results: Results) -> list[Goal]:
                 cell(row, metric)._replace(value=units(row["value"], metric)),
                 f"below {mark} years" if smaller else f"above {100 * mark:.0f}%",
                 reached,
-                words,
+                verdict_text,
                 [f"{r['group']}: {cell(r, metric)}, {r['faces']:,} faces" for _, r in parts.iterrows()],
             )
         )

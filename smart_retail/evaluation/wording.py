@@ -50,8 +50,8 @@ def metric_name(metric: str, tasks: Sequence[Task], *, unit: bool = True) -> str
     column = metric.removesuffix(f"_{kind}")
     owner = next((task.name for task in tasks if column in task.opinions), None)
     opinion = f", {OPINIONS.get(column, column)}" if owner else ""
-    words, measured_in = KINDS[kind]
-    return words.format(owner or column, opinion) + measured_in * unit
+    template, measured_in = KINDS[kind]
+    return template.format(owner or column, opinion) + measured_in * unit
 
 
 def in_years(metric: str) -> bool:

@@ -51,9 +51,8 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         row |= {name: values[name].mean(), f"{name}_spread": values[name].std()}
     row |= {"seeds": len(done), "minutes": sum(run["seconds"] for run in runs) / 60 / len(runs) if runs else None}
     row |= {name: values[name].mean() if name in values else None for name in ("parameters", "latency_ms")}
-    return (
-        row | {"reason": given.get("reason", "its worker was killed" * (state == "failed"))} | (given["settings"] or {})
-    )
+    row["reason"] = given.get("reason", "its worker was killed" * (state == "failed"))
+    return row | (given["settings"] or {})
 
 
 def hparams(row: dict[str, Any]) -> tuple[dict[str, str], dict[str, float]]:

@@ -36,11 +36,12 @@ def open_study(plan: SweepSettings, retry: bool = False) -> optuna.Study:
     sampler = tpe if plan.sampler == "tpe" else optuna.samplers.RandomSampler(seed=plan.sampler_seed)
     median = optuna.pruners.MedianPruner(n_startup_trials=plan.pruner_start)
     pruner = median if plan.pruner == "median" else optuna.pruners.NopPruner()
-    url, given = plan.storage or f"sqlite:///{plan.folder / 'study.db'}", {"sampler": sampler, "pruner": pruner}
+    url = plan.storage or f"sqlite:///{plan.folder / 'study.db'}"
+    given: dict[str, Any] = {"sampler": sampler, "pruner": pruner, "load_if_exists": True}
     with locked(plan.folder / "study.lock"):  # or workers that begin together would line up everything twice
         try:
-            given |= {"storage": _storage(url, plan.grace_period), "load_if_exists": True}
-            study = optuna.create_study(study_name=plan.name, direction=plan.direction, **given)
+            storage = _storage(url, plan.grace_period)
+            study = optuna.create_study(study_name=plan.name, storage=storage, direction=plan.direction, **given)
             known = newest_trials(study)
         except Exception as error:  # Optuna's, SQLAlchemy's and each driver's own kinds
             reason = f"move it away or name another: {one_line(error)}"
