@@ -10,7 +10,7 @@ from smart_retail.evaluation.compare import GROUPED, gaps
 from smart_retail.evaluation.figures import embed, error_by_decade, group_values, reliability_curves, robustness_curves
 from smart_retail.evaluation.metrics import MIN_GROUP_FACES, labelled, predicted_classes, years_of
 from smart_retail.evaluation.mistakes import COUNT
-from smart_retail.evaluation.report import Picture, Section, Table
+from smart_retail.evaluation.report import Picture, Row, Section, Table
 from smart_retail.evaluation.results import Results
 from smart_retail.evaluation.wording import cell, in_years, metric_name, number, units
 from smart_retail.plots import MAX_CLASSES_TOLD, age_scatter, confusion, confusion_figure
@@ -62,16 +62,17 @@ def groups(results: Results) -> Section | None:
     if marginal.empty:
         return None
     found = gaps(results.tables[0])
-    cells, summary, text, figures = [], {}, [], []
+    summary, text, figures = {}, [], []
+    cells: list[Row] = []
     for _, row in found.iterrows():
         metric = row["metric"]
         ends = [f"{row[end]}: {number(row[f'{end}_value'], metric)}" for end in ("worst", "best")]
         name, gap = f"{metric_name(metric, tasks)}, by {row['factor']}", cell(row, metric, "gap", sign="+")
         cells.append([name, *ends, gap, str(row["groups"])])
         worst, best = (f"{row[end]} ({units(row[f'{end}_value'], metric)})" for end in ("worst", "best"))
-        gap = number(abs(row["gap"]), metric) + (" years" if in_years(metric) else " points")
+        size = number(abs(row["gap"]), metric) + (" years" if in_years(metric) else " points")
         name = metric_name(metric, tasks, unit=False).capitalize()
-        summary[metric] = f"{name}: worst for {worst}, best for {best}, a gap of {gap}."  # of the last factor
+        summary[metric] = f"{name}: worst for {worst}, best for {best}, a gap of {size}."  # of the last factor
     for part, which in ((marginal, "by race, gender or age"), (together, "of race, gender and age together")):
         few = part[part["value"].isna()].groupby("group", sort=False)["faces"].max()
         if len(few):
@@ -128,9 +129,10 @@ def robustness(results: Results) -> Section | None:
         return None
     tables, figures, losses = [], [], []
     for model, inside in rows.groupby("model", sort=False):
-        metrics, cells = [*map(str, inside["metric"].unique())], []
-        for (kind, _), values in inside.groupby(["kind", "severity"], sort=False):
-            by_metric = values.set_index("metric")
+        metrics = [*map(str, inside["metric"].unique())]
+        cells: list[Row] = []
+        for (kind, _), part in inside.groupby(["kind", "severity"], sort=False):
+            by_metric = part.set_index("metric")
             amount = KINDS[str(kind)].words.format(by_metric["amount"].iloc[0]) if kind else ""
             cells.append([str(kind) or "as it is", amount, *(cell(by_metric.loc[m], m) for m in metrics)])
         header = ["", "how much", *(metric_name(m, tasks) for m in metrics)]

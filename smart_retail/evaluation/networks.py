@@ -111,10 +111,10 @@ def _run_bundle(predictor: Predictor, crops: np.ndarray) -> np.ndarray:
 def _run(network: FaceNet, crops: np.ndarray) -> np.ndarray:
     images = torch.from_numpy(crops.transpose(0, 3, 1, 2).copy())
     outputs = network.raw(normalise(images, network.contract)).heads
-    parts = []
+    parts: list[np.ndarray] = []
     for task in network.contract.tasks:
         head = network.head(task.name)
         probabilities = head.probabilities(outputs[task.name])
-        years = () if task.is_classes else (head.decode(outputs[task.name]).numpy(), spread(probabilities.numpy()))
+        years = [] if task.is_classes else [head.decode(outputs[task.name]).numpy(), spread(probabilities.numpy())]
         parts += years or [probabilities.numpy()]
     return np.hstack(parts)

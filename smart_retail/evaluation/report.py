@@ -10,11 +10,14 @@ from jinja2 import Environment, PackageLoader
 from smart_retail.evaluation.wording import Cell
 
 
+Row = Sequence[str | Cell]
+
+
 class Table(NamedTuple):
     """A table; the first column names the row, and the page shows a folded one on request."""
 
     header: Sequence[str]
-    rows: Sequence[Sequence[str | Cell]]
+    rows: Sequence[Row]
     title: str = ""
     folded: bool = False
 

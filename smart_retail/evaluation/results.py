@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from smart_retail.evaluation.predictions import tasks_of_table
-from smart_retail.evaluation.report import Table
+from smart_retail.evaluation.report import Row, Table
 from smart_retail.evaluation.wording import Cell, cell, metric_name
 from smart_retail.tasks import Task
 
@@ -56,7 +56,7 @@ class Results:
     def table(self, part: str, title: str = "", *, folded: bool = False) -> Table:
         """Return the figures of one part as a table: a row a group, a column a metric."""
         rows = self.of(part)
-        cells: list[list[str | Cell]] = []
+        cells: list[Row] = []
         metrics = [*map(str, rows["metric"].unique())]
         for group, values in rows.groupby("group", sort=False):
             by_metric = values.set_index("metric")

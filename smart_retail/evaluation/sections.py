@@ -11,7 +11,7 @@ from smart_retail.edge.processor import in_words
 from smart_retail.evaluation.compare import verdict
 from smart_retail.evaluation.details import confidence, confusions, groups, mistakes, robustness
 from smart_retail.evaluation.metrics import ADULTS, MIN_GROUP_FACES
-from smart_retail.evaluation.report import Goal, Report, Section, Table
+from smart_retail.evaluation.report import Goal, Report, Row, Section, Table
 from smart_retail.evaluation.results import Results
 from smart_retail.evaluation.wording import cell, goals, in_years, metric_name, number, units
 
@@ -113,7 +113,7 @@ def _data_sets(results: Results) -> Section:
 def _models(results: Results) -> Section | None:
     tables, summary, first, tasks = [], [], results.name, results.tasks
     for model, rows in results.comparison.groupby("model", sort=False) if len(results.comparison) else ():
-        cells = []
+        cells: list[Row] = []
         for _, row in rows.iterrows():
             metric, p = row["metric"], row["p"]
             group = "all faces" if row["group"] == "all" else row["group"]

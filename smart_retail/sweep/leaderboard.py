@@ -55,7 +55,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
     return row | (given["settings"] or {})
 
 
-def hparams(row: dict[str, Any]) -> tuple[dict[str, str], dict[str, float]]:
+def hparams(row: dict[Any, Any]) -> tuple[dict[str, str], dict[str, float]]:
     """Return the settings of a row, and its means as ``sweep/score``, ..., for TensorBoard's HParams tab."""
     given = {name: str(value) for name, value in row.items() if "." in name or name == "configuration"}
     shown = [name for name in row if name.endswith(METRICS) or name in ("score", "minutes", "parameters", "latency_ms")]
