@@ -9,7 +9,6 @@ from jinja2 import Environment, PackageLoader
 
 from smart_retail.evaluation.wording import Cell
 
-
 Row = Sequence[str | Cell]
 
 
