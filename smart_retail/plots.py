@@ -131,18 +131,21 @@ def confusion_figure(counts: np.ndarray, names: Sequence[str], task: str) -> Fig
     return figure
 
 
-def age_scatter(labels: np.ndarray, years: np.ndarray, groups: np.ndarray, names: Sequence[str] = ()) -> Figure:
-    """Draw predicted against labelled ages, one colour a data set.
+def age_scatter(
+    labels: np.ndarray, years: np.ndarray, groups: np.ndarray, names: Sequence[str] = (), task: str = "age"
+) -> Figure:
+    """Draw predicted against labelled years, one colour a data set.
 
     Args:
         labels: (N,) years.
         years: (N,) predicted.
         groups: (N,) number of each face's data set.
         names: of the data sets; faces of one without a name share a colour.
+        task: what the years are.
     """
     figure = Figure(figsize=(5.2, 5.2), layout="tight")
     axes = figure.add_subplot()
-    ends = np.array([0, AGE_MAX])
+    ends, side = np.array([0, AGE_MAX]), 5 if len(labels) > 300 else 20
     for by, alpha in zip((0, *WRONG_BY), (0.8, 0.5, 0.25), strict=True):
         for sign in {by, -by}:
             axes.plot(ends, ends + sign, color="black", linewidth=0.8, alpha=alpha)
@@ -152,8 +155,8 @@ def age_scatter(labels: np.ndarray, years: np.ndarray, groups: np.ndarray, names
         name = names[group] if group < len(names) else "faces"
         # Labels are whole years: a third of a year to each side shows how many lie on a line.
         shaken = labels[inside] + np.random.default_rng(0).uniform(-0.33, 0.33, inside.sum())
-        axes.scatter(shaken, years[inside], s=5, alpha=0.4, label=f"{name}: {error:.1f} years off", linewidths=0)
-    axes.set(xlim=ends, ylim=ends, xlabel="labelled age", ylabel="predicted age", aspect="equal")
-    axes.set_title(f"age: {np.abs(years - labels).mean():.1f} years off, {len(labels):,} faces", fontsize=10)
+        axes.scatter(shaken, years[inside], s=side, alpha=0.4, label=f"{name}: {error:.1f} years off", linewidths=0)
+    axes.set(xlim=ends, ylim=ends, xlabel=f"labelled {task}", ylabel=f"predicted {task}", aspect="equal")
+    axes.set_title(f"{task}: {np.abs(years - labels).mean():.1f} years off, {len(labels):,} faces", fontsize=10)
     axes.legend(loc="upper left", fontsize=8, markerscale=3)
     return figure

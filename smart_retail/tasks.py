@@ -140,9 +140,11 @@ class Task:
 
 GENDER = Task("gender", classes=GENDERS)
 AGE = Task("age", "years")
-EMOTION = Task("emotion", classes=EMOTIONS, opinions=("emotion_crowd", "emotion_original"))
+OPINIONS = {"emotion_crowd": "crowd's majority", "emotion_original": "FER2013's labels"}
+"""Columns that emotions are also measured against, and whose opinion that is."""
+EMOTION = Task("emotion", classes=EMOTIONS, opinions=tuple(OPINIONS))
 TASKS = (GENDER, AGE, EMOTION)
-"""What is learnt where no config says otherwise. Opinions on emotions: what most people say, what the data set says."""
+"""What is learnt where no config says otherwise."""
 
 
 def task_of(values: Mapping[str, Any]) -> Task:

@@ -1,4 +1,4 @@
-"""``smart-retail evaluate``: what networks say of labelled faces, and a report of it."""
+"""``smart-retail evaluate``: predictions of labelled faces, and a report of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from jsonargparse import ArgumentParser
 
 from smart_retail.arguments import check_above, command_parser, parse
 from smart_retail.errors import ConfigError
-from smart_retail.evaluation.model_spec import name_models
 
 USAGE = "smart-retail evaluate MODEL [MODEL ...] --output FOLDER [options] [--config FILE ...]"
 DESCRIPTION = """\
@@ -25,7 +24,7 @@ The first is reported in full, the others are compared with it on the same faces
 intervals, McNemar's test). NAME=MODEL gives a model another name in the tables.
 
 Written to --output: report.html (open it in a browser), report.md, figures.csv,
-predictions*.parquet (what was said of every face; given as MODEL, they make the report again
+predictions*.parquet (a row for every face; given as MODEL, they make the report again
 without network and images), comparison.csv and robustness.csv where there are any.
 All intervals are 95% and resample clusters of duplicates."""
 EPILOG = """\
@@ -44,31 +43,32 @@ examples:
   smart-retail evaluate report/predictions.parquet somebody.csv --output again"""
 
 
-def evaluate(words: Sequence[str]) -> None:
-    """Evaluate; ``words`` are those after ``evaluate``.
+def evaluate(args: Sequence[str]) -> None:
+    """Evaluate; ``args`` are those after ``evaluate``.
 
     Raises:
         ConfigError: options do not fit together.
     """
-    if {"-h", "--help"} & {*words}:  # before torch is imported
+    if {"-h", "--help"} & {*args}:  # before torch is imported
         parser = command_parser("evaluate", DESCRIPTION, imports=True, epilog=EPILOG, usage=USAGE)
         add_options(parser)
         parse(parser, ["--help"])
-    from smart_retail.evaluation.run import judge_all, write_report
+    from smart_retail.evaluation.networks import model_specs
+    from smart_retail.evaluation.run import evaluate_all, write_report
     from smart_retail.training.data_cli import parse_data
 
-    cli = parse_data(words, "evaluate", DESCRIPTION, add_options)
+    cli = parse_data(args, "evaluate", DESCRIPTION, add_options)
     options = cli.config
-    models = name_models(options.models)
+    models = model_specs(options.models)
     check_above(1, robustness=options.robustness)
     if options.kinds and not options.robustness:
         raise ConfigError("--kinds chooses among what --robustness does: give that too")
     if all(model.is_table for model in models):
-        asked = {"config": options.config or options.data.sources, "data.limit_eval": options.data.limit_eval}
-        asked |= {name: options[name] for name in ("robustness", "thumbnails")}
-        if needless := [name for name, value in asked.items() if value]:
+        given = {"config": options.config or options.data.sources, "data.limit_eval": options.data.limit_eval}
+        given |= {name: options[name] for name in ("robustness", "thumbnails")}
+        if needless := [name for name, value in given.items() if value]:
             raise ConfigError(f"--{needless[0]} needs a network beside the predictions: they hold no faces")
-    write_report(judge_all(models, cli), options.output)
+    write_report(evaluate_all(models, cli), options.output)
 
 
 def add_options(parser: ArgumentParser) -> None:

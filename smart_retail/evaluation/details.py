@@ -1,4 +1,4 @@
-"""The sections with details: kinds of mistakes, groups, confidence, worse pictures."""
+"""The sections with details: confusions, groups, confidence, robustness, mistakes."""
 
 from __future__ import annotations
 
@@ -6,192 +6,162 @@ import pandas as pd
 
 from smart_retail.data.corruptions import KINDS
 from smart_retail.evaluation.calibration import COVERAGE, calibration, reliability
-from smart_retail.evaluation.fairness import LEADING, gaps
-from smart_retail.evaluation.figures import dots, embed, error_by_age, reliability_curves, robustness_curves
-from smart_retail.evaluation.findings import Findings, grid
-from smart_retail.evaluation.metrics import MIN_GROUP_FACES, Question, answered, class_confusion, years_of
-from smart_retail.evaluation.mistakes import COUNT, mistakes
-from smart_retail.evaluation.predictions import tasks_of_table
-from smart_retail.evaluation.report import Picture, Section, Table
-from smart_retail.evaluation.wording import cell, in_years, metric_name, number, signed, units
-from smart_retail.plots import MAX_CLASSES_TOLD, age_scatter, confusion_figure
+from smart_retail.evaluation.compare import GROUPED, gaps
+from smart_retail.evaluation.figures import embed, error_by_decade, group_values, reliability_curves, robustness_curves
+from smart_retail.evaluation.metrics import MIN_GROUP_FACES, labelled, predicted_classes, years_of
+from smart_retail.evaluation.mistakes import COUNT
+from smart_retail.evaluation.report import Picture, Row, Section, Table
+from smart_retail.evaluation.results import Results
+from smart_retail.evaluation.wording import cell, in_years, metric_name, number, units
+from smart_retail.plots import MAX_CLASSES_TOLD, age_scatter, confusion, confusion_figure
+from smart_retail.tasks import Task
 
 MAX_NAMED = 6
 """Groups that a sentence lists; more are left to a table."""
+MIN_FIGURE_FACES = 10
+"""Faces below which a table says all, and a figure of them would mislead."""
 
 
-def kinds(found: Findings) -> Section:
-    """Tell what is taken for what: confusions, ages, decades."""
-    table, figures, tables = found.tables[0], [], []
-    tasks = tasks_of_table(table)
-    for task in (task for task in tasks if task.is_classes):
-        counts = class_confusion(table, task)
-        if counts.to_numpy().sum():
-            drawn = confusion_figure(counts.to_numpy(), task.classes, task.name)
-            drawn.set_size_inches(5, 4.6)
-            figures.append(Picture(embed(drawn), f"{task.name}: what was predicted for each label, share of the row"))
-            cells = [[str(name), *(f"{count:,}" for count in row)] for name, row in counts.iterrows()]
-            title = f"{task.name.capitalize()}: labels down, predictions across"
+def confusions(results: Results) -> Section:
+    """Tell what is taken for what: classes, years, decades."""
+    figures, tables = [], []
+    for task in sorted(results.tasks, key=lambda task: not task.is_classes):
+        known = labelled(results.tables[0], task)
+        if task.is_classes and len(known):
+            counts = confusion(known[task.name].to_numpy(int), predicted_classes(known, task), len(task.classes))
+            if len(known) >= MIN_FIGURE_FACES:
+                drawn = confusion_figure(counts, task.classes, task.name)
+                drawn.set_size_inches(5, 4.6)
+                caption = f"{task.name}: what was predicted for each label, share of the row"
+                figures.append(embed(drawn, caption))
             if len(task.classes) <= MAX_CLASSES_TOLD:
-                tables.append(Table(["", *counts.columns], cells, title, folded=True))
-    for task in (task for task in tasks if not task.is_classes):
-        aged = answered(table, Question(task, task.name))
-        if aged.empty:
-            continue
-        codes, names = pd.factorize(aged["dataset"])
-        drawn = age_scatter(aged[task.name].to_numpy(), aged[f"{task.name}_pred"].to_numpy(), codes, list(names))
-        figures.append(
-            Picture(embed(drawn, points=True), f"predicted against labelled {task.name}; lines at 0, 5 and 10 years")
-        )
-        if task.name != years_of(tasks):
-            continue
-        decades = found.of("decade")
-        drawn = error_by_age(decades, task.name)
-        figures.append(Picture(embed(drawn), "error and bias by decade of age"))
-        tables.append(grid(decades, "By decade of age", folded=True))
-    return Section("What is taken for what", (), (), tables, figures)
+                cells = [[name, *map("{:,}".format, row)] for name, row in zip(task.classes, counts, strict=True)]
+                title = f"{task.name.capitalize()}: labels down, predictions across"
+                tables.append(Table(["", *task.classes], cells, title, folded=True))
+        elif len(known) >= MIN_FIGURE_FACES:
+            figures += _years(results, task, known)
+    if (years := years_of(results.tasks)) and results.of("decade")["value"].notna().any():
+        tables.append(results.table("decade", f"By decade of {years}", folded=True))
+    return Section("What is taken for what", tables=tables, figures=figures)
 
 
-def groups(found: Findings) -> Section | None:
+def _years(results: Results, task: Task, known: pd.DataFrame) -> list[Picture]:
+    codes, names = pd.factorize(known["dataset"])
+    years = known[task.name].to_numpy(), known[f"{task.name}_pred"].to_numpy()
+    caption = f"predicted against labelled {task.name}; lines at 0, 5 and 10 years"
+    figures = [embed(age_scatter(*years, codes, list(names), task.name), caption, points=True)]
+    decades = results.of("decade").dropna(subset="value")
+    if task.name == years_of(results.tasks) and decades["group"].nunique() > 1:
+        figures.append(embed(error_by_decade(decades, task), f"error and bias by decade of {task.name}"))
+    return figures
+
+
+def groups(results: Results) -> Section | None:
     """Tell the worst and the best group, and how far they lie apart."""
-    marginal, together = found.of("group"), found.of("race, gender, age")
+    marginal, together, tasks = results.of("group"), results.of("race, gender, age"), results.tasks
     if marginal.empty:
         return None
-    rows = gaps(found.tables[0])
-    gist, text, cells = [], [], []
-    for _, row in rows.iterrows():
+    found = gaps(results.tables[0])
+    summary, text, figures = {}, [], []
+    cells: list[Row] = []
+    for _, row in found.iterrows():
         metric = row["metric"]
-        gap = f"{signed(row['gap'], metric)} ({signed(row['low'], metric)} to {signed(row['high'], metric)})"
-        worst, best = (f"{row[end]}: {number(row[f'{end}_value'], metric)}" for end in ("worst", "best"))
-        cells.append([f"{metric_name(metric)}, by {row['factor']}", worst, best, gap, str(row["groups"])])
-    for metric in rows["metric"].unique():
-        row = rows[rows["metric"] == metric].iloc[-1]
-        unit = "years" if in_years(metric) else "points"
+        ends = [f"{row[end]}: {number(row[f'{end}_value'], metric)}" for end in ("worst", "best")]
+        name, gap = f"{metric_name(metric, tasks)}, by {row['factor']}", cell(row, metric, "gap", sign="+")
+        cells.append([name, *ends, gap, str(row["groups"])])
         worst, best = (f"{row[end]} ({units(row[f'{end}_value'], metric)})" for end in ("worst", "best"))
-        gap = signed(abs(row["gap"]), metric).lstrip("+")
-        name = metric_name(metric).partition(",")[0].capitalize()
-        gist.append(f"{name} is worst for {worst} and best for {best}: a gap of {gap} {unit}.")
-    for part in (marginal, together):
+        size = number(abs(row["gap"]), metric) + (" years" if in_years(metric) else " points")
+        name = metric_name(metric, tasks, unit=False).capitalize()
+        summary[metric] = f"{name}: worst for {worst}, best for {best}, a gap of {size}."  # of the last factor
+    for part, which in ((marginal, "by race, gender or age"), (together, "of race, gender and age together")):
         few = part[part["value"].isna()].groupby("group", sort=False)["faces"].max()
-        named = ", ".join(f"{name} ({count})" for name, count in few.items())
         if len(few):
-            words = (
-                named
-                if len(few) <= MAX_NAMED
-                else f"{len(few)} of race, gender and age together, named in the last table"
-            )
-            text.append(f"Without a figure, since they have fewer than {MIN_GROUP_FACES} faces: {words}.")
+            named = ", ".join(f"{name} ({count})" for name, count in few.items())
+            named = named if len(few) <= MAX_NAMED else f"{len(few)} groups {which}, named in figures.csv"
+            text.append(f"Without a figure, since they have fewer than {MIN_GROUP_FACES} faces: {named}.")
     tables = [Table(["", "worst", "best", "gap (95%)", "groups"], cells, "Gaps")] if cells else []
-    tables.append(grid(together, "Race, gender and age together", folded=True))
-    figures = []
-    for metric in LEADING:
-        shown = marginal[(marginal["metric"] == metric) & marginal["value"].notna()]
-        if len(shown):
-            figures.append(Picture(embed(dots(shown, metric)), f"{metric_name(metric)}, by group"))
-    return Section("Groups", gist, text, tables, figures)
+    if together["value"].notna().any():
+        tables.append(results.table("race, gender, age", "Race, gender and age together", folded=True))
+    for task in (task for task in tasks if task.name in GROUPED):
+        shown = marginal[(marginal["metric"] == task.metric) & marginal["value"].notna()]
+        if len(shown) > 1:
+            caption = f"{metric_name(task.metric, tasks)}, by group"
+            figures.append(embed(group_values(shown, task.metric, tasks), caption))
+    return Section("Groups", [*summary.values()], text, tables, figures)
 
 
-def confidence(found: Findings) -> Section | None:
+def confidence(results: Results) -> Section | None:
     """Tell how often the network is right when it is how sure."""
-    table = found.tables[0]
+    table = results.tables[0]
     rows = calibration(table)
     if rows.empty:
         return None
-    measured = set(rows["task"])
-    curves = {t.name: reliability(table, t) for t in tasks_of_table(table) if t.is_classes and t.name in measured}
-    manners, text, cells = [], [], []
+    surpluses, cells = [], []
     for _, row in rows.iterrows():
         before, after = (f"{100 * row[name]:.1f}" for name in ("error", "error_after"))
-        if pd.isna(row["surplus"]):  # of years
-            cells.append(
-                [
-                    f"{row['task']}: share inside a {COVERAGE:.0%} interval by the stated deviation, %",
-                    before,
-                    f"{row['temperature']:.2f} (width)",
-                    after,
-                    f"{row['faces']:,}",
-                ]
-            )
-            continue
-        cells.append(
-            [
-                f"{row['task']}: expected calibration error, %",
-                before,
-                f"{row['temperature']:.2f}",
-                after,
-                f"{row['faces']:,}",
-            ]
-        )
-        manner = "surer than right" if row["surplus"] > 0 else "less sure than right"
-        points = f"{100 * abs(row['surplus']):.1f} points"
-        manners.append(f"{row['task']} {points} {manner} on average (expected calibration error {before}%)")
-    gist = [f"How sure it is: {'; '.join(manners)}."] if manners else []
-    text.append(
+        of_years = pd.isna(row["surplus"])
+        name = f"share inside a {COVERAGE:.0%} interval by the stated deviation, %" if of_years else ""
+        name = f"{row['task']}: {name or 'expected calibration error, %'}"
+        temperature = f"{row['temperature']:.2f}" + " (width)" * of_years
+        cells.append([name, before, temperature, after, f"{row['faces']:,}"])
+        if not of_years:
+            manner = "surer than right" if row["surplus"] > 0 else "less sure than right"
+            points = f"{100 * abs(row['surplus']):.1f} points {manner} on average"
+            surpluses.append(f"{row['task']} {points} (expected calibration error {before}%)")
+    summary = [f"How sure it is: {'; '.join(surpluses)}."] if surpluses else []
+    text = [
         "A temperature would mend it as far as shown; it is fitted on one half of these faces and judged on the other."
-    )
+    ]
     if bundle := table.attrs.get("bundle"):
-        warm = ", ".join(f"{task} {value:.2f}" for task, value in bundle["temperatures"].items() if value != 1)
-        text.append(
-            f"The bundle applies temperatures already: {warm}." if warm else "The bundle applies no temperatures."
-        )
-    figures = (
-        [Picture(embed(reliability_curves(curves)), "how often right against how sure; on the line is ideal")]
-        if curves
-        else []
-    )
-    return Section(
-        "How sure it is", gist, text, [Table(["", "as it is", "temperature", "with it", "faces"], cells)], figures
-    )
+        fitted = ", ".join(f"{task} {value:.2f}" for task, value in bundle["temperatures"].items() if value != 1)
+        text.append(f"The bundle applies {f'temperatures already: {fitted}' if fitted else 'no temperatures'}.")
+    curves = {t.name: reliability(table, t) for t in results.tasks if t.is_classes and t.name in set(rows["task"])}
+    caption = "how often right against how sure; on the line is ideal"
+    figures = [embed(reliability_curves(curves), caption)] if curves else []
+    tables = [Table(["", "as it is", "temperature", "with it", "faces"], cells)]
+    return Section("How sure it is", summary, text, tables, figures)
 
 
-def worse_pictures(found: Findings) -> Section | None:
+def robustness(results: Results) -> Section | None:
     """Tell what is left of the metrics as pictures get worse."""
-    rows = found.robustness
+    rows, tasks = results.robustness, results.tasks
     if rows.empty:
         return None
-    tables, figures, falls = [], [], []
+    tables, figures, losses = [], [], []
     for model, inside in rows.groupby("model", sort=False):
-        clean = inside[inside["severity"] == 0].set_index("metric")
-        metrics = list(clean.index)
-        cells = [["as it is", "", *(cell(clean.loc[m], m) for m in metrics)]]
-        for (kind, _), values in inside[inside["severity"] > 0].groupby(["kind", "severity"], sort=False):
-            by_metric = values.set_index("metric")
-            amount = KINDS[str(kind)].words.format(by_metric["amount"].iloc[0])
-            cells.append([str(kind), amount, *(cell(by_metric.loc[m], m) for m in metrics)])
-        tables.append(
-            Table(["", "how much", *(metric_name(m) for m in metrics)], cells, f"{model}: every severity", folded=True)
-        )
-    first = rows[rows["model"] == found.name]
+        metrics = [*map(str, inside["metric"].unique())]
+        cells: list[Row] = []
+        for (kind, _), part in inside.groupby(["kind", "severity"], sort=False):
+            by_metric = part.set_index("metric")
+            amount = KINDS[str(kind)].words.format(by_metric["amount"].iloc[0]) if kind else ""
+            cells.append([str(kind) or "as it is", amount, *(cell(by_metric.loc[m], m) for m in metrics)])
+        header = ["", "how much", *(metric_name(m, tasks) for m in metrics)]
+        tables.append(Table(header, cells, f"{model}: every severity", folded=True))
+    first = rows[rows["model"] == results.name]
     for metric in map(str, first["metric"].unique()):
         line = first[first["metric"] == metric]
-        figures.append(Picture(embed(robustness_curves(line, metric)), f"{metric_name(metric)}, against severity"))
-        hard = line[line["severity"] > 0].sort_values("value", ascending=not in_years(metric), kind="stable").iloc[0]
-        clean_value = line[line["severity"] == 0]["value"].iloc[0]
-        fall = f"{units(clean_value, metric)} to {units(hard['value'], metric)}"
-        amount = KINDS[hard["kind"]].words.format(hard["amount"])
-        falls.append(f"{metric_name(metric).partition(',')[0]} {fall} ({hard['kind']}, {amount})")
-    gist = [f"Worse pictures cost most: {'; '.join(falls)}."] if falls else []
+        caption = f"{metric_name(metric, tasks)}, against severity"
+        figures.append(embed(robustness_curves(line, metric, tasks), caption))
+        hardest = line[line["severity"] > 0].sort_values("value", ascending=not in_years(metric), kind="stable").iloc[0]
+        values = " to ".join(units(v, metric) for v in (line["value"][line["severity"] == 0].iloc[0], hardest["value"]))
+        amount = KINDS[hardest["kind"]].words.format(hardest["amount"])
+        losses.append(f"{metric_name(metric, tasks, unit=False)} {values} ({hardest['kind']}, {amount})")
+    summary = [f"Worse pictures cost most: {'; '.join(losses)}."] if losses else []
     text = [f"{rows['faces'].max():,} faces at most, drawn from all. The table tells how much each severity is."]
-    return Section("Worse pictures", gist, text, tables, figures)
+    return Section("Worse pictures", summary, text, tables, figures)
 
 
-def worst_mistakes(found: Findings) -> Section | None:
+def mistakes(results: Results) -> Section | None:
     """Name the faces to look at first."""
     tables, faces = [], []
-    for task in tasks_of_table(found.tables[0]):
-        rows = mistakes(found.tables[0], task)
-        if rows.empty:
-            continue
+    for title, rows in results.mistakes.items():
         cells = rows[["key", "label", "predicted"]].astype(str).to_numpy().tolist()
-        tables.append(Table(["file", "label", "predicted"], cells, task.name.capitalize()))
-        faces += [
-            Picture(found.thumbnails[key], f"{task.name}: {label}, predicted {said}")
-            for key, label, said in cells
-            if key in found.thumbnails
-        ]
-    if not tables:
-        return None
-    text = [f"The {COUNT} largest errors of age, and the {COUNT} surest wrong classes. Many of them are wrong labels."]
-    if faces:
-        text.append("The pictures show people: hand this page on only where they may be shown.")
-    return Section("Worst mistakes", (), text, tables, (), faces)
+        tables.append(Table(["file", "label", "predicted"], cells, title))
+        for key, label, predicted in cells:
+            if key in results.thumbnails:
+                faces.append(Picture(results.thumbnails[key], f"{title}: {label}, predicted {predicted}"))
+    text = [
+        f"The {COUNT} largest errors of years, and the {COUNT} surest wrong classes. Many of them are wrong labels."
+    ]
+    text += ["The pictures show people: hand this page on only where they may be shown."] * bool(faces)
+    return Section("Worst mistakes", (), text, tables, (), faces) if tables else None

@@ -13,7 +13,6 @@ import numpy as np
 
 RESAMPLES = 1000
 LEVEL = 0.95
-
 Statistic = Callable[[np.ndarray], np.ndarray]
 """(R, N) weights of N faces in R resamples to (R,) values; NaN where undefined."""
 
@@ -27,24 +26,22 @@ class Interval(NamedTuple):
     faces: int
 
 
-def bootstrap(statistic: Statistic, clusters: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
-    """Return a statistic with its percentile interval.
-
-    Args:
-        statistic: of weighted faces.
-        clusters: (N,) cluster number of each face; drawn as a whole, with replacement.
-        seed: of the draws.
-        resamples: number of draws.
-    """
-    _, group = np.unique(clusters, return_inverse=True)
-    count = int(group.max()) + 1 if len(group) else 0
-    value = float(statistic(np.ones((1, len(clusters))))[0]) if count else float("nan")
-    if count < 2:
-        return Interval(value, float("nan"), float("nan"), len(clusters))
-    values = statistic(_draws(count, seed, resamples)[:, group])
-    tail = (1 - LEVEL) / 2
-    low, high = np.nanquantile(values, [tail, 1 - tail])
+def bootstrap(statistic: Statistic, clusters: np.ndarray) -> Interval:
+    """Return a statistic of faces in (N,) clusters, drawn as a whole with replacement, with its percentile interval."""
+    names, group = np.unique(clusters, return_inverse=True)
+    value = float(statistic(np.ones((1, len(clusters))))[0]) if len(names) else np.nan
+    if len(names) < 2:
+        return Interval(value, np.nan, np.nan, len(clusters))
+    values = statistic(_draws(len(names))[:, group])
+    low, high = np.nanquantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(value, float(low), float(high), len(clusters))
+
+
+@lru_cache(maxsize=1)
+def _draws(count: int) -> np.ndarray:
+    """Return (R, C) how often each cluster is drawn; kept, since all metrics of some faces draw the same."""
+    draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    return draws.astype(np.float32)
 
 
 def difference(first: Statistic, second: Statistic) -> Statistic:
@@ -52,37 +49,30 @@ def difference(first: Statistic, second: Statistic) -> Statistic:
     return lambda weights: second(weights) - first(weights)
 
 
-@lru_cache(maxsize=1)
-def _draws(count: int, seed: int, resamples: int) -> np.ndarray:
-    """Return (R, C) how often each cluster is drawn; kept, since all metrics of some faces draw the same."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float32)
-
-
 def mean_of(values: np.ndarray) -> Statistic:
     """Return the weighted mean of (N,) values: an accuracy, a mean error, a bias."""
     return lambda weights: (weights @ values) / weights.sum(1)
 
 
-def balanced_accuracy(labels: np.ndarray, said: np.ndarray) -> Statistic:
+def mean_within(values: np.ndarray, inside: np.ndarray) -> Statistic:
+    """Return the weighted mean of those of (N,) values that are (N,) ``inside``."""
+    return lambda weights: (weights @ (values * inside)) / _positive(weights @ inside)
+
+
+def balanced_accuracy(labels: np.ndarray, predicted: np.ndarray) -> Statistic:
     """Return the mean recall over the classes that occur; (N,) class numbers."""
-
-    def statistic(weights: np.ndarray) -> np.ndarray:
-        right = labels == said
-        recalls = [(weights @ (right & (labels == c))) / _positive(weights @ (labels == c)) for c in np.unique(labels)]
-        return np.asarray(np.nanmean(recalls, axis=0))
-
-    return statistic
+    recalls = [mean_within(labels == predicted, labels == c) for c in np.unique(labels)]
+    return lambda weights: np.asarray(np.nanmean([recall(weights) for recall in recalls], axis=0))
 
 
-def macro_f1(labels: np.ndarray, said: np.ndarray, classes: int) -> Statistic:
-    """Return the mean F1 over all classes that are a label or said; (N,) class numbers."""
+def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> Statistic:
+    """Return the mean F1 over all classes that are a label or predicted; (N,) class numbers."""
 
     def statistic(weights: np.ndarray) -> np.ndarray:
         scores = []
         for c in range(classes):
-            hits = weights @ ((labels == c) & (said == c))
-            scores.append(2 * hits / _positive(weights @ (labels == c) + weights @ (said == c)))
+            hits = weights @ ((labels == c) & (predicted == c))
+            scores.append(2 * hits / _positive(weights @ (labels == c) + weights @ (predicted == c)))
         return np.asarray(np.nanmean(scores, axis=0))
 
     return statistic

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from smart_retail.config_files import training_config
 from smart_retail.contract import Contract
 from smart_retail.data.crops import head_poses
 from smart_retail.data.face_crops import FaceCrops
@@ -18,8 +17,7 @@ from smart_retail.data.index import FaceIndex
 from smart_retail.edge.calibration import softmax
 from smart_retail.edge.manifest import DISTRIBUTION
 from smart_retail.errors import DataError
-from smart_retail.evaluation.predictions import ABOUT, columns, known_columns, output_columns
-from smart_retail.own_code import check_imported
+from smart_retail.evaluation.predictions import ABOUT, columns, label_columns, output_columns
 from smart_retail.tasks import AGE_MAX, AGE_MIN, Task
 
 BATCH = 128
@@ -27,37 +25,22 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class Judge:
-    """A network ready to judge.
+    """A network, by its name in tables and figures, with its provenance.
 
-    Attributes:
-        name: in tables and figures.
-        contract: how its faces are cut, and the tasks that it answers.
-        say: (N, S, S, 3) uint8 RGB crops to (N, K): a column for each of ``output_columns``.
-        made_by: what the network tells of its training.
-        bundle: what a bundle's manifest tells of sizes, parity and latency; None for a checkpoint.
+    ``run`` takes (N, S, S, 3) uint8 RGB crops, cut by the contract, and returns (N, K), a column for each of
+    ``output_columns``. ``bundle`` has sizes, parity and latency from a bundle's manifest.
     """
 
     name: str
     contract: Contract
-    say: Callable[[np.ndarray], np.ndarray]
+    run: Callable[[np.ndarray], np.ndarray]
     made_by: dict[str, Any] = field(default_factory=dict)
     bundle: dict[str, Any] | None = None
-
-    def training(self) -> dict[str, Any]:
-        """Return the config of its training, empty if it is not told."""
-        config = training_config(self.made_by)
-        check_imported(config, self.name)
-        return config
+    path: str = ""
 
 
 def select(index: FaceIndex, split: str, limit: int | None = None, seed: int = 0) -> pd.DataFrame:
-    """Return the faces of one split with their pose, and what is known of their duplicates in training.
-
-    Args:
-        index: of all faces.
-        split: ``train``, ``val`` or ``test``.
-        limit: at most so many, drawn by the seed, as a data module draws them.
-        seed: of the draw.
+    """Return the faces of a split, at most ``limit`` drawn by the seed, with their pose and duplicates in training.
 
     Raises:
         DataError: there is none.
@@ -67,27 +50,26 @@ def select(index: FaceIndex, split: str, limit: int | None = None, seed: int = 0
         raise DataError(f"no face in the {split} part of {', '.join(index.datasets)}")
     if limit is not None and limit < len(faces):
         faces = faces.sample(limit, random_state=seed).sort_index()
-    everyone = index.faces
-    trained = faces["cluster"].isin(everyone.loc[everyone["split"] == "train", "cluster"])
-    aside = faces["cluster"].isin(everyone.loc[everyone["excluded"] != "", "cluster"])
+    everyone, cluster = index.faces, faces["cluster"]
+    trained = cluster.isin(everyone.loc[everyone["split"] == "train", "cluster"])
+    aside = cluster.isin(everyone.loc[everyone["excluded"] != "", "cluster"])
     duplicate = np.where(trained, "in training", np.where(aside, "set aside", ""))
     return faces.assign(duplicate=duplicate, pose=head_poses(faces)).reset_index(drop=True)
 
 
 def about_faces(faces: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
-    """Return what a table of predictions tells of faces beside the predictions."""
-    labels = [name for name in known_columns(tasks) if name in faces]
-    about = faces[[*ABOUT, *labels]]
-    return about.astype({"key": str} | dict.fromkeys(labels, "float64")).reset_index(drop=True)
+    """Return the columns of a table of predictions that are known of faces before any prediction."""
+    labels = [name for name in label_columns(tasks) if name in faces]
+    return faces[[*ABOUT, *labels]].astype({"key": str} | dict.fromkeys(labels, "float64")).reset_index(drop=True)
 
 
 def predict(judges: Sequence[Judge], faces: pd.DataFrame, what: str = "") -> list[pd.DataFrame]:
-    """Run networks over faces; those with one contract see each crop together.
+    """Run networks over faces of ``select``; those with one contract see each crop together.
 
     Args:
         judges: the networks.
-        faces: see ``select``.
-        what: shown beside the progress bar; the networks' names without it.
+        faces: to run them on.
+        what: beside the progress bar; the networks' names without it.
 
     Returns:
         A table for each network with the columns of ``predictions.columns``, a row for each readable face.
@@ -97,32 +79,30 @@ def predict(judges: Sequence[Judge], faces: pd.DataFrame, what: str = "") -> lis
     """
     tables: dict[int, pd.DataFrame] = {}
     for contract in dict.fromkeys(judge.contract for judge in judges):
-        ours = [number for number, judge in enumerate(judges) if judge.contract == contract]
+        ours = {number: judge for number, judge in enumerate(judges) if judge.contract == contract}
         rows: list[np.ndarray] = []
-        said: dict[int, list[np.ndarray]] = {number: [] for number in ours}
-        with tqdm(
-            total=len(faces), desc=what or ", ".join(judges[n].name for n in ours), unit="face", leave=False
-        ) as bar:
+        outputs: dict[int, list[np.ndarray]] = {number: [] for number in ours}
+        names = what or ", ".join(judge.name for judge in ours.values())
+        with tqdm(total=len(faces), desc=names, unit="face", leave=False) as bar:
             for numbers, crops in FaceCrops(faces, contract).batches(BATCH):
                 rows.append(numbers)
-                for number in ours:
-                    said[number].append(judges[number].say(crops))
+                for number, judge in ours.items():
+                    outputs[number].append(judge.run(crops))
                 bar.update(len(numbers))
         if not rows:
             raise DataError("no face can be read; is the data folder still there?")
         about = about_faces(faces.iloc[np.concatenate(rows)], contract.tasks)
-        for number in ours:
-            tables[number] = answers_table(about, judges[number], np.concatenate(said[number]))
+        tables |= {n: predictions_of(judge, about, np.concatenate(outputs[n])) for n, judge in ours.items()}
     return [tables[number] for number in range(len(judges))]
 
 
-def answers_table(about: pd.DataFrame, judge: Judge, said: np.ndarray) -> pd.DataFrame:
-    """Return a table of predictions of (N, K) answers on the faces that ``about_faces`` tells of."""
+def predictions_of(judge: Judge, about: pd.DataFrame, outputs: np.ndarray) -> pd.DataFrame:
+    """Return a table of predictions from (N, K) outputs and what ``about_faces`` returned."""
     tasks = judge.contract.tasks
     table = about.copy()
-    table[output_columns(tasks)] = said.astype(np.float64)
-    told = {"model": judge.name, "tasks": [task.to_dict() for task in tasks]}
-    table.attrs = told | ({"bundle": judge.bundle} if judge.bundle else {})
+    table[output_columns(tasks)] = outputs.astype(np.float64)
+    table.attrs = {"model": judge.name, "tasks": [task.to_dict() for task in tasks]}
+    table.attrs |= {"bundle": judge.bundle} if judge.bundle else {}
     return table.reindex(columns=columns(tasks))
 
 
@@ -136,12 +116,12 @@ def as_columns(outputs: Mapping[str, np.ndarray], tasks: Sequence[Task], *, logi
     """
     parts = []
     for task in tasks:
-        values = outputs[task.name]
+        values, years = outputs[task.name], outputs.get(task.name + DISTRIBUTION)
         if task.is_classes:
             parts.append(softmax(values) if logits else values)
-            continue
-        years = outputs.get(task.name + DISTRIBUTION)
-        parts += [values.clip(AGE_MIN, AGE_MAX), np.full((len(values), 1), np.nan) if years is None else spread(years)]
+        else:
+            deviation = np.full((len(values), 1), np.nan) if years is None else spread(years)
+            parts += [values.clip(AGE_MIN, AGE_MAX), deviation]
     return np.hstack(parts)
 
 

@@ -1,7 +1,8 @@
-"""What a network says of every face of a split: the one table that gate, card, report and figures are computed from."""
+"""What a network predicts of every face of a split: the one table that gate, card, report and figures come from."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from smart_retail.tasks import TASKS, Task, checked, task_of
 ABOUT = ["key", "dataset", "race", "pose", "cluster", "duplicate"]
 """What is known of a face beside its labels. ``pose``: ``frontal``, ``turned``, or empty without landmarks.
 ``duplicate``: ``in training``, ``set aside`` (a training face that was left out because of it), or empty."""
-ATTRS = ("model", "split", "data_fingerprint", "trained_on", "bundle", "tasks")
+ATTRS = ("model", "split", "data_fingerprint", "trained_on", "bundle", "tasks", "date", "network")
 
 
 def probability_columns(task: Task) -> list[str]:
@@ -25,41 +26,36 @@ def probability_columns(task: Task) -> list[str]:
 
 
 def output_columns(tasks: Sequence[Task]) -> list[str]:
-    """Return the columns with a network's answers: probabilities of classes, years and their stated deviation."""
-    found: list[str] = []
-    for task in tasks:
-        found += probability_columns(task) if task.is_classes else [f"{task.name}_pred", f"{task.name}_std"]
-    return found
+    """Return the columns of predictions: probabilities of classes, years and their stated deviation."""
+    columns = (probability_columns(t) if t.is_classes else [f"{t.name}_pred", f"{t.name}_std"] for t in tasks)
+    return [*itertools.chain.from_iterable(columns)]
 
 
 def first_output(task: Task) -> str:
-    """Return the column that is empty where a network says nothing on a task."""
+    """Return the column that is empty where a network predicts nothing of a task."""
     return output_columns([task])[0]
 
 
-def known_columns(tasks: Sequence[Task]) -> list[str]:
-    """Return the columns with labels that answers are compared with."""
-    return [
-        name for task in tasks for name in (task.name, *task.opinions, *(() if task.is_classes else task.range_columns))
-    ]
+def label_columns(tasks: Sequence[Task]) -> list[str]:
+    """Return the columns with labels that predictions are compared with."""
+    columns = ((t.name, *t.opinions, *(() if t.is_classes else t.range_columns)) for t in tasks)
+    return [*itertools.chain.from_iterable(columns)]
 
 
 def columns(tasks: Sequence[Task]) -> list[str]:
     """Return all columns of a table."""
-    return list(dict.fromkeys([*ABOUT, *known_columns(tasks), *output_columns(tasks)]))
+    return list(dict.fromkeys([*ABOUT, *label_columns(tasks), *output_columns(tasks)]))
 
 
 def tasks_of_table(table: pd.DataFrame) -> tuple[Task, ...]:
-    """Return the tasks that a table tells of; the default ones if it does not say.
+    """Return the tasks of a table; the default ones if it names none.
 
     Raises:
-        DataError: what it says are no tasks.
+        DataError: what it names are no tasks.
     """
-    told = table.attrs.get("tasks")
-    if told is None:
-        return TASKS
+    stored = table.attrs.get("tasks")
     try:
-        return checked(task_of(task) for task in told)
+        return TASKS if stored is None else checked(task_of(task) for task in stored)
     except (ConfigError, TypeError) as error:
         raise DataError(f"the predictions' tasks cannot be: {error}") from error
 
@@ -71,18 +67,14 @@ def write_predictions(table: pd.DataFrame, path: Path) -> None:
 
 
 def read_predictions(path: Path, reference: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Read what ``write_predictions`` wrote, or anyone's predictions.
+    """Read what ``write_predictions`` wrote, or anyone's Parquet or CSV with a ``key`` and predictions.
 
-    A table needs ``key`` and what somebody said: ``age_pred``, ``gender_pred`` and ``emotion_pred`` (names
-    of classes), or a probability for every class (``p_gender_male``, ...). Labels and data sets are the table's
-    own or, by ``key``, those of a reference.
-
-    Args:
-        path: Parquet, or CSV by its suffix.
-        reference: predictions of the same faces by another network; its tasks are those of a table that names none.
+    These are ``age_pred``, ``gender_pred`` and ``emotion_pred`` (names of classes), or a probability for every class
+    (``p_gender_male``, ...). Labels and data sets are the table's own or, by ``key``, those of a reference: predictions
+    of the same faces by another network, which also names the tasks where the table does not.
 
     Returns:
-        A table with the ``columns`` of its tasks; what the file does not tell is NaN.
+        A table with the ``columns`` of its tasks; what the file lacks is NaN.
 
     Raises:
         DataError: the file is missing or damaged, lacks a column, or holds what it must not.
@@ -97,80 +89,63 @@ def read_predictions(path: Path, reference: pd.DataFrame | None = None) -> pd.Da
         raise DataError(f"{path} has no faces; a table of predictions names each in a column key")
     attrs = {k: v for k, v in table.attrs.items() if k in ATTRS}
     table = table.assign(key=table["key"].astype(str))
-    if table["key"].duplicated().any():
-        twice = table.loc[table["key"].duplicated(), "key"].iloc[0]
-        raise DataError(f"{path} names a face twice: {twice}")
+    if (twice := table["key"].duplicated()).any():
+        raise DataError(f"{path} names a face twice: {table['key'][twice].iloc[0]}")
     table.attrs = attrs
     tasks = tasks_of_table(reference if reference is not None and "tasks" not in attrs else table)
     theirs = {} if reference is None else {task.name: task.classes for task in tasks_of_table(reference)}
     if odd := [task.name for task in tasks if theirs.get(task.name, task.classes) != task.classes]:
         raise DataError(f"{path} has other classes of {', '.join(odd)} than what it is compared with")
-    for task in tasks:
-        if task.is_classes:
-            _read_classes(table, task, path)
+    for task in (task for task in tasks if task.is_classes):
+        _number_classes(table, task, path)
     if reference is not None:
-        table = _labelled_by(table, reference, tasks, path)
+        if not (both := table["key"].isin(reference["key"])).any():
+            like = reference["key"].iloc[0]
+            raise DataError(f"{path} names none of the faces that it is compared on; keys look like {like}")
+        labels = [name for name in ("key", *ABOUT[1:], *label_columns(tasks)) if name in reference]
+        outputs = [name for name in ("key", *output_columns(tasks)) if name in table]
+        table = reference[labels].merge(table.loc[both, outputs], on="key")
     frame = _complete(table, tasks, path)
     frame.attrs = attrs | {"tasks": [task.to_dict() for task in tasks]}
     return frame
 
 
-def _read_classes(table: pd.DataFrame, task: Task, path: Path) -> None:
-    """Turn names of classes into numbers, and classes said without probabilities into certain ones, in place."""
+def _number_classes(table: pd.DataFrame, task: Task, path: Path) -> None:
+    """Turn names of classes into numbers, and classes without probabilities into certain ones, in place."""
     number = {name: i for i, name in enumerate(task.classes)} | {str(i): i for i in range(len(task.classes))}
-    said = f"{task.name}_pred"
-    for column in (task.name, *task.opinions, said):
-        if column in table:
-            words = table[column].astype(object)
-            known = words.notna() & (words.astype(str).str.strip() != "")
-            plain = words[known].astype(str).str.strip().str.lower().str.removesuffix(".0")
-            unknown = sorted(set(plain) - number.keys())
-            if unknown:
-                raise DataError(f"{path}: {column} {unknown[0]!r} is none of {', '.join(task.classes)}")
-            table[column] = plain.map(number).reindex(table.index).astype("float64")
+    predicted = f"{task.name}_pred"
+    for column in (name for name in (task.name, *task.opinions, predicted) if name in table):
+        names = table[column].dropna().astype(str).str.strip().str.lower().str.removesuffix(".0")
+        names = names[names != ""]
+        if unknown := sorted(set(names) - number.keys()):
+            raise DataError(f"{path}: {column} {unknown[0]!r} is none of {', '.join(task.classes)}")
+        table[column] = names.map(number).reindex(table.index).astype("float64")
     wanted = probability_columns(task)
     there = [c for c in wanted if c in table]
     if there and len(there) < len(wanted):
         raise DataError(f"{path} lacks {', '.join(c for c in wanted if c not in table)} beside {there[0]}")
-    if not there and said in table:
-        answers = table[said].to_numpy()
-        certain = (answers[:, None] == np.arange(len(task.classes))).astype(float)
-        table[wanted] = np.where(np.isnan(answers)[:, None], np.nan, certain)
-
-
-def _labelled_by(table: pd.DataFrame, reference: pd.DataFrame, tasks: Sequence[Task], path: Path) -> pd.DataFrame:
-    known = [name for name in (*ABOUT[1:], *known_columns(tasks)) if name in reference]
-    both = table["key"].isin(reference["key"])
-    if not both.any():
-        raise DataError(
-            f"{path} names none of the faces that it is compared on; keys look like {reference['key'].iloc[0]}"
-        )
-    outputs = [c for c in output_columns(tasks) if c in table]
-    merged: pd.DataFrame = reference[["key", *known]].merge(table.loc[both, ["key", *outputs]], on="key")
-    return merged
+    if not there and predicted in table:
+        classes = table[predicted].to_numpy()[:, None]
+        table[wanted] = np.where(np.isnan(classes), np.nan, classes == np.arange(len(wanted)))
 
 
 def _complete(table: pd.DataFrame, tasks: Sequence[Task], path: Path) -> pd.DataFrame:
-    labels = known_columns(tasks)
+    """Return all columns of a table, checked."""
+    labels = label_columns(tasks)
     for kind, wanted in (("labels", labels), ("predictions", [first_output(task) for task in tasks])):
-        if not any(name in table and table[name].notna().any() for name in wanted):
+        if not table.reindex(columns=wanted).notna().any(axis=None):
             raise DataError(f"{path} has no {kind}: none of the columns {', '.join(wanted)} is there and filled")
-    frame = pd.DataFrame({"key": table["key"]})
-    frame["dataset"] = (
-        table["dataset"].astype(object).fillna("unnamed").astype(str) if "dataset" in table else "unnamed"
-    )
-    for column in ("race", "pose", "duplicate"):
-        frame[column] = table[column].astype(object).fillna("").astype(str) if column in table else ""
-    # Without clusters every face is an observation of its own.
-    frame["cluster"] = table["cluster"].to_numpy() if "cluster" in table else np.arange(len(table))
-    for column in (*labels, *output_columns(tasks)):
-        values = pd.to_numeric(table[column], errors="coerce") if column in table else np.nan
-        frame[column] = pd.Series(values, index=table.index).astype("float64")
-        if column in table and not np.isfinite(frame[column].dropna()).all():
-            raise DataError(f"{path}: {column} holds what is no number")
+    frame = table.reindex(columns=columns(tasks))
+    texts = {"dataset": "unnamed", "race": "", "pose": "", "duplicate": ""}
+    frame = frame.assign(**{name: frame[name].astype(object).fillna(none).astype(str) for name, none in texts.items()})
+    if "cluster" not in table:  # every face is an observation of its own
+        frame["cluster"] = np.arange(len(table))
+    for name in (*labels, *output_columns(tasks)):
+        frame[name] = pd.to_numeric(frame[name], errors="coerce").astype("float64")
+        if np.isinf(frame[name]).any():
+            raise DataError(f"{path}: {name} holds what is no number")
     for task in tasks:
         wanted = probability_columns(task)
-        said = frame[wanted].dropna()
-        if len(said) and ((said < -1e-6) | (said > 1 + 1e-6)).any(axis=None):
+        if ((frame[wanted] < -1e-6) | (frame[wanted] > 1 + 1e-6)).any(axis=None):
             raise DataError(f"{path}: {wanted[0]}, ... must be probabilities from 0 to 1")
-    return frame[columns(tasks)]
+    return frame

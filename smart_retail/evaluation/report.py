@@ -3,64 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
+from typing import NamedTuple
 
-from jinja2 import Environment, Template
+from jinja2 import Environment, PackageLoader
 
-TEMPLATE = "report.html.j2"
+from smart_retail.evaluation.wording import Cell
+
+Row = Sequence[str | Cell]
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table; the first column names the row.
-
-    Attributes:
-        header: of the columns.
-        rows: their cells.
-        title: above it.
-        folded: the page shows it on request.
-    """
+class Table(NamedTuple):
+    """A table; the first column names the row, and the page shows a folded one on request."""
 
     header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Row]
     title: str = ""
     folded: bool = False
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure, or a face.
-
-    Attributes:
-        source: a data URI.
-        caption: what it shows; also read out in its place.
-    """
+class Picture(NamedTuple):
+    """A figure, or a face: a data URI, and what it shows."""
 
     source: str
     caption: str
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """One question and its answer.
 
-    Attributes:
-        title: of the section.
-        gist: sentences that also stand at the top of the report.
-        text: more sentences, a paragraph each.
-        tables: in their order.
-        figures: of the page; Markdown has none.
-        faces: small pictures of people, on request only.
+    ``summary`` also stands at the top of the report, a ``brief`` section in the terminal too; figures, and faces (on
+    request only), are left to the page.
     """
 
     title: str
-    gist: Sequence[str] = ()
+    summary: Sequence[str] = ()
     text: Sequence[str] = ()
     tables: Sequence[Table] = ()
     figures: Sequence[Picture] = ()
     faces: Sequence[Picture] = ()
+    brief: bool = False
 
     @property
     def anchor(self) -> str:
@@ -68,85 +49,48 @@ class Section:
         return "".join(c if c.isalnum() else "-" for c in self.title.lower())
 
 
-@dataclass(frozen=True)
-class Goal:
-    """A headline number.
-
-    Attributes:
-        name: of the metric.
-        value: with its unit.
-        interval: 95%.
-        mark: what is to be reached.
-        verdict: in words.
-        reached: whether.
-        parts: the same by data set.
-    """
+class Goal(NamedTuple):
+    """A headline figure with its unit, what it is to reach, whether it does, and the same by data set."""
 
     name: str
-    value: str
-    interval: str
+    figure: Cell
     mark: str
-    verdict: str
     reached: bool
+    verdict: str
     parts: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Report:
-    """A whole report.
-
-    Attributes:
-        title: what was judged.
-        about: on what.
-        goals: headline numbers.
-        sections: the rest.
-    """
+class Report(NamedTuple):
+    """A whole report: what was evaluated, on what, the headline figures, and the rest."""
 
     title: str
     about: Sequence[str]
     goals: Sequence[Goal]
-    sections: Sequence[Section] = field(default_factory=list)
+    sections: Sequence[Section]
 
     @property
-    def gist(self) -> list[str]:
+    def summary(self) -> list[str]:
         """What stands out."""
-        return [sentence for section in self.sections for sentence in section.gist]
+        return [sentence for section in self.sections for sentence in section.summary]
 
 
-def markdown(report: Report) -> str:
-    """Return the report without its figures."""
-    lines = [f"# {_flat(report.title)}", "", *map(_flat, report.about), "", "## Goals", ""]
-    for p in report.goals:
-        lines.append(f"- {p.name}: **{p.value}{f' ({p.interval})' if p.interval else ''}**; goal {p.mark}: {p.verdict}")
-    if report.gist:
-        lines += ["", "## In short", "", *(f"- {_flat(sentence)}" for sentence in report.gist)]
-    for section in report.sections:
-        lines += ["", f"## {section.title}"]
-        lines += [line for text in section.text for line in ("", _flat(text))]
-        for table in section.tables:
-            lines += ["", *([f"**{_flat(table.title)}**", ""] if table.title else [])]
-            lines.append(f"| {' | '.join(map(_bar, table.header))} |")
-            lines.append("|---|" + "---:|" * (len(table.header) - 1))
-            lines += [f"| {' | '.join(map(_bar, row))} |" for row in table.rows]
-    return "\n".join(lines) + "\n"
+def markdown(report: Report, *, brief: bool = False) -> str:
+    """Return the report without its figures; for a terminal the brief sections alone."""
+    sections = [section for section in report.sections if section.brief or not brief]
+    return _render("report.md.j2", Environment(finalize=_flat), report=report, sections=sections)
 
 
 def page(report: Report) -> str:
     """Return one HTML page that needs nothing else."""
-    return _template().render(report=report)
+    return _render("report.html.j2", Environment(autoescape=True), report=report)
 
 
-@cache
-def _template() -> Template:
-    text = files("smart_retail.evaluation").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(text)
+def _render(template: str, environment: Environment, **values: object) -> str:
+    environment.trim_blocks = environment.lstrip_blocks = environment.keep_trailing_newline = True
+    environment.loader = PackageLoader("smart_retail.evaluation", "")
+    return environment.get_template(template).render(**values)
 
 
-def _flat(text: str) -> str:
-    """Names come from files: a line break or a tag must not become markup."""
-    return " ".join(text.split()).replace("<", "&lt;")
-
-
-def _bar(text: str) -> str:
-    # A bar would end the cell.
-    return _flat(text).replace("|", "/")
+def _flat(value: object) -> str:
+    """Names come from files: a line break, a tag, or the end of a cell must not become markup."""
+    return " ".join(str(value).split()).replace("<", "&lt;").replace("|", "/")

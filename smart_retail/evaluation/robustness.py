@@ -14,28 +14,19 @@ from smart_retail.data.crops import Square, crop_square, cut_face, face_squares,
 from smart_retail.data.images import read_image
 from smart_retail.errors import BrokenImageError, DataError
 from smart_retail.evaluation.intervals import bootstrap, mean_of
-from smart_retail.evaluation.judging import Judge, about_faces, answers_table
-from smart_retail.evaluation.metrics import answered, classes_said, questions, statistics
+from smart_retail.evaluation.judging import Judge, about_faces, predictions_of
+from smart_retail.evaluation.metrics import labelled, predicted_classes, statistics, targets
 from smart_retail.evaluation.predictions import first_output
 from smart_retail.tasks import Task
 
 COLUMNS = ["model", "kind", "severity", "amount", "metric", "value", "low", "high", "faces"]
-FACES_AT_ONCE = 8
 
 
 def worsen(image: np.ndarray, square: Square, size: int, kind: str, amount: float, seed: int) -> np.ndarray:
-    """Cut a face out of a picture, worse than it is.
+    """Cut a face out of an (H, W, 3) uint8 RGB picture, worse than it is, as (size, size, 3).
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        square: where the face is.
-        size: side of the result.
-        kind: of ``KINDS``.
-        amount: in the kind's words.
-        seed: of what is drawn for the face: the side it is shifted to, the place that is covered.
-
-    Returns:
-        (size, size, 3) uint8 RGB.
+    The amount is in the kind's words, see ``KINDS``; the seed draws the side it is shifted to, the place that is
+    covered, and so on.
     """
     random = np.random.default_rng(seed)
     if kind == "small":
@@ -52,14 +43,7 @@ def worsen(image: np.ndarray, square: Square, size: int, kind: str, amount: floa
 def robustness(
     judges: list[Judge], faces: pd.DataFrame, count: int, kinds: Sequence[str] | None = None, seed: int = 0
 ) -> pd.DataFrame:
-    """Measure networks on a random share of faces, as they are and at every severity.
-
-    Args:
-        judges: the networks.
-        faces: see ``judging.select``.
-        count: at most so many, drawn by the seed.
-        kinds: of ``KINDS``; all by default.
-        seed: of the draw.
+    """Measure networks on at most ``count`` random faces, as they are and at every severity of some kinds (or all).
 
     Returns:
         ``COLUMNS``; severity 0 is the face as it is, ``amount`` is in the kind's words.
@@ -71,57 +55,46 @@ def robustness(
     kinds = known_kinds(kinds)
     if count < len(faces):
         faces = faces.sample(count, random_state=seed)
-    steps = [(k, level, amount) for k in kinds for level, amount in enumerate(KINDS[k].amounts, start=1)]
-    steps = [("", 0, float("nan")), *steps]
-    said: dict[tuple[int, int], list[np.ndarray]] = {(j, s): [] for j in range(len(judges)) for s in range(len(steps))}
+    steps = [("", 0, float("nan"))]
+    steps += [(k, level, amount) for k in kinds for level, amount in enumerate(KINDS[k].amounts, start=1)]
+    outputs: list[list[np.ndarray]] = [[] for _ in judges]
     placed = [face_squares(faces, judge.contract) for judge in judges]
     read: list[int] = []
     with tqdm(total=len(faces) * len(steps), desc="robustness", unit="face") as bar:
-        for start in range(0, len(faces), FACES_AT_ONCE):
-            pictures = []
-            for row in range(start, min(start + FACES_AT_ONCE, len(faces))):
-                try:
-                    pictures.append((row, read_image(faces["path"].iloc[row])))
-                except BrokenImageError:
-                    bar.update(len(steps))
-            if not pictures:
+        for row, path in enumerate(faces["path"]):
+            bar.update(len(steps))
+            try:
+                picture = read_image(path)
+            except BrokenImageError:
                 continue
-            read += [row for row, _ in pictures]
-            for number, judge in enumerate(judges):
-                size, squares = judge.contract.image_size, placed[number]
-                crops = [
-                    worsen(p, place(p, squares[r]), size, k, a, r) if k else cut_face(p, squares[r], size)
-                    for k, _, a in steps
-                    for r, p in pictures
-                ]
-                answers = judge.say(np.stack(crops)).reshape(len(steps), len(pictures), -1)
-                for step, answer in enumerate(answers):
-                    said[number, step].append(answer)
-            bar.update(len(steps) * len(pictures))
+            read.append(row)
+            for judge, squares, found in zip(judges, placed, outputs, strict=True):
+                size, square = judge.contract.image_size, place(picture, squares[row])
+                worse = [worsen(picture, square, size, k, amount, row) for k, _, amount in steps[1:]]
+                found.append(judge.run(np.stack([cut_face(picture, squares[row], size), *worse])))
     if not read:
         raise DataError("no face can be read; is the data folder still there?")
-    rows = []
-    for number, judge in enumerate(judges):
+    rows: list[tuple] = []
+    for judge, found in zip(judges, outputs, strict=True):
         about = about_faces(faces.iloc[read], judge.contract.tasks)
-        tables = [answers_table(about, judge, np.concatenate(said[number, step])) for step in range(len(steps))]
-        for level, table in zip(steps, tables, strict=True):
-            rows += [(judge.name, *level, *figure) for figure in _figures(table, tables[0], judge.contract.tasks)]
+        tables = [predictions_of(judge, about, values) for values in np.stack(found, axis=1)]
+        for step, table in zip(steps, tables, strict=True):
+            rows += [(judge.name, *step, *figure) for figure in _figures(table, tables[0], judge.contract.tasks)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _figures(table: pd.DataFrame, clean: pd.DataFrame, tasks: Sequence[Task]) -> Iterator[tuple]:
     """Yield name, value, interval and faces of the leading metrics.
 
-    ``<task>_kept``: of faces without a label, how many keep the class that the network says of them as they are.
+    ``<task>_kept``: of faces without a label, how many keep the class that the network predicts of them as they are.
     Emotions are learnt from grey faces; what greying changes in coloured ones is the gap between the data sets.
     """
-    clusters = table["cluster"].to_numpy()
     for task in tasks:
-        for question in (q for q in questions([task]) if q.column not in task.opinions):
-            if len(known := answered(table, question)):
-                metric, statistic = next(iter(statistics(known, question).items()))
+        for target in (target for target in targets([task]) if target.column not in task.opinions):
+            if len(known := labelled(table, *target)):
+                metric, statistic = next(iter(statistics(known, target).items()))
                 yield metric, *bootstrap(statistic, known["cluster"].to_numpy())
         unlabelled = (table[task.name].isna() & table[first_output(task)].notna()).to_numpy()
         if task.is_classes and unlabelled.any():
-            kept = classes_said(table, task) == classes_said(clean, task)
-            yield f"{task.name}_kept", *bootstrap(mean_of(kept[unlabelled]), clusters[unlabelled])
+            kept = predicted_classes(table, task) == predicted_classes(clean, task)
+            yield f"{task.name}_kept", *bootstrap(mean_of(kept[unlabelled]), table["cluster"].to_numpy()[unlabelled])

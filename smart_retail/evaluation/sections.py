@@ -1,4 +1,4 @@
-"""What a report says: each section from tables of predictions and of figures."""
+"""The report of one network: what it was evaluated on, goals, data sets, other networks beside it, its bundle."""
 
 from __future__ import annotations
 
@@ -9,21 +9,11 @@ import pandas as pd
 from smart_retail.data.crops import TURNED_RATIO
 from smart_retail.edge.processor import in_words
 from smart_retail.evaluation.compare import verdict
-from smart_retail.evaluation.details import confidence, groups, kinds, worse_pictures, worst_mistakes
-from smart_retail.evaluation.findings import Findings, grid
-from smart_retail.evaluation.metrics import MIN_GROUP_FACES
-from smart_retail.evaluation.report import Goal, Report, Section, Table
-from smart_retail.evaluation.wording import (
-    FEW_WORDS,
-    GOALS,
-    cell,
-    file_size,
-    in_years,
-    metric_name,
-    number,
-    p_value,
-    signed,
-)
+from smart_retail.evaluation.details import confidence, confusions, groups, mistakes, robustness
+from smart_retail.evaluation.metrics import ADULTS, MIN_GROUP_FACES
+from smart_retail.evaluation.report import Goal, Report, Row, Section, Table
+from smart_retail.evaluation.results import Results
+from smart_retail.evaluation.wording import cell, goals, in_years, metric_name, number, units
 
 LIMITS = (
     "Labels are what annotators saw: the look of a gender in two classes, of an age, of an expression. They say "
@@ -38,161 +28,137 @@ LIMITS = (
 )
 
 
-def build(found: Findings) -> Report:
+def build(results: Results) -> Report:
     """Return the report of the first network, with all that there is to say."""
-    table = found.tables[0]
+    table = results.tables[0]
+    facts = table.attrs
     counts = ", ".join(f"{name} {count:,}" for name, count in table["dataset"].value_counts(sort=False).items())
-    split = table.attrs.get("split")
-    about = [f"{len(table):,} faces of the {split} part ({counts})." if split else f"{len(table):,} faces ({counts})."]
-    if split == "val":
+    part = f" of the {facts['split']} part" if facts.get("split") else ""
+    date = f", predicted on {facts['date']}" if facts.get("date") else ""
+    about = [f"Network: {facts['network']}."] if facts.get("network") else []
+    about.append(f"{len(table):,} faces{part} ({counts}){date}.")
+    if facts.get("split") == "val":
         about.append("Validation faces: training was steered by them, so that test faces may turn out a little worse.")
-    if fingerprint := table.attrs.get("data_fingerprint"):
+    if fingerprint := facts.get("data_fingerprint"):
         about.append(f"Data fingerprint {fingerprint}.")
-    if table.attrs.get("trained_on") not in (None, "", fingerprint):
+    if facts.get("trained_on") not in (None, "", fingerprint):
         about.append("The network was trained on other data or another split: it may have seen some of these faces.")
     sections = [
-        _data_sets(found),
-        _models(found),
-        kinds(found),
-        groups(found),
-        confidence(found),
-        worse_pictures(found),
-        _bundle([t.attrs["bundle"] for t in found.tables if "bundle" in t.attrs]),
-        worst_mistakes(found),
-        Section("Limits", (), LIMITS),
+        _data_sets(results),
+        _models(results),
+        confusions(results),
+        groups(results),
+        confidence(results),
+        robustness(results),
+        _bundle([t.attrs["bundle"] for t in results.tables if "bundle" in t.attrs]),
+        mistakes(results),
+        Section("Limits", text=LIMITS),
     ]
-    return Report(f"Report: {found.name}", about, _goals(found), [s for s in sections if s])
+    return Report(f"Report: {results.name}", about, _goals(results), [s for s in sections if s])
 
 
-def _goals(found: Findings) -> list[Goal]:
-    overall, by_set = found.of("all").set_index("metric"), found.of("data set")
-    goals = []
-    for metric, mark in GOALS.items():
-        if metric not in overall.index or _told(metric, overall):
+def _goals(results: Results) -> list[Goal]:
+    overall, by_set = results.of("all").set_index("metric"), results.of("data set")
+    found = []
+    for metric, mark in goals(results.tasks).items():
+        if metric not in overall.index:
             continue
         row: Any = overall.loc[metric]
-        years = in_years(metric)
-        reached = bool(row["value"] < mark if years else row["value"] > mark)
-        words = "reached" if reached else "not reached"
-        if row["low"] <= mark <= row["high"]:
-            words += ", but the interval contains the mark"
-        unit = " years" if years else " %"
+        smaller = in_years(metric)
+        reached = bool(row["value"] < mark if smaller else row["value"] > mark)
+        verdict_text = "reached" if reached else "not reached"
+        verdict_text += ", but the interval contains the mark" * bool(row["low"] <= mark <= row["high"])
         parts = by_set[by_set["metric"] == metric]
-        goals.append(
+        found.append(
             Goal(
-                name=metric_name(metric).removesuffix(", %").replace(", mean error in years", ", mean error"),
-                value=number(row["value"], metric) + unit,
-                interval=f"{number(row['low'], metric)} to {number(row['high'], metric)}"
-                if pd.notna(row["low"])
-                else "",
-                mark=f"below {mark} years" if years else f"above {100 * mark:.0f} %",
-                verdict=words,
-                reached=reached,
-                parts=[f"{r['group']}: {cell(r, metric)}, {r['faces']:,} faces" for _, r in parts.iterrows()],
+                metric_name(metric, results.tasks, unit=False),
+                cell(row, metric)._replace(value=units(row["value"], metric)),
+                f"below {mark} years" if smaller else f"above {100 * mark:.0f}%",
+                reached,
+                verdict_text,
+                [f"{r['group']}: {cell(r, metric)}, {r['faces']:,} faces" for _, r in parts.iterrows()],
             )
         )
-    return goals
+    return found
 
 
-def _told(metric: str, overall: pd.DataFrame) -> bool:
-    """Whether the labels that were learnt are FER2013's own: their goal is told already."""
-    return metric == "emotion_original_acc" and overall["value"].get("emotion_acc") == overall.loc[metric, "value"]
-
-
-def _data_sets(found: Findings) -> Section:
-    tables = [grid(found.of("data set"))]
+def _data_sets(results: Results) -> Section:
+    titles = {
+        "ages": f"Ages {ADULTS[0]} to {ADULTS[1]}, as most publications",
+        "pose": "Turned heads",
+        "duplicates": "Faces with a duplicate",
+    }
+    parts = [part for part in titles if results.of(part)["value"].notna().any()]
     text = ["With 95% intervals."]
-    for part, title in (("ages", "Adults"), ("pose", "Turned heads"), ("duplicates", "Faces with a duplicate")):
-        if len(rows := found.of(part)):
-            tables.append(grid(rows, title))
-    if len(found.of("pose")):
+    if "pose" in parts:
         text.append(
             f"A head counts as turned where eyes and mouth lie more than {TURNED_RATIO:g} distances of the eyes apart."
         )
-    if "age_inside" in set(found.figures["metric"]):
+    if ranges := [t.name for t in results.tasks if f"{t.name}_inside" in set(results.figures["metric"])]:
         text.append(
-            "Ages that are known as ranges: a whole year reaches from half a year before to half a year after, and the "
-            "years outside are a mean over all faces, those inside with zero."
+            f"Known as a range ({', '.join(ranges)}): a whole year reaches from half a year before to half a year "
+            "after, and the distance outside is a mean over all faces, those inside with zero."
         )
-    duplicates = (found.tables[0]["duplicate"] != "").sum()
-    if duplicates:
-        trained = (found.tables[0]["duplicate"] == "in training").sum()
+    duplicate = results.tables[0]["duplicate"]
+    if duplicates := (duplicate != "").sum():
+        trained = (duplicate == "in training").sum()
         text.append(
             f"{duplicates:,} faces have a duplicate, the same picture or nearly so, in the training data: {trained:,} "
             f"of these were trained on, {duplicates - trained:,} were set aside."
         )
-    return Section("Data sets", (), text, tables)
+    tables = [results.table("data set"), *(results.table(part, titles[part]) for part in parts)]
+    return Section("Data sets", text=text, tables=tables, brief=True)
 
 
-def _models(found: Findings) -> Section | None:
-    if found.comparison.empty:
-        return None
-    tables = []
-    lines = []
-    for model, rows in found.comparison.groupby("model", sort=False):
-        cells = []
+def _models(results: Results) -> Section | None:
+    tables, summary, first, tasks = [], [], results.name, results.tasks
+    for model, rows in results.comparison.groupby("model", sort=False) if len(results.comparison) else ():
+        cells: list[Row] = []
         for _, row in rows.iterrows():
-            metric = row["metric"]
-            few = pd.isna(row["difference"])
-            change = (
-                f"{signed(row['difference'], metric)} ({signed(row['low'], metric)} to {signed(row['high'], metric)})"
-            )
+            metric, p = row["metric"], row["p"]
             group = "all faces" if row["group"] == "all" else row["group"]
             values = [number(row[name], metric) for name in ("first", "second")]
-            cells.append(
-                [
-                    f"{group}: {metric_name(metric)}",
-                    *values,
-                    FEW_WORDS if few else change,
-                    p_value(row["p"]),
-                    verdict(row),
-                    f"{row['faces']:,}",
-                ]
-            )
-        header = ["", found.name, str(model), "difference", "McNemar's p", f"{model} is", "faces"]
-        tables.append(Table(header, cells, f"{model} beside {found.name}"))
-        overall = rows[(rows["group"] == "all") & rows["metric"].isin(GOALS)]
-        words = [
-            f"{metric_name(r['metric']).removesuffix(', %')} {verdict(r)} ({signed(r['difference'], r['metric'])})"
-            for _, r in overall.iterrows()
+            change = cell(row, metric, "difference", sign="+")
+            p_value = "" if pd.isna(p) else "below 0.001" if p < 0.001 else f"{p:.3f}"
+            name = f"{group}: {metric_name(metric, tasks)}"
+            cells.append([name, *values, change, p_value, verdict(row), f"{row['faces']:,}"])
+        header = ["", first, str(model), "difference", "McNemar's p", f"{model} is", "faces"]
+        tables.append(Table(header, cells, f"{model} beside {first}"))
+        overall = rows[(rows["group"] == "all") & rows["metric"].isin(goals(tasks))]
+        verdicts = [
+            f"{metric_name(m, tasks, unit=False)} {verdict(r)} ({number(r['difference'], m, sign='+')})"
+            for m, (_, r) in zip(overall["metric"], overall.iterrows(), strict=True)
         ]
-        lines.append(f"{model} against {found.name}: {', '.join(words)}.")
+        summary.append(f"{model} against {first}: {'; '.join(verdicts)}.")
     text = [
-        "On the faces that both judged. Differences (second minus first, in points or years) are paired, with 95% "
+        "On the faces that both predicted. Differences (second minus first, in points or years) are paired, with 95% "
         "intervals that resample clusters of duplicates. McNemar's exact test takes faces as independent.",
     ]
-    return Section("Models side by side", lines, text, tables)
+    return Section("Models side by side", summary, text, tables, brief=True) if tables else None
 
 
 def _bundle(bundles: list[dict[str, Any]]) -> Section | None:
     if not bundles:
         return None
-    told = bundles[0]
-    judged = [one["precision"] for one in bundles if one["variants"] == told["variants"]]
-    cells = []
-    timings = told["latency"].get("variants", {})
-    for precision, variant in told["variants"].items():
-        timing = timings.get(precision, {})
+    bundle = bundles[0]
+    evaluated = [one["precision"] for one in bundles if one["variants"] == bundle["variants"]]
+    cells, timings = [], bundle["latency"].get("variants", {})
+    for precision, variant in bundle["variants"].items():
+        name = precision.upper() + ", evaluated here" * (precision in evaluated)
+        size = f"{variant['bytes'] / 1e6:.1f} MB" if "bytes" in variant else ""
+        latency = f"{timings[precision]['processor_ms']:.2f}" if "processor_ms" in timings.get(precision, {}) else ""
         parity = variant.get("parity")
-        cells.append(
-            [
-                precision.upper() + (", judged here" if precision in judged else ""),
-                file_size(variant["bytes"]) if "bytes" in variant else "",
-                f"{timing['processor_ms']:.2f}" if "processor_ms" in timing else "",
-                f"{parity:.1e}" if isinstance(parity, float) else "",
-            ]
-        )
+        cells.append([name, size, latency, f"{parity:.1e}" if isinstance(parity, float) else ""])
     text = []
     if timings:
-        device = in_words(told["latency"].get("device", {}))
+        device = in_words(bundle["latency"].get("device", {}))
         text.append(
             f"Latency: one face, one thread, median of the processor time, on {device}, when the bundle was made."
         )
-    if told["drop"]:
-        drops = ", ".join(
-            f"{task} {d['drop']:+.2f} ({d['low']:+.2f} to {d['high']:+.2f}) {d['unit']}"
-            for task, d in told["drop"].items()
-        )
-        text.append(f"What INT8 lost against FP32 on the validation faces of the export: {drops}.")
-    header = ["", "size", "latency, ms", "deviation from PyTorch"]
-    return Section("The bundle", (), text, [Table(header, cells)])
+    losses = [
+        f"{task} {loss['drop']:+.2f} ({loss['low']:+.2f} to {loss['high']:+.2f}) {loss['unit']}"
+        for task, loss in bundle["drop"].items()
+    ]
+    if losses:
+        text.append(f"What INT8 lost against FP32 on the validation faces of the export: {', '.join(losses)}.")
+    return Section("The bundle", (), text, [Table(["", "size", "latency, ms", "deviation from PyTorch"], cells)])

@@ -2,35 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-GOALS = {"gender_acc": 0.90, "age_mae": 4.0, "emotion_acc": 0.75, "emotion_original_acc": 0.75}
-"""What a full training of the project is to reach: accuracies above, years below."""
-OPINIONS = {"emotion_crowd": ("emotion", ", crowd's majority"), "emotion_original": ("emotion", ", FER2013's labels")}
+from smart_retail.tasks import EMOTIONS, GENDERS, OPINIONS, Task
+
+GOALS = {
+    "gender_acc": (0.90, GENDERS),
+    "age_mae": (4.0, ()),
+    "emotion_acc": (0.75, EMOTIONS),
+    "emotion_original_acc": (0.75, EMOTIONS),
+}
+"""What a full training of the project is to reach, accuracies above and years below, and the classes this holds for."""
 KINDS = {
-    "balanced_acc": "{} balanced accuracy{}, %",
-    "acc": "{} accuracy{}, %",
-    "f1": "{} macro F1{}, %",
-    "kept": "{} kept on unlabelled faces{}, %",
-    "mae": "{}, mean error in years{}",
-    "bias": "{}, bias in years{}",
-    "cs5": "{} within 5 years{}, %",
-    "inside": "{} inside the known range{}, %",
-    "outside": "{}, years outside the known range{}",
+    "balanced_acc": ("{} balanced accuracy{}", ", %"),
+    "acc": ("{} accuracy{}", ", %"),
+    "f1": ("{} macro F1{}", ", %"),
+    "kept": ("{} kept on unlabelled faces{}", ", %"),
+    "mae": ("{}, mean error{}", " in years"),
+    "bias": ("{}, bias{}", " in years"),
+    "cs5": ("{} within 5 years{}", ", %"),
+    "inside": ("{} inside the known range{}", ", %"),
+    "outside": ("{} outside the known range{}", " in years"),
 }
 """Of metrics, by the end of their names."""
-FEW_WORDS = "too few"
+TOO_FEW = "too few"
 
 
-def metric_name(metric: str) -> str:
-    """Return the name of a metric in words, with its unit."""
+class Cell(NamedTuple):
+    """A figure of a table with its 95% interval, both as text."""
+
+    value: str
+    interval: str = ""
+
+    def __str__(self) -> str:
+        """Return ``value (interval)``."""
+        return f"{self.value} ({self.interval})" if self.interval else self.value
+
+
+def metric_name(metric: str, tasks: Sequence[Task], *, unit: bool = True) -> str:
+    """Return the name of a metric of one of some tasks in words, with its unit if asked for."""
     kind = next((end for end in KINDS if metric.endswith(f"_{end}")), None)
     if kind is None:
         return metric
     column = metric.removesuffix(f"_{kind}")
-    return KINDS[kind].format(*OPINIONS.get(column, (column, "")))
+    owner = next((task.name for task in tasks if column in task.opinions), None)
+    opinion = f", {OPINIONS.get(column, column)}" if owner else ""
+    template, measured_in = KINDS[kind]
+    return template.format(owner or column, opinion) + measured_in * unit
 
 
 def in_years(metric: str) -> bool:
@@ -38,11 +59,17 @@ def in_years(metric: str) -> bool:
     return metric.endswith(("_mae", "_bias", "_outside"))
 
 
-def number(value: float, metric: str) -> str:
-    """Return a figure in years with two digits, or in percent with one."""
+def goals(tasks: Sequence[Task]) -> dict[str, float]:
+    """Return the goals of the project that hold for some tasks, by metric."""
+    classes = {column: task.classes for task in tasks for column in (task.name, *task.opinions)}
+    return {name: goal for name, (goal, known) in GOALS.items() if classes.get(name.rpartition("_")[0]) == known}
+
+
+def number(value: float, metric: str, *, sign: str = "") -> str:
+    """Return a figure in years with two digits, or in percent with one; ``sign`` ``+`` is for differences."""
     if pd.isna(value):
-        return FEW_WORDS
-    return f"{value:.2f}" if in_years(metric) else f"{100 * value:.1f}"
+        return TOO_FEW
+    return f"{value:{sign}.2f}" if in_years(metric) else f"{100 * value:{sign}.1f}"
 
 
 def units(value: float, metric: str) -> str:
@@ -50,25 +77,9 @@ def units(value: float, metric: str) -> str:
     return number(value, metric) + (" years" if in_years(metric) else "%")
 
 
-def cell(row: Any, metric: str) -> str:
-    """Return ``value (low to high)`` of a row of figures."""
-    if pd.isna(row["value"]):
-        return FEW_WORDS
-    if pd.isna(row["low"]):
-        return number(row["value"], metric)
-    return f"{number(row['value'], metric)} ({number(row['low'], metric)} to {number(row['high'], metric)})"
-
-
-def signed(value: float, metric: str) -> str:
-    """Return a difference with its sign, in years or points."""
-    return f"{value:+.2f}" if in_years(metric) else f"{100 * value:+.1f}"
-
-
-def p_value(p: float) -> str:
-    """Return a p-value, empty where there is none."""
-    return "" if pd.isna(p) else "below 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def file_size(size: float) -> str:
-    """Return bytes in megabytes."""
-    return f"{size / 1e6:.1f} MB"
+def cell(row: Any, metric: str, column: str = "value", *, sign: str = "") -> Cell:
+    """Return a figure of a row with its interval."""
+    if pd.isna(row[column]) or pd.isna(row["low"]):
+        return Cell(number(row[column], metric, sign=sign))
+    low, high = (number(row[end], metric, sign=sign) for end in ("low", "high"))
+    return Cell(number(row[column], metric, sign=sign), f"{low} to {high}")

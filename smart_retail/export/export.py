@@ -27,7 +27,7 @@ from smart_retail.edge.processor import device
 from smart_retail.edge.runtime import Feed, feed, open_session
 from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.evaluation.judging import Judge, as_columns, predict, select
-from smart_retail.evaluation.metrics import Question, answered, losses_between, tabulate
+from smart_retail.evaluation.metrics import labelled, losses_between, tabulate
 from smart_retail.evaluation.predictions import probability_columns
 from smart_retail.export.gate import Gate
 from smart_retail.export.intervals import years_interval
@@ -295,7 +295,7 @@ def _figure(row: pd.Series) -> dict[str, float | None]:
 def _calibration(table: pd.DataFrame, tasks: Sequence[Task]) -> dict[str, Any]:
     found = {}
     for task in (task for task in tasks if task.is_classes):
-        known = answered(table, Question(task, task.name))
+        known = labelled(table, task)
         found[task.name] = calibrate(known[probability_columns(task)].to_numpy(), known[task.name].to_numpy())
     return {task: values for task, values in found.items() if values}
 

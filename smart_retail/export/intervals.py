@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from smart_retail.evaluation.metrics import MIN_GROUP_FACES, Question, answered
+from smart_retail.evaluation.metrics import MIN_GROUP_FACES, labelled
 from smart_retail.tasks import Task
 
 COVERAGE = 0.8
@@ -29,7 +29,7 @@ def years_interval(table: pd.DataFrame, task: Task, coverage: float = COVERAGE) 
     Returns:
         ``coverage``, ``faces`` and ``bands``: ``from`` (predicted years), ``below``, ``above``. Empty with few labels.
     """
-    known = answered(table, Question(task, task.name))
+    known = labelled(table, task)
     if len(known) < MIN_GROUP_FACES:
         return {}
     tail = (1 - coverage) / 2

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from smart_retail.contract import Contract
 from smart_retail.edge.manifest import DROPS, Manifest
 from smart_retail.edge.processor import in_words
 from smart_retail.evaluation.wording import in_years, metric_name
+from smart_retail.tasks import Task
 
 USES = """- Counting visitors by group and time of day, without keeping faces, where people are told, the law
   allows it, and the terms above do.
@@ -35,7 +37,7 @@ def summary(manifest: Manifest) -> str:
         for metric in dict.fromkeys(metric for p in columns for metric in values[p]):
             cells = (_value(metric, values[p].get(metric)) for p in columns)
             changes = (_loss(values.get(key, {}), metric) for key in losses.values())
-            rows.append((f"{split}: {metric_name(metric)}", *cells, *changes))
+            rows.append((f"{split}: {metric_name(metric, manifest.contract.tasks)}", *cells, *changes))
     widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=False)).rstrip() for row in rows)
 
@@ -108,7 +110,7 @@ Intervals are 95% and resample clusters of duplicates.
 
 ### By group, test faces, {"INT8" if "int8" in manifest.variants else "FP32"}
 
-{_groups(manifest.metrics.get("test", {}).get("groups", {}))}
+{_groups(manifest.metrics.get("test", {}).get("groups", {}), manifest.contract.tasks)}
 
 ## Limits
 
@@ -144,12 +146,12 @@ def _calibration(calibration: dict[str, dict[str, float]]) -> str:
     return f"Temperatures of the probabilities, applied by the Predictor: {'; '.join(parts)}."
 
 
-def _groups(groups: dict[str, dict[str, Any]]) -> str:
+def _groups(groups: dict[str, dict[str, Any]], tasks: Sequence[Task]) -> str:
     if not groups:
         return "No group had enough labelled faces."
     shown = list(dict.fromkeys(metric for values in groups.values() for metric in values))
     lines = [
-        "| group | faces | " + " | ".join(map(metric_name, shown)) + " |",
+        "| group | faces | " + " | ".join(metric_name(name, tasks) for name in shown) + " |",
         "| --- | ---: " + "| ---: " * len(shown) + "|",
     ]
     for name, values in groups.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ import optuna
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 from optuna.exceptions import StorageInternalError
-from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
 from smart_retail.arguments import command_parser, parse
@@ -25,8 +24,7 @@ from smart_retail.errors import ConfigError, SmartRetailError, one_line
 from smart_retail.sweep import leaderboard
 from smart_retail.sweep.settings import SweepSettings
 from smart_retail.sweep.study import Say, newest_trials, open_study, wait_for_work
-from smart_retail.sweep.training import run_command, train
-from smart_retail.sweep.trial import TakenOver, objective
+from smart_retail.sweep.trial import TakenOver, objective, run_command, train
 
 WIDTH = 200
 """Columns of the table where it goes to a file or a pipe."""
@@ -107,20 +105,23 @@ def work(plan: SweepSettings, retry: bool, say: Say) -> optuna.Study:
     Raises:
         ConfigError: a setting cannot be used; nothing has run then.
     """
-    from smart_retail.training.cli import check_fit  # torch and Lightning: the help does without
+    from torch.utils.tensorboard import SummaryWriter  # torch and Lightning: the help does without
+
+    from smart_retail.training.cli import check_fit
 
     check_fit(plan.candidates())
     study = open_study(plan, retry)
 
-    def after(study: optuna.Study, trial: FrozenTrial) -> None:
+    def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         rows = leaderboard.write(study, plan)
         for row in rows[rows["configuration"] == trial.user_attrs.get("name")].to_dict("records"):
             say(f"{row['configuration']}: {row['state']} {row['reason']}")
-        study.stop()
+            with SummaryWriter(str(plan.folder / "hparams")) as board:  # the means over the seeds
+                board.add_hparams(*leaderboard.hparams(row), run_name=row["configuration"])  # type: ignore[no-untyped-call]
 
     while wait_for_work(study, plan, say):
         try:
-            study.optimize(partial(objective, plan=plan, say=say), catch=(SmartRetailError,), callbacks=[after])
+            study.optimize(partial(objective, plan=plan, say=say), 1, catch=(SmartRetailError,), callbacks=[after])
         except TakenOver:
             say("another worker took the trial over, since this one gave no sign of life")
     return study
@@ -133,20 +134,19 @@ def finish(study: optuna.Study, plan: SweepSettings, options: Namespace, say: Sa
         ConfigError: no configuration is complete.
         TrainingError: the training or the export failed.
     """
-    trials = [trial for trial in newest_trials(study).values() if trial.state == TrialState.COMPLETE]
-    if not trials:
+    if not (complete := [t for t in newest_trials(study).values() if t.state == optuna.trial.TrialState.COMPLETE]):
         raise ConfigError(f"study {plan.name} has no complete configuration to refit or to export")
-    better: Callable[..., Any] = max if plan.direction == "maximize" else min
-    attributes: Mapping[str, Any] = better(trials, key=lambda trial: trial.value).user_attrs
-    runs = [attributes[f"seed_{seed}"] for seed in plan.seeds]
+    better: Any = max if plan.direction == "maximize" else min
+    best = better(complete, key=lambda trial: trial.value).user_attrs
+    runs = [best[f"seed_{seed}"] for seed in plan.seeds]
     version = Path(better(runs, key=lambda run: run["values"]["objective"])["folder"])
     try:
         with locked(plan.folder / "export.log", wait=False) as log:
             if options.refit:
-                run = f"refit/{attributes['name']}/epochs_{options.refit}"
-                words = plan.fit_arguments(attributes["settings"], plan.seeds[0], f"{plan.name}/{run}", options.refit)
+                run = f"refit/{best['name']}/epochs_{options.refit}"
+                words = plan.fit_arguments(best["settings"], plan.seeds[0], f"{plan.name}/{run}", options.refit)
                 version = train(plan.folder / run, words, say)
-            say(f"best: {attributes['name']}, {version}")
+            say(f"best: {best['name']}, {version}")
             if options.export:
                 config = [f"--config={options.export_config}"] * bool(options.export_config)
                 run_command(["export", *config, f"--checkpoint={version}", f"--output={options.export}"], log)

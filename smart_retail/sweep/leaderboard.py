@@ -1,4 +1,4 @@
-"""The table of a study: terminal, CSV, Markdown; TensorBoard's HParams tab shows the runs themselves."""
+"""The table of a study: terminal, CSV, Markdown (and, by the command, TensorBoard's HParams tab)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,7 @@ from smart_retail.data.cache import write_aside
 from smart_retail.sweep.settings import SweepSettings
 from smart_retail.sweep.study import newest_trials
 
-STATES = {
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-    TrialState.FAIL: "failed",
-}
+STATES = ("complete", "pruned", "running", "waiting", "failed")
 """By rank in the table."""
 METRICS = ("_acc", "_mae")
 """How the names of shown metrics end."""
@@ -40,23 +34,32 @@ def leaderboard(trials: Iterable[FrozenTrial], direction: str) -> pd.DataFrame:
     if rows.empty:
         return rows
     rows = rows.astype({"score": float}).sort_values("score", ascending=direction == "minimize")
-    rows = rows.sort_values("state", key=lambda states: states.map(list(STATES.values()).index), kind="stable")
+    rows = rows.sort_values("state", key=lambda states: states.map(STATES.index), kind="stable")
     ranks = pd.Series(range(1, len(rows) + 1), index=rows.index, dtype="Int64")
     rows.insert(0, "rank", ranks.where(rows["state"] == "complete"))
     return rows.reset_index(drop=True)
 
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:
-    runs = [run for name, run in trial.user_attrs.items() if name.startswith("seed_")]
-    done = [run for run in runs if "values" in run]
-    values: Any = pd.DataFrame([run["values"] | {"score": run["values"]["objective"]} for run in done], dtype=float)
-    row = {"configuration": trial.user_attrs["name"], "state": STATES[trial.state], "score": None, "score_spread": None}
-    for name in ["score", *sorted(name for name in values if name.endswith(METRICS))] if done else ():
+    given = trial.user_attrs
+    runs = [run for name, run in given.items() if name.startswith("seed_")]
+    done = [run["values"] | {"score": run["values"]["objective"]} for run in runs if "values" in run]
+    values: Any = pd.DataFrame(done, columns=None if done else ["score"], dtype=float)
+    state = "failed" if trial.state == TrialState.FAIL else trial.state.name.lower()
+    row = {"configuration": given["name"], "state": state}
+    for name in ["score", *sorted(name for name in values if name.endswith(METRICS))]:
         row |= {name: values[name].mean(), f"{name}_spread": values[name].std()}
     row |= {"seeds": len(done), "minutes": sum(run["seconds"] for run in runs) / 60 / len(runs) if runs else None}
     row |= {name: values[name].mean() if name in values else None for name in ("parameters", "latency_ms")}
-    failed = "its worker was killed" if trial.state == TrialState.FAIL else ""
-    return row | {"reason": trial.user_attrs.get("reason", failed)} | (trial.user_attrs["settings"] or {})
+    row["reason"] = given.get("reason", "its worker was killed" * (state == "failed"))
+    return row | (given["settings"] or {})
+
+
+def hparams(row: dict[Any, Any]) -> tuple[dict[str, str], dict[str, float]]:
+    """Return the settings of a row, and its means as ``sweep/score``, ..., for TensorBoard's HParams tab."""
+    given = {name: str(value) for name, value in row.items() if "." in name or name == "configuration"}
+    shown = [name for name in row if name.endswith(METRICS) or name in ("score", "minutes", "parameters", "latency_ms")]
+    return given, {f"sweep/{name}": float(row[name]) for name in shown if not pd.isna(row[name])}
 
 
 def write(study: optuna.Study, plan: SweepSettings) -> pd.DataFrame:
@@ -80,15 +83,14 @@ def table(rows: Any, plan: SweepSettings) -> Table:
             continue
         each = [name for name in rows if name.endswith(f"/{metric}")]
         metrics |= {name: name.replace("_", " ") for name in (each if len(each) > 1 else [metric])}
-    shown = Table("rank", "configuration", "state", *metrics.values(), box=MARKDOWN)
-    for column in (*["seeds"] * (len(plan.seeds) > 1), "minutes", "million parameters", "latency ms", "why"):
+    shown, seeds = Table("rank", "configuration", "state", *metrics.values(), box=MARKDOWN), len(plan.seeds) > 1
+    for column in (*["seeds"] * seeds, "minutes", "million parameters", "latency ms", "why"):
         shown.add_column(column, overflow="fold")
     for row in rows.to_dict("records"):
-        cells = ["" if pd.isna(row["rank"]) else str(row["rank"]), row["configuration"], row["state"]]
+        cells = [_number(row["rank"], 0), row["configuration"], row["state"]]
         cells += [_with_spread(row[name], row[f"{name}_spread"], name) for name in metrics]
-        cells += [str(row["seeds"])] * (len(plan.seeds) > 1) + [_number(row["minutes"], 1)]
-        cells += [_number(row["parameters"], 2, 1e-6), _number(row["latency_ms"], 1), row["reason"].replace("|", "/")]
-        shown.add_row(*cells)
+        cells += [str(row["seeds"])] * seeds + [_number(row["minutes"], 1), _number(row["parameters"], 2, 1e-6)]
+        shown.add_row(*cells, _number(row["latency_ms"], 1), row["reason"].replace("|", "/"))
     return shown
 
 

@@ -18,9 +18,8 @@ from smart_retail.runs import LOGS
 
 FOLDER = re.compile(r"(?!\.+$)[\w.-]{1,100}")
 """A name that becomes a folder inside another one: dots alone would lead out of it."""
-CONFIG = "config"
-"""Key of a configuration that names further YAML files instead of a setting."""
-ROOT = "trainer.default_root_dir"
+CONFIG, ROOT = "config", "trainer.default_root_dir"
+"""Keys of a configuration: further YAML files instead of a setting; the folder that all runs lie below."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +86,11 @@ class SweepSettings:
         needed = "configurations" if self.sampler == "list" else "search"
         if not getattr(self, needed):
             raise ConfigError(f"sampler {self.sampler} needs {needed}; see configs/sweep for examples")
-        dry_run = optuna.create_study().ask()
         for key, space in self.search.items():
             if self.sampler == "grid" and not isinstance(space, list):
                 raise ConfigError(f"search.{key}: a grid needs a list of values, not {space!r}")
             try:
-                _suggest(dry_run, key, space)
+                _suggest(optuna.create_study().ask(), key, space)
             except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
                 way_out = f"give a list of values or {{low, high, log, step}}, not {space!r:.80}"
                 raise ConfigError(f"search.{key}: {way_out} ({one_line(error, 100)})") from error
@@ -130,9 +128,9 @@ class SweepSettings:
         if epochs or self.epochs:
             values["trainer.max_epochs"] = epochs or self.epochs
         if self.minutes and not epochs:
-            seconds = max(1, round(60 * self.minutes))
-            hours = f"{seconds // 86400:02}:{seconds // 3600 % 24:02}"
-            values["trainer.max_time"] = f"{hours}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+            minutes, seconds = divmod(max(1, round(60 * self.minutes)), 60)
+            days, hours = minutes // 1440, minutes // 60 % 24
+            values["trainer.max_time"] = f"{days:02}:{hours:02}:{minutes % 60:02}:{seconds:02}"
         values |= {"run": run, ROOT: str(self.settings.get(ROOT) or "."), "trainer.enable_progress_bar": False}
         words = [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
         return ["fit", *(f"--config={path}" for path in files), *words]

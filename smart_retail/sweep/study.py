@@ -6,6 +6,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import optuna
 import sqlalchemy
@@ -20,7 +21,6 @@ from smart_retail.sweep.settings import SweepSettings
 Say = Callable[[str], None]
 LOCK_TIMEOUT_S = 60
 """Seconds that a worker waits for its turn to write to SQLite."""
-
 warnings.filterwarnings("ignore", category=ExperimentalWarning)  # heartbeats have been experimental since 2.9
 line_up_again = RetryHeartbeatStaleTrialCallback()
 """Lets a copy of a trial wait, which takes its place and goes on from its checkpoints."""
@@ -37,20 +37,15 @@ def open_study(plan: SweepSettings, retry: bool = False) -> optuna.Study:
     median = optuna.pruners.MedianPruner(n_startup_trials=plan.pruner_start)
     pruner = median if plan.pruner == "median" else optuna.pruners.NopPruner()
     url = plan.storage or f"sqlite:///{plan.folder / 'study.db'}"
+    given: dict[str, Any] = {"sampler": sampler, "pruner": pruner, "load_if_exists": True}
     with locked(plan.folder / "study.lock"):  # or workers that begin together would line up everything twice
         try:
-            study = optuna.create_study(
-                storage=_storage(url, plan.grace_period),
-                sampler=sampler,
-                pruner=pruner,
-                study_name=plan.name,
-                direction=plan.direction,
-                load_if_exists=True,
-            )
+            storage = _storage(url, plan.grace_period)
+            study = optuna.create_study(study_name=plan.name, storage=storage, direction=plan.direction, **given)
             known = newest_trials(study)
         except Exception as error:  # Optuna's, SQLAlchemy's and each driver's own kinds
-            way_out = "move it away or name another"
-            raise ConfigError(f"storage {url} cannot be used, {way_out}: {one_line(error)}") from error
+            reason = f"move it away or name another: {one_line(error)}"
+            raise ConfigError(f"storage {url} cannot be used, {reason}") from error
         if known:
             sampler.reseed_rng()  # or this worker would draw what the first one has drawn
         elif any(plan.folder.glob("*/seed_*")):
@@ -69,13 +64,9 @@ def open_study(plan: SweepSettings, retry: bool = False) -> optuna.Study:
 
 
 def _storage(url: str, grace_period: int) -> RDBStorage:
-    storage = RDBStorage(
-        url,
-        engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT_S}} if url.startswith("sqlite") else None,
-        heartbeat_interval=max(1, grace_period // 6),
-        grace_period=grace_period,
-        heartbeat_stale_trial_callback=line_up_again,
-    )
+    arguments = {"connect_args": {"timeout": LOCK_TIMEOUT_S}} if url.startswith("sqlite") else None
+    beats: dict[str, Any] = {"heartbeat_interval": max(1, grace_period // 6), "grace_period": grace_period}
+    storage = RDBStorage(url, arguments, heartbeat_stale_trial_callback=line_up_again, **beats)
     if storage.engine.dialect.name == "sqlite":
         # Python's driver begins a transaction at the first write only: two workers would both read that a trial
         # waits, and both take it. (SQLAlchemy's documentation of SQLite, "transactional modes".)
@@ -107,14 +98,14 @@ def wait_for_work(study: optuna.Study, plan: SweepSettings, say: Say) -> bool:
 
     What a dead worker left waits again once its heartbeat is older than the grace period.
     """
-    told = ""
+    reported = ""
     while True:
         optuna.storages.fail_stale_trials(study)
         states = {name: trial.state for name, trial in newest_trials(study).items()}
         busy = ", ".join(name for name, state in states.items() if state == TrialState.RUNNING)
         if TrialState.WAITING in states.values() or not busy:
             return TrialState.WAITING in states.values()
-        if busy != told:
+        if busy != reported:
             say(f"waits for {busy}: taken up again if its worker gives no sign of life for {plan.grace_period} s")
-        told = busy
+        reported = busy
         time.sleep(1.0)

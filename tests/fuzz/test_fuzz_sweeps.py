@@ -17,8 +17,7 @@ from smart_retail.errors import ConfigError
 from smart_retail.sweep import leaderboard
 from smart_retail.sweep.settings import SweepSettings
 from smart_retail.sweep.study import newest_trials, open_study, wait_for_work
-from smart_retail.sweep.training import newest_version, results
-from smart_retail.sweep.trial import report
+from smart_retail.sweep.trial import newest_version, report, results
 from smart_retail.training.reproduce import metrics
 from tests.helpers.faults import small_disk
 from tests.helpers.fuzz import damaged, fuzz, json_values, only_clear_errors, tree

@@ -14,7 +14,7 @@ def test_a_report_of_a_trained_network_and_again_from_its_predictions(tmp_path, 
     assert run("fit", "--config", config) == 0
     model = "lightning_logs/tiny/version_0/model.pth"
     assert run("evaluate", model, "--config", config, "--split", "val", "--output", "report") == 0
-    assert "goal above 75 %" in capsys.readouterr().out
+    assert "goal above 75%" in capsys.readouterr().out
     figures = {(r["part"], r["metric"]): r for r in csv.DictReader((tmp_path / "report/figures.csv").open())}
     logged = list(csv.DictReader((tmp_path / "lightning_logs/tiny/version_0/metrics.csv").open()))
     for name in ("gender_acc", "age_mae", "age_cs5", "emotion_acc", "emotion_f1"):

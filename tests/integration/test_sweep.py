@@ -45,6 +45,8 @@ def test_a_failing_trial_is_marked_and_the_rest_goes_on_and_is_not_repeated(tmp_
     assert "| 1 " in (study / "leaderboard.md").read_text()
     board = b"".join(path.read_bytes() for path in study.glob("good/seed_0/version_0/events*"))
     assert b"_hparams_" in board and b"model.learning_rate" in board
+    means = b"".join(path.read_bytes() for path in study.glob("hparams/good/events*"))
+    assert b"sweep/score" in means and b"sweep/gender_acc" in means and b"model.learning_rate" in means
     runs = sorted(study.rglob("metrics.csv"))
     assert run("sweep", "--config", plan) == 0
     assert sorted(study.rglob("metrics.csv")) == runs

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from smart_retail.evaluation.fairness import gaps
+from smart_retail.evaluation.compare import gaps
 from tests.helpers.predictions import predictions
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -6,10 +7,11 @@ import pytest
 
 from smart_retail.contract import Contract
 from smart_retail.data.crops import CROP, LANDMARKS
-from smart_retail.errors import DataError
+from smart_retail.errors import ConfigError, DataError
 from smart_retail.evaluation.judging import Judge, as_columns, predict
 from smart_retail.evaluation.metrics import face_losses, losses_between, measure
 from smart_retail.evaluation.predictions import columns, tasks_of_table
+from smart_retail.evaluation.run import all_tasks
 from smart_retail.tasks import AGE, EMOTION, GENDER, TASKS
 from tests.helpers.pictures import write_face
 
@@ -112,6 +114,15 @@ def test_networks_of_one_contract_see_each_crop_together_and_others_their_own(fa
     assert seen == [("a", 32), ("c", 32), ("b", 48)]
     assert [table.attrs["model"] for table in tables] == ["a", "b", "c"]
     assert tasks_of_table(tables[1]) == (AGE,) and "emotion" not in tables[1]
+
+
+def test_networks_of_other_opinions_are_measured_against_the_opinions_of_all():
+    ours, theirs = (replace(EMOTION, opinions=(name,)) for name in ("emotion_crowd", "mood"))
+    judges = [judge("a", None, Contract(tasks=(GENDER, ours))), judge("b", None, Contract(tasks=(theirs, AGE)))]
+    assert all_tasks(judges) == (GENDER, replace(EMOTION, opinions=("emotion_crowd", "mood")), AGE)
+    judges.append(judge("c", None, Contract(tasks=(replace(GENDER, classes=("female", "male")),))))
+    with pytest.raises(ConfigError, match="c knows gender as female, male, a as male, female"):
+        all_tasks(judges)
 
 
 def test_logits_and_distributions_become_columns():

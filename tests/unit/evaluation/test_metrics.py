@@ -1,10 +1,11 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from smart_retail.evaluation.findings import grid
 from smart_retail.evaluation.metrics import MIN_GROUP_FACES, measure, slices, tabulate
-from smart_retail.evaluation.wording import metric_name
-from smart_retail.tasks import AGE, GENDER, TASKS, Task
+from smart_retail.evaluation.results import Results
+from smart_retail.evaluation.wording import goals, metric_name
+from smart_retail.tasks import AGE, EMOTIONS, GENDER, TASKS, Task, checked
 from tests.helpers.predictions import P_EMOTION, predictions
 
 
@@ -69,9 +70,22 @@ def test_an_opinion_that_was_learnt_is_shown_once():
     table = predictions(100)
     table["emotion_crowd"] = table["emotion"]
     table["emotion_original"] = (table["emotion"] + 1) % 6
-    header = grid(tabulate(table).query("part == 'all'")).header
-    assert metric_name("emotion_original_acc") in header
-    assert metric_name("emotion_crowd_acc") not in header
+    figures = tabulate(table).assign(model="ours")
+    header = Results([table], figures, pd.DataFrame(), pd.DataFrame()).table("all").header
+    assert "emotion accuracy, FER2013's labels, %" in header
+    assert "emotion accuracy, crowd's majority, %" not in header
+
+
+def test_a_head_of_its_own_has_its_own_name_and_a_goal_holds_for_the_classes_it_was_made_for():
+    original = Task("emotion_original", classes=EMOTIONS)
+    heads = checked((*TASKS, original))
+    assert metric_name("emotion_original_acc", TASKS) == "emotion accuracy, FER2013's labels, %"
+    assert metric_name("emotion_original_acc", heads) == "emotion_original accuracy, %"
+    assert metric_name("mood_boss_f1", (Task("mood", classes=("a", "b", "c"), opinions=("mood_boss",)),)) == (
+        "mood macro F1, mood_boss, %"
+    )
+    assert set(goals(heads)) == {"gender_acc", "age_mae", "emotion_acc", "emotion_original_acc"}
+    assert not goals((Task("emotion", classes=("good", "bad")), Task("age", classes=("young", "old"))))
 
 
 def test_turned_heads_are_told_apart():

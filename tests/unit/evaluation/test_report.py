@@ -8,15 +8,16 @@ import pytest
 from smart_retail.data.corruptions import KINDS
 from smart_retail.errors import ConfigError
 from smart_retail.evaluation.compare import compare_all
-from smart_retail.evaluation.findings import Findings
 from smart_retail.evaluation.metrics import MIN_GROUP_FACES, tabulate
-from smart_retail.evaluation.mistakes import mistakes
-from smart_retail.evaluation.model_spec import name_models
+from smart_retail.evaluation.mistakes import worst_mistakes
+from smart_retail.evaluation.networks import model_specs
+from smart_retail.evaluation.predictions import tasks_of_table
 from smart_retail.evaluation.report import markdown, page
+from smart_retail.evaluation.results import Results
 from smart_retail.evaluation.robustness import COLUMNS
 from smart_retail.evaluation.sections import build
 from smart_retail.export.export import _latency
-from smart_retail.tasks import AGE, EMOTION, GENDER
+from smart_retail.tasks import AGE, EMOTION, GENDER, Task
 from tests.helpers.predictions import predictions
 
 EVIL = 'x"><script>alert(1)</script>|y\nz.jpg'
@@ -31,7 +32,8 @@ def worse_pictures(name):
 def report(*tables, thumbnails=()):
     figures = pd.concat([tabulate(t).assign(model=t.attrs["model"]) for t in tables])
     comparison = compare_all(tables) if len(tables) > 1 else pd.DataFrame()
-    return build(Findings(tables, figures, comparison, worse_pictures(tables[0].attrs["model"]), dict(thumbnails)))
+    worse, mistakes = worse_pictures(tables[0].attrs["model"]), worst_mistakes(tables[0], tasks_of_table(tables[0]))
+    return build(Results(tables, figures, comparison, worse, mistakes, dict(thumbnails)))
 
 
 def bundled(table):
@@ -116,8 +118,8 @@ def test_every_section_is_there(full):
 def test_goals_are_held_against_the_figures():
     text = markdown(report(predictions(right=0.95)))
     assert "age, mean error: **3.00 years (3.00 to 3.00)**; goal below 4.0 years: reached" in text
-    assert re.search(r"gender accuracy: .* goal above 90 %: reached", text)
-    assert "goal above 75 %: not reached" in markdown(report(predictions(right=0.5)))
+    assert re.search(r"gender accuracy: .* goal above 90%: reached", text)
+    assert "goal above 75%: not reached" in markdown(report(predictions(right=0.5)))
     assert "the interval contains the mark" in markdown(report(predictions(40, right=0.9)))
 
 
@@ -135,23 +137,55 @@ def test_worse_pictures_are_those_of_the_network_that_is_reported():
     theirs.attrs["model"] = "theirs"
     figures = pd.concat([tabulate(t).assign(model=t.attrs["model"]) for t in (ours, theirs)])
     measured = pd.concat([worse_pictures("theirs").assign(value=0.2), worse_pictures("ours")])
-    found = build(Findings((ours, theirs), figures, compare_all((ours, theirs)), measured))
-    gist = next(section.gist for section in found.sections if section.title == "Worse pictures")
-    assert "gender accuracy 50.0% to 10.0%" in gist[0]
+    found = build(Results((ours, theirs), figures, compare_all((ours, theirs)), measured))
+    summary = next(section.summary for section in found.sections if section.title == "Worse pictures")
+    assert "gender accuracy 50.0% to 10.0%" in summary[0]
 
 
-def test_very_few_faces_make_a_report_too():
-    assert "too few" in markdown(report(predictions(3)))
+def test_what_few_faces_cannot_tell_is_left_out():
+    few, many = report(predictions(3)), report(predictions(300))
+    drawn = [
+        len(next(section.figures for section in made.sections if section.title == "What is taken for what"))
+        for made in (few, many)
+    ]
+    assert drawn == [0, 4]
+    assert "too few" not in markdown(few)
+    for title in ("By decade of age", "Race, gender and age together"):
+        assert title not in markdown(few) and title in markdown(many)
+
+
+def test_date_and_network_are_named_where_they_are_known():
+    table = predictions(40)
+    assert "Network" not in markdown(report(table))
+    table.attrs |= {"date": "2026-11-27", "network": "runs/a, 48 px"}
+    text = markdown(report(table))
+    assert "Network: runs/a, 48 px." in text and "40 faces of the val part (a 40), predicted on 2026-11-27." in text
+
+
+def test_years_that_are_no_age_are_not_called_so():
+    tenure = Task("tenure", "years")
+    table = predictions(800, tasks=(tenure,))
+    table.loc[:49, ["tenure_low", "tenure_high"]] = [20.0, 29.0]
+    table.loc[:49, "tenure"] = np.nan
+    made = report(table)
+    text = markdown(made._replace(sections=[s for s in made.sections if s.title not in ("Limits", "Worse pictures")]))
+    assert not re.search(r"\bages?\b", text, re.IGNORECASE)
+    assert "By decade of tenure" in text and "Known as a range (tenure)" in text and not made.goals
+    assert "labelled tenure" in next(picture.caption for section in made.sections for picture in section.figures)
 
 
 def test_the_worst_mistakes_come_first():
     table = predictions(50, right=1.0)
     table.loc[7, "age_pred"] = 0.0 if table.loc[7, "age"] > 50 else 100.0
-    assert mistakes(table, AGE).iloc[0]["key"] == "7.jpg"
+    assert worst_mistakes(table, [AGE])["Age"].iloc[0]["key"] == "7.jpg"
     table.loc[9, ["p_gender_male", "p_gender_female"]] = [0.01, 0.99] if table.loc[9, "gender"] == 0 else [0.99, 0.01]
-    found = mistakes(table, GENDER)
+    found = worst_mistakes(table, [GENDER])["Gender"]
     assert found["key"].tolist() == ["9.jpg"] and "99% sure" in found["predicted"].iloc[0]
-    assert mistakes(table, EMOTION).empty
+    assert not worst_mistakes(table, [EMOTION])
+    table.loc[:1, "age"] = np.nan
+    table.loc[:1, ["age_low", "age_high", "age_pred"]] = [[20, 29, 25], [20, 29, 60]]
+    (outside,) = worst_mistakes(table, [AGE])["Age, known as a range"].to_numpy().tolist()
+    assert outside == ["1.jpg", "20 to 29", "60"]
 
 
 def test_models_have_names_that_tell_them_apart(tmp_path):
@@ -161,9 +195,9 @@ def test_models_have_names_that_tell_them_apart(tmp_path):
         "a/teacher.safetensors",
         "b/teacher.safetensors",
     ]
-    assert [m.name for m in name_models(words)] == ["cpu/version_0/best", "old", "teacher", "teacher (2)"]
+    assert [m.name for m in model_specs(words)] == ["cpu/version_0/best", "old", "teacher", "teacher (2)"]
     odd = tmp_path / "a=b.csv"
     odd.write_text("")
-    assert name_models([str(odd)])[0].path == odd
+    assert model_specs([str(odd)])[0].path == odd
     with pytest.raises(ConfigError, match="two models are called x"):
-        name_models(["x=a", "x=b"])
+        model_specs(["x=a", "x=b"])

@@ -8,7 +8,7 @@ import pytest
 
 from smart_retail.data.cache import locked
 from smart_retail.sweep.settings import SweepSettings
-from smart_retail.sweep.training import TrainingError, read_metrics, reason, results, run_command
+from smart_retail.sweep.trial import TrainingError, read_metrics, reason, results, run_command
 
 PLAN = SweepSettings(name="study", configs=[], configurations={"a": {}})
 
