@@ -90,7 +90,7 @@ def bottleneck(data: FaceDataModule, config: Mapping[str, Any]) -> dict[str, Any
     start = time.perf_counter()
     images = sum(len(next(batches).row) for _ in range(_timed(data)))
     loads = images / (time.perf_counter() - start)
-    module = FaceAttributeModule(**config["model"] | {"pretrained": False, "weights": None})
+    module = FaceAttributeModule(**config["model"] | {"pretrained": False, "init_weights": None})
     batch = move_data_to_device(batch, device())
     batch = batch._replace(image=normalise(batch.image, data.contract))
     step = module_step(module, batch, bf16=config["trainer"]["precision"] == "bf16-mixed")

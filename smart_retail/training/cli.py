@@ -123,7 +123,7 @@ class FaceCLI(LightningCLI):
             model = self._get(self.config, "model")
             if model["distillation"] is None:  # from a checkpoint of before it had settings of its own
                 model["distillation"] = Namespace(asdict(Distillation()))
-            model["pretrained"], model["weights"] = False, None
+            model["pretrained"], model["init_weights"] = False, None
             if self.subcommand != "fit":
                 model["teachers"] = None
 

@@ -67,7 +67,7 @@ def restore(content: dict[str, Any]) -> tuple[FaceAttributeModule, FaceBatch]:
 
     The batch norms' running averages alone are those after the forward pass; training does not use them.
     """
-    module = FaceAttributeModule(**content["hyper_parameters"] | {"pretrained": False, "weights": None})
+    module = FaceAttributeModule(**content["hyper_parameters"] | {"pretrained": False, "init_weights": None})
     check_weights(content["state_dict"], module.state_dict(), "the file")
     module.load_state_dict(content["state_dict"])
     return module.train(), FaceBatch(**content["batch"])

