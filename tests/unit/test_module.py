@@ -130,7 +130,7 @@ def test_a_run_with_a_frozen_backbone_goes_on_without_the_weights_that_it_began_
 
 def test_a_frozen_backbone_that_nothing_has_trained_is_refused():
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    with pytest.raises(ConfigError, match=r"features of a random backbone: set model\.weights"):
+    with pytest.raises(ConfigError, match=r"features of a random backbone: set model\.init_weights"):
         trainer.fit(module(freeze_backbone=True), DataLoader([face_batch()], batch_size=None))
 
 
