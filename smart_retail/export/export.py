@@ -176,7 +176,9 @@ def fill_bundle(
         log.warning("the answer is the same for every validation face: %s", ", ".join(constant))
     metrics: dict[str, Any] = {"val": figures_of(val, contract.tasks)}
     if "int8" in paths:
-        _check_losses(metrics["val"]["drop"], settings, trained=qat is not None, faces=len(parts["train"]))
+        advice = ways_out(settings.int8, trained=qat is not None, faces=len(parts["train"]))
+        for line in settings.gate.check(metrics["val"]["drop"], advice):
+            log.warning("too few validation faces to tell whether INT8 is within the limit: %s", line)
         if silent := [name for name in contract.task_names if name not in metrics["val"]["drop"]]:
             log.warning("no validation face has a label of %s: INT8 is not judged by it", ", ".join(silent))
     test = dict(zip(networks, predict(judges, parts["test"].table, "test faces"), strict=True))
@@ -212,11 +214,7 @@ def _write_networks(
 ) -> dict[str, Any]:
     """Write the file of each precision; return what was done, by precision."""
     contract, val = network.contract, parts["val"]
-    shape: dict[str, Any] = {
-        "source": settings.input,
-        "form": settings.outputs,
-        "ages": settings.age_distribution,
-    }
+    shape: dict[str, Any] = {"source": settings.input, "form": settings.outputs, "ages": settings.age_distribution}
     parity = export_network(network, paths["fp32"], val.first(PARITY_FACES), **shape)
     done: dict[str, Any] = {"fp32": {}}
     if "int8" in paths:
@@ -226,21 +224,14 @@ def _write_networks(
             done["int8"] = int8(paths["fp32"], paths["int8"], settings=settings.int8)
         else:
             bits = replace(settings.int8, weight_bits=next(iter(convolutions(qat).values())).bits)
-            ranges = input_ranges(qat)
-            source = paths["ptq"].with_name("trained.onnx")
+            trained, source = input_ranges(qat), paths["ptq"].with_name("trained.onnx")
             export_network(to_float(qat), source, crops[:PARITY_FACES], **shape)
-            done["int8"] = int8(source, paths["int8"], settings=bits, trained=ranges)
+            done["int8"] = int8(source, paths["int8"], settings=bits, trained=trained)
             done["ptq"] = int8(paths["fp32"], paths["ptq"], settings=settings.int8)
     # After INT8, which is made from the whole weights.
     halves = store_in_halves(paths["fp32"], val.sample(HALVES_FACES, settings.seed).first(HALVES_FACES), contract)
     done["fp32"]["parity"] = max(parity, halves)
     return done
-
-
-def _check_losses(drops: Mapping[str, Any], settings: ExportSettings, *, trained: bool, faces: int) -> None:
-    unsure = settings.gate.check(drops, ways_out(settings.int8, trained=trained, faces=faces))
-    for line in unsure:
-        log.warning("too few validation faces to tell whether INT8 is within the limit: %s", line)
 
 
 def drawn_faces(size: int, count: int = 4) -> np.ndarray:

@@ -6,12 +6,14 @@ INT8 does without: its ranges are limits already. See ``models.bounded`` for why
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import onnx
 
 from smart_retail.contract import Contract
 from smart_retail.models.bounded import RELU6
-from smart_retail.quantise.graph import array, copied, weights_of
+from smart_retail.quantise.graph import array, weights_of
 from smart_retail.quantise.recorder import answers
 
 MIN_SHARE_WITHIN = 0.9
@@ -47,7 +49,7 @@ def split_limits(model: onnx.ModelProto) -> int:
 
 def without_limits(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of a network after ``split_limits`` whose ReLUs have no end; its tensors keep their names."""
-    free = copied(model)
+    free = deepcopy(model)
     made = {node.output[0]: node for node in free.graph.node}
     for node in [n for n in free.graph.node if n.op_type == "Min" and n.name.endswith("_limit")]:
         made[node.input[0]].output[0] = node.output[0]

@@ -52,13 +52,6 @@ def unshare_weights(model: onnx.ModelProto, operator: str = "Conv") -> None:
             seen.add(name)
 
 
-def copied(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return copy
-
-
 def drop_notes(model: onnx.ModelProto) -> None:
     """Drop notes on nodes and tensors, and the shapes in between, in place; the model's own properties stay.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -18,8 +19,8 @@ from smart_retail.quantise.activation_limits import faces_within, split_limits, 
 from smart_retail.quantise.bias_correction import correct_biases, correct_heads
 from smart_retail.quantise.compact import compact
 from smart_retail.quantise.equalisation import equalise
-from smart_retail.quantise.graph import convolution_inputs, copied
-from smart_retail.quantise.kernels import OPERATORS, check_kernels, count_kernels, with_rounding
+from smart_retail.quantise.graph import convolution_inputs
+from smart_retail.quantise.kernels import OPERATORS, integer_kernels, with_rounding
 from smart_retail.quantise.ranges import Range, activations, find_ranges
 from smart_retail.quantise.recorder import Recorder, deviation
 
@@ -114,13 +115,11 @@ def quantise(
     Raises:
         ExportError: ONNX Runtime runs a convolution in float that should be integer.
     """
-    model = onnx.load(source)
-    found = candidates(model, crops, contract, settings, trained)
+    found = candidates(onnx.load(source), crops, contract, settings, trained)
     chosen = best(found)
     with write_aside(path) as aside:
         onnx.save(found[chosen].quantised, aside)
-        kernels = count_kernels(aside)
-        check_kernels(kernels, model)
+        kernels = integer_kernels(aside)
     return {
         "method": "static post-training quantisation" if trained is None else "quantisation-aware training",
         "settings": asdict(settings) | {"calibration_faces": len(crops)},
@@ -147,7 +146,7 @@ def candidates(
     A network that was trained for INT8 keeps its weights and the ranges that it was trained with; what the training
     does not round, the last feature map, is calibrated behind these.
     """
-    model = copied(reference)
+    model = deepcopy(reference)
     if trained is None:
         if split_limits(model):
             crops = faces_within(model, crops, contract)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +13,6 @@ from tqdm import tqdm
 
 from smart_retail.contract import Contract
 from smart_retail.edge.runtime import feed, normalise, open_session
-from smart_retail.quantise.graph import copied
 
 BATCH = 32
 
@@ -22,7 +22,7 @@ class Recorder:
 
     def __init__(self, model: onnx.ModelProto, names: Sequence[str], contract: Contract) -> None:
         """Prepare a copy of the network that also answers with its activations."""
-        copy = copied(model)
+        copy = deepcopy(model)
         self.names, self.contract = list(names), contract
         given = {v.name for v in [*copy.graph.output, *copy.graph.input]}
         copy.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in given)
