@@ -116,7 +116,7 @@ def _accuracy(variants: dict[str, Feed], manifest: Manifest, count: int, data: P
     """Judge validation faces by every variant: no runtime is taken at its word."""
     from smart_retail.data.face_crops import read_index, training_config
     from smart_retail.evaluation.judging import predict, select
-    from smart_retail.export.export import figures, judge_of
+    from smart_retail.export.measure import figures, judge_of
 
     contract = manifest.contract
     config = read_yaml(data) if data else training_config({"made_by": manifest.made_by}, "the bundle")
@@ -137,7 +137,7 @@ def _resized(checkpoint: str, manifest: Manifest, folder: Path, size: int) -> tu
     from smart_retail.export.onnx import export_network
     from smart_retail.models.checkpoint import read_checkpoint
     from smart_retail.models.load import load_model
-    from smart_retail.quantise.post_training import Int8Settings, quantise_crops
+    from smart_retail.quantise.int8 import Int8Settings, quantise
 
     content = read_checkpoint(checkpoint)
     contract = replace(manifest.contract, image_size=size)
@@ -149,7 +149,7 @@ def _resized(checkpoint: str, manifest: Manifest, folder: Path, size: int) -> tu
             network, folder / PRECISIONS["fp32"], crops, source=manifest.input, form=manifest.form, ages=False
         )
         bar.update()
-        quantise_crops(folder / PRECISIONS["fp32"], folder / PRECISIONS["int8"], crops, contract, Int8Settings())
+        quantise(folder / PRECISIONS["fp32"], folder / PRECISIONS["int8"], crops, contract, Int8Settings())
     resized = str(folder / "resized.ckpt")
     torch.save(content | {"contract": contract.to_dict()}, resized)
     files = dict.fromkeys(PRECISIONS.values(), "")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,42 +12,32 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
-import onnx
-import pandas as pd
 
-from smart_retail.contract import Contract
 from smart_retail.data.face_crops import FaceCrops, read_index, training_config
 from smart_retail.data.index import FaceIndex
 from smart_retail.data.sources.drawing import FaceSpec, draw_face
 from smart_retail.edge.bundle import seal, write_bundle, write_golden
-from smart_retail.edge.calibration import calibrate
-from smart_retail.edge.manifest import CARD, DISTRIBUTION, DROPS, PRECISIONS, Manifest
-from smart_retail.edge.processor import device
+from smart_retail.edge.manifest import CARD, DISTRIBUTION, PRECISIONS, Manifest
 from smart_retail.edge.runtime import Feed, feed, open_session
 from smart_retail.errors import CheckpointError, ConfigError
-from smart_retail.evaluation.judging import Judge, as_columns, predict, select
-from smart_retail.evaluation.metrics import labelled, losses_between, tabulate
-from smart_retail.evaluation.predictions import probability_columns
-from smart_retail.export.gate import Gate
+from smart_retail.evaluation.judging import predict, select
+from smart_retail.export.gate import MIN_STEPS, Gate, check_answers, ways_out
+from smart_retail.export.halves import store_in_halves
 from smart_retail.export.intervals import years_interval
+from smart_retail.export.measure import figures_of, groups, judge_of, latency, temperatures
 from smart_retail.export.model_card import model_card
-from smart_retail.export.onnx import PARITY, export_network
+from smart_retail.export.onnx import export_network
 from smart_retail.models.checkpoint import read_checkpoint
-from smart_retail.models.fake_quantise import convolutions
+from smart_retail.models.fake_quantise import convolutions, input_ranges, to_float
 from smart_retail.models.load import network_of
 from smart_retail.models.network import FaceNet
 from smart_retail.provenance import versions, without_places
-from smart_retail.quantise.compact import half_weights
-from smart_retail.quantise.post_training import Int8Settings, quantise
-from smart_retail.quantise.qat import quantise_qat
-from smart_retail.tasks import Task
-from smart_retail.timing import time_in_turns
+from smart_retail.quantise.int8 import Int8Settings, calibration_crops, quantise
 
 log = logging.getLogger(__name__)
 PARITY_FACES = 16
 HALVES_FACES = 256
 """Validation faces whose answers must stay when weights are stored in 16 bits: some faces feel it ten times as much."""
-LATENCY_ROUNDS = 30
 
 
 @dataclass(frozen=True)
@@ -106,8 +95,8 @@ def export_bundle(
 
     Raises:
         CheckpointError: the checkpoint is unusable.
-        ExportError: ONNX deviates from PyTorch.
-        GateError: INT8 loses too much.
+        ExportError: ONNX deviates from PyTorch, or the network has one answer for all faces.
+        GateError: INT8 is shown to lose too much.
     """
     content = read_checkpoint(checkpoint)
     network, qat = network_of(content, str(checkpoint)), None
@@ -115,31 +104,40 @@ def export_bundle(
         if "reference" not in content.get("qat", {}):
             raise CheckpointError(f"{checkpoint} lacks the float network that its INT8 is judged against")
         network, qat = network_of(content["qat"]["reference"], str(checkpoint)), network
+    steps, started = content.get("global_step", MIN_STEPS), content["hyper_parameters"].get("init_weights")
+    if steps < MIN_STEPS and not started and qat is None:
+        log.warning("%s is of step %d: from scratch little is learnt before step %d", checkpoint, steps, MIN_STEPS)
     if not isinstance(data, FaceIndex):
         data = read_index(data or training_config(content, str(checkpoint)), network.contract.tasks)
-    index = data
-    made_by = dict(content.get("made_by") or {})
-    trained_on, found = made_by.get("data_fingerprint"), index.fingerprint(network.contract.tasks)
-    if trained_on and trained_on != found:
+    parts = {
+        split: FaceCrops(select(data, split, limit, settings.seed), network.contract)
+        for split, limit in {"train": None, "val": settings.limit_eval, "test": settings.limit_eval}.items()
+    }
+    provenance = _provenance(content, data, network)
+    with write_bundle(Path(folder)) as aside:
+        return fill_bundle(aside, network, parts, settings, provenance, qat)
+
+
+def _provenance(content: Mapping[str, Any], index: FaceIndex, network: FaceNet) -> dict[str, Any]:
+    """Return what made a network and what it is measured on, for the manifest."""
+    found = dict(content.get("made_by") or {})
+    trained_on, measured_on = found.get("data_fingerprint"), index.fingerprint(network.contract.tasks)
+    if trained_on and trained_on != measured_on:
         log.warning(
             "the faces are not those of the training (fingerprint %s, trained on %s): "
             "validation faces may have been seen in training",
-            found,
+            measured_on,
             trained_on,
         )
-    if made_by.get("config"):
-        made_by["config"] = without_places(made_by["config"])
-    made_by |= {"export_versions": versions(), "measured_on": found}
-    # Those of the training first: the faces it is measured on may be others.
-    made_by["data_terms"] = list(dict.fromkeys([*made_by.get("data_terms", []), *index.terms]))
-    made_by["exported"] = datetime.now(UTC).isoformat(timespec="seconds")
-    limits = {"train": None, "val": settings.limit_eval, "test": settings.limit_eval}
-    parts = {
-        split: FaceCrops(select(index, split, limit, settings.seed), network.contract)
-        for split, limit in limits.items()
+    if found.get("config"):
+        found["config"] = without_places(found["config"])
+    return found | {
+        "export_versions": versions(),
+        "measured_on": measured_on,
+        # Those of the training first: the faces it is measured on may be others.
+        "data_terms": list(dict.fromkeys([*found.get("data_terms", []), *index.terms])),
+        "exported": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    with write_bundle(Path(folder)) as aside:
-        return fill_bundle(aside, network, parts, settings, made_by, qat)
 
 
 def fill_bundle(
@@ -147,7 +145,7 @@ def fill_bundle(
     network: FaceNet,
     parts: Mapping[str, FaceCrops],
     settings: ExportSettings,
-    made_by: dict[str, Any],
+    provenance: dict[str, Any],
     qat: FaceNet | None = None,
 ) -> Manifest:
     """Write all files of a bundle into a folder; see ``export_bundle``.
@@ -157,46 +155,34 @@ def fill_bundle(
         network: in float.
         parts: faces by split.
         settings: what and how.
-        made_by: provenance for the manifest.
+        provenance: for the manifest.
         qat: the same after quantisation-aware training, measured beside post-training quantisation;
             None for the latter alone.
     """
     contract = network.contract
     paths = {p: folder / name for p, name in PRECISIONS.items() if p == "fp32" or settings.precision == "int8"}
-    parity = export_network(
-        network,
-        paths["fp32"],
-        parts["val"].first(PARITY_FACES),
-        source=settings.input,
-        form=settings.outputs,
-        ages=settings.age_distribution,
-    )
-    variants: dict[str, Any] = {"fp32": {"parity": parity}}
-    if "int8" in paths:
-        variants["int8"] = _int8(paths, parts["train"], settings, qat)
     networks: dict[str, Feed] = {}
     with TemporaryDirectory() as aside:
         if "int8" in paths and qat is not None:
-            # Not shipped: it shows what the additional training brought.
-            paths["ptq"] = Path(aside) / PRECISIONS["int8"]
-            variants["ptq"] = quantise(paths["fp32"], paths["ptq"], parts["train"], settings.int8, settings.seed)
-        # After INT8, which is made from the whole weights.
-        faces = parts["val"].sample(HALVES_FACES, settings.seed)
-        variants["fp32"]["parity"] = max(parity, _store_in_halves(paths["fp32"], faces.first(HALVES_FACES), contract))
+            paths["ptq"] = Path(aside) / PRECISIONS["int8"]  # not shipped: it shows what the training for INT8 brought
+        variants = _write_networks(paths, network, parts, settings, qat)
         for precision, path in paths.items():
             variants[precision]["bytes"] = path.stat().st_size
             networks[precision] = partial(feed, open_session(path), contract=contract)
-    judges = [judge_of(name, network, contract, settings.outputs) for name, network in networks.items()]
+    judges = [judge_of(name, run, contract, settings.outputs) for name, run in networks.items()]
     shipped = "int8" if "int8" in paths else "fp32"
     val = dict(zip(networks, predict(judges, parts["val"].table, "validation faces"), strict=True))
-    metrics: dict[str, Any] = {"val": _metrics(val, contract.tasks)}
-    judged = metrics["val"].get("drop", contract.task_names)
-    if silent := [name for name in contract.task_names if name not in judged]:
-        log.warning("no validation face has a label of %s: INT8 is not judged by it", ", ".join(silent))
+    if constant := check_answers(val["fp32"], contract.tasks):
+        log.warning("the answer is the same for every validation face: %s", ", ".join(constant))
+    metrics: dict[str, Any] = {"val": figures_of(val, contract.tasks)}
     if "int8" in paths:
-        settings.gate.check(metrics["val"]["drop"])
+        advice = ways_out(settings.int8, trained=qat is not None, faces=len(parts["train"]))
+        for line in settings.gate.check(metrics["val"]["drop"], advice):
+            log.warning("too few validation faces to tell whether INT8 is within the limit: %s", line)
+        if silent := [name for name in contract.task_names if name not in metrics["val"]["drop"]]:
+            log.warning("no validation face has a label of %s: INT8 is not judged by it", ", ".join(silent))
     test = dict(zip(networks, predict(judges, parts["test"].table, "test faces"), strict=True))
-    metrics["test"] = _metrics(test, contract.tasks) | {"groups": _groups(test[shipped])}
+    metrics["test"] = figures_of(test, contract.tasks) | {"groups": groups(test[shipped])}
     years = [task for task in contract.tasks if not task.is_classes]
     intervals = {task.name: years_interval(val[shipped], task) for task in years}
     manifest = Manifest(
@@ -208,10 +194,10 @@ def fill_bundle(
         variants=variants,
         metrics=metrics,
         intervals={task: interval for task, interval in intervals.items() if interval},
-        calibration=_calibration(val[shipped], contract.tasks),
-        latency=_latency(networks, parts["val"].first(1)),
-        terms=made_by.pop("data_terms", []),
-        made_by=made_by,
+        calibration=temperatures(val[shipped], contract.tasks),
+        latency=latency(networks, parts["val"].first(1)),
+        terms=provenance.pop("data_terms", []),
+        made_by=provenance,
     )
     write_golden(folder, contract, drawn_faces(contract.image_size))
     (folder / CARD).write_text(model_card(manifest, settings.notes), encoding="utf-8")
@@ -219,92 +205,33 @@ def fill_bundle(
     return manifest
 
 
-def _store_in_halves(path: Path, crops: np.ndarray, contract: Contract) -> float:
-    """Store the weights of a float32 file in 16 bits, as many of the last layers as leave its answers as they are.
-
-    What rounding changes in an early layer grows on its way through the later ones, and those are the large ones.
-
-    Returns:
-        The largest deviation that this brings, relative to the largest output; 0 where nothing was changed.
-    """
-    before = feed(open_session(path), crops, contract)
-    content, found = path.read_bytes(), 0.0
-    count = half_weights(onnx.load_from_string(content))
-    few, many = 0, count + 1  # so many are right, so many too many
-    with TemporaryDirectory() as folder:
-        small = Path(folder) / path.name
-        while many - few > 1:
-            tried = count if many > count else (few + many) // 2
-            model = onnx.load_from_string(content)
-            half_weights(model, tried)
-            onnx.save(model, small)
-            after = feed(open_session(small), crops, contract)
-            worst = float(np.max([np.abs(after[n] - v).max() / max(1.0, np.abs(v).max()) for n, v in before.items()]))
-            if worst <= PARITY:
-                few, found = tried, worst
-                shutil.copyfile(small, path)
-            else:
-                many = tried
-    if few < count:
-        log.info("weights of the last %d of %d layers are stored in 16 bits, the others in 32", few, count)
-    return found
-
-
-def _int8(paths: Mapping[str, Path], faces: FaceCrops, settings: ExportSettings, qat: FaceNet | None) -> dict[str, Any]:
-    if qat is None:
-        return quantise(paths["fp32"], paths["int8"], faces, settings.int8, settings.seed)
-    count = settings.int8.calibration_faces
-    shape = {"source": settings.input, "form": settings.outputs, "ages": settings.age_distribution}
-    return quantise_qat(qat, paths["int8"], faces.sample(count, settings.seed).first(count), settings.int8, shape)
-
-
-def judge_of(name: str, run: Feed, contract: Contract, form: str) -> Judge:
-    """Return a network that runs as a bundle's does; ``form`` tells what it says of classes."""
-    return Judge(name, contract, lambda crops: as_columns(run(crops), contract.tasks, logits=form == "logits"))
-
-
-def _metrics(tables: dict[str, pd.DataFrame], tasks: Sequence[Task]) -> dict[str, Any]:
-    """Return by variant its figures on all faces; and what each loses against FP32."""
-    found: dict[str, Any] = {name: figures(table) for name, table in tables.items()}
-    for name, key in DROPS.items():
-        if name in tables:
-            found[key] = losses_between(tables["fp32"], tables[name], tasks)
-    return found
-
-
-def figures(table: pd.DataFrame) -> dict[str, Any]:
-    """Return by metric its ``value``, ``low``, ``high`` and ``faces``, on all faces of a table of predictions."""
-    return {str(row["metric"]): _figure(row) for _, row in tabulate(table, ("all",)).iterrows()}
-
-
-def _groups(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return the figures of each data set, pose, and group of race, gender and age that has enough faces."""
-    found: dict[str, dict[str, Any]] = {}
-    for _, row in tabulate(table, ("data set", "pose", "group")).iterrows():
-        if not np.isnan(row["value"]):
-            found.setdefault(str(row["group"]), {})[str(row["metric"])] = _figure(row)
-    return found
-
-
-def _figure(row: pd.Series) -> dict[str, float | None]:
-    """Return value, interval and faces; an interval of a single cluster is not there."""
-    values = {name: float(row[name]) for name in ("value", "low", "high")}
-    return {n: None if np.isnan(v) else v for n, v in values.items()} | {"faces": int(row["faces"])}
-
-
-def _calibration(table: pd.DataFrame, tasks: Sequence[Task]) -> dict[str, Any]:
-    found = {}
-    for task in (task for task in tasks if task.is_classes):
-        known = labelled(table, task)
-        found[task.name] = calibrate(known[probability_columns(task)].to_numpy(), known[task.name].to_numpy())
-    return {task: values for task, values in found.items() if values}
-
-
-def _latency(networks: dict[str, Feed], crop: np.ndarray) -> dict[str, Any]:
-    seconds = time_in_turns({name: partial(run, crop) for name, run in networks.items()}, LATENCY_ROUNDS)
-    medians = {name: 1000 * np.median(spent, axis=0) for name, spent in seconds.items()}
-    rows = {name: {"wall_ms": float(wall), "processor_ms": float(own)} for name, (wall, own) in medians.items()}
-    return {"device": device(), "threads": 1, "batch": 1, "variants": rows}
+def _write_networks(
+    paths: Mapping[str, Path],
+    network: FaceNet,
+    parts: Mapping[str, FaceCrops],
+    settings: ExportSettings,
+    qat: FaceNet | None,
+) -> dict[str, Any]:
+    """Write the file of each precision; return what was done, by precision."""
+    contract, val = network.contract, parts["val"]
+    shape: dict[str, Any] = {"source": settings.input, "form": settings.outputs, "ages": settings.age_distribution}
+    parity = export_network(network, paths["fp32"], val.first(PARITY_FACES), **shape)
+    done: dict[str, Any] = {"fp32": {}}
+    if "int8" in paths:
+        crops = calibration_crops(parts["train"], settings.int8, settings.seed)
+        int8 = partial(quantise, crops=crops, contract=contract)
+        if qat is None:
+            done["int8"] = int8(paths["fp32"], paths["int8"], settings=settings.int8)
+        else:
+            bits = replace(settings.int8, weight_bits=next(iter(convolutions(qat).values())).bits)
+            trained, source = input_ranges(qat), paths["ptq"].with_name("trained.onnx")
+            export_network(to_float(qat), source, crops[:PARITY_FACES], **shape)
+            done["int8"] = int8(source, paths["int8"], settings=bits, trained=trained)
+            done["ptq"] = int8(paths["fp32"], paths["ptq"], settings=settings.int8)
+    # After INT8, which is made from the whole weights.
+    halves = store_in_halves(paths["fp32"], val.sample(HALVES_FACES, settings.seed).first(HALVES_FACES), contract)
+    done["fp32"]["parity"] = max(parity, halves)
+    return done
 
 
 def drawn_faces(size: int, count: int = 4) -> np.ndarray:

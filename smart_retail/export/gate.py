@@ -1,12 +1,23 @@
-"""How much accuracy INT8 may cost."""
+"""What stops an export: INT8 that is shown to lose too much, and a network with one answer for every face."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smart_retail.errors import ConfigError, GateError
+import numpy as np
+import pandas as pd
+
+from smart_retail.errors import ConfigError, ExportError, GateError
+from smart_retail.evaluation.metrics import labelled, predicted_classes
+from smart_retail.quantise.int8 import Int8Settings
+from smart_retail.tasks import Task
+
+MIN_SPREAD_YEARS = 0.5
+"""Between the lowest and the highest answer of a network that looks at its faces."""
+MIN_STEPS = 100
+"""Of a training from scratch, before which it has learnt next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -30,32 +41,85 @@ class Gate:
             if not value >= 0:
                 raise ConfigError(f"gate.{name} {value} must be 0 or more")
 
-    def limit(self, task: str, unit: str) -> float:
-        """Return what a task may lose, in its unit."""
-        return (self.tasks or {}).get(task, self.points if unit == "points" else self.years)
-
-    def check(self, drops: Mapping[str, Mapping[str, Any]]) -> None:
-        """Compare measured drops with what is allowed.
+    def check(self, drops: Mapping[str, Mapping[str, Any]], ways_out: Sequence[str] = ()) -> list[str]:
+        """Compare the intervals of measured losses with what is allowed.
 
         Args:
             drops: by task, see ``evaluation.metrics.losses_between``.
+            ways_out: what else could be done, see ``ways_out``.
+
+        Returns:
+            A line for each task of which there are too few faces to tell: the limit lies inside the interval.
 
         Raises:
             ConfigError: there is a limit for a task that was not measured.
-            GateError: a task loses more, or none was measured.
+            GateError: a task is shown to lose more, or none was measured.
         """
         if not drops:
-            raise GateError("INT8 cannot be judged: no validation face has a label")
+            raise GateError("INT8 cannot be judged: no validation face has a label; --precision fp32 does without")
         if odd := sorted(set(self.tasks or {}) - set(drops)):
             raise ConfigError(f"gate.tasks names {', '.join(odd)}; measured were {', '.join(drops)}")
-        failed = [
-            f"{task} loses {d['drop']:.2f} {d['unit']} (allowed: {self.limit(task, d['unit']):g}; "
-            f"95% interval {d['low']:.2f} to {d['high']:.2f}, {d['faces']:.0f} faces)"
-            for task, d in drops.items()
-            if d["drop"] > self.limit(task, d["unit"])
-        ]
-        if failed:
-            raise GateError(
-                f"INT8 is too inaccurate: {'; '.join(failed)}. Nothing was written. Ways out: quantisation-aware "
-                "training (configs/experiment/qat.yaml), or a wider --gate.points, --gate.years, --gate.tasks"
+        failed, unsure = [], []
+        for task, d in drops.items():
+            limit = (self.tasks or {}).get(task, self.points if d["unit"] == "points" else self.years)
+            line = (
+                f"{task} loses {d['drop']:.2f} {d['unit']} (allowed: {limit:g}; "
+                f"95% interval {d['low']:.2f} to {d['high']:.2f}, {d['faces']:.0f} faces)"
             )
+            if d["low"] > limit:
+                failed.append(line)
+            elif not d["high"] <= limit:  # no number, too: the interval of a single face
+                unsure.append(line)
+        if failed:
+            limits = "a wider --gate.points, --gate.years or --gate.tasks.TASK"
+            raise GateError(
+                f"INT8 is too inaccurate: {'; '.join(failed)}. Nothing was written. "
+                f"Ways out: {', '.join([*ways_out, limits])}, or --precision fp32, which leaves INT8 out"
+            )
+        return unsure
+
+
+def ways_out(settings: Int8Settings, *, trained: bool, faces: int) -> list[str]:
+    """Return what can still make INT8 more accurate: nothing that has just been tried.
+
+    Args:
+        settings: how INT8 was made.
+        trained: whether by quantisation-aware training.
+        faces: in the training part: so many can calibrate.
+    """
+    tried = {
+        f"--int8.calibration_faces {min(faces, 4 * settings.calibration_faces)}": faces <= settings.calibration_faces,
+        "--int8.ranges auto": settings.ranges == "auto",
+        "--int8.weight_bits 8": settings.weight_bits == 8,
+        "--int8.correct_bias true": settings.correct_bias,
+        "quantisation-aware training (configs/experiment/qat.yaml)": trained,
+    }
+    return [way for way, done in tried.items() if not done]
+
+
+def check_answers(table: pd.DataFrame, tasks: Sequence[Task]) -> list[str]:
+    """Return the tasks whose answer is the same for every face, though the labels differ.
+
+    Args:
+        table: of predictions on validation faces.
+        tasks: of the network.
+
+    Raises:
+        ExportError: these are all tasks with different labels: the network has learnt nothing.
+    """
+    differing, constant = [], []
+    for task in tasks:
+        known = labelled(table, task)
+        if known[task.name].nunique() < 2:
+            continue
+        differing.append(task.name)
+        answers = predicted_classes(known, task) if task.is_classes else known[f"{task.name}_pred"].to_numpy()
+        if np.ptp(answers) < (1 if task.is_classes else MIN_SPREAD_YEARS):
+            constant.append(task.name)
+    if constant and constant == differing:
+        raise ExportError(
+            f"a constant network: {', '.join(constant)} have one answer for all {len(table):,} validation faces. "
+            f"Nothing was written. Train longer (from scratch, {MIN_STEPS} steps teach nothing), or start from the "
+            "network of the package: --config configs/experiment/finetune.yaml"
+        )
+    return constant

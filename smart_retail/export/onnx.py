@@ -18,10 +18,10 @@ from smart_retail.data.cache import write_aside
 from smart_retail.edge.manifest import DISTRIBUTION
 from smart_retail.edge.runtime import BYTES, FLOAT, feed, normalise, open_session
 from smart_retail.errors import ConfigError, ExportError
-from smart_retail.export.notes import drop_notes
 from smart_retail.models.heads import YearsDistribution
 from smart_retail.models.network import FaceNet
 from smart_retail.models.reparameterise import reparameterise
+from smart_retail.quantise.graph import drop_notes
 
 FORMS = ("probabilities", "logits")
 PARITY_SIZES = (1, 2, 5, 16)

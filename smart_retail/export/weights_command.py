@@ -24,7 +24,7 @@ def weights(args: Sequence[str]) -> None:
     parser = command_parser(
         "weights",
         "Write a trained network as a safetensors file, its convolutions in float16. load_model, export --checkpoint "
-        "and --model.weights read it; it tells what made it.",
+        "and --model.init_weights read it; it tells what made it.",
         imports=True,
     )
     parser.add_argument("--checkpoint", type=str, required=True, help="a run's folder (its best), a .ckpt or model.pth")
@@ -41,7 +41,9 @@ def weights(args: Sequence[str]) -> None:
     write_weights(content, options.output)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, of {path}")
     print(
-        next_steps(f"fit --config ... --model.weights {options.output}", f"evaluate {options.output} --output report")
+        next_steps(
+            f"fit --config ... --model.init_weights {options.output}", f"evaluate {options.output} --output report"
+        )
     )
 
 
@@ -66,7 +68,7 @@ def write_weights(content: Mapping[str, Any], path: Path) -> None:
         for name, value in content["model_state_dict"].items()
     }
     # Where weights started from is a place on one machine, and of no use once they are here.
-    settings = dict(content["hyper_parameters"]) | {"weights": None, "pretrained": False}
+    settings = dict(content["hyper_parameters"]) | {"init_weights": None, "pretrained": False}
     made_by = dict(content.get("made_by") or {})
     if made_by.get("config"):
         made_by["config"] = without_places(made_by["config"])

@@ -30,6 +30,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
     if not isinstance(made_by := content.get("made_by") or {}, dict):
         raise CheckpointError(f"{path}: made_by is a {type(made_by).__name__}, not a mapping")
+    settings = content.get("hyper_parameters")
+    if isinstance(settings, dict) and "weights" in settings:  # what the first versions called it
+        settings["init_weights"] = settings.pop("weights")
     return content
 
 

@@ -1,6 +1,6 @@
 """A reparameterised network whose convolutions compute as their integer kernels will.
 
-Weights and inputs of each convolution are rounded to the grid that ``quantise.post_training`` writes, with
+Weights and inputs of each convolution are rounded to the grid that ``quantise.int8`` writes, with
 gradients passed straight through, so that training learns to live with it. Names and shapes of the
 weights are those of the fused network; each convolution only gains a buffer ``input_range``.
 """
@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
 from smart_retail.contract import INT8_TOP
 from smart_retail.models.bounded import unbound_activations
 from smart_retail.models.network import FaceNet
+from smart_retail.models.reparameterise import fuse
 
 RANGE = "input_range"
-MOMENTUM = 0.02
-"""Share of a batch in the running range: half of it is of the last 35 batches."""
 
 
 class FakeQuantConv2d(nn.Conv2d):
@@ -27,24 +25,14 @@ class FakeQuantConv2d(nn.Conv2d):
 
     Attributes:
         input_range: (2,) lowest and highest input.
-        enabled: rounds while training, too.
-        observing: the range follows the inputs while training.
         bits: of the weights.
     """
 
     input_range: Tensor
-    enabled = True
-    observing = False
     bits = 8
 
     def forward(self, images: Tensor) -> Tensor:
         """Convolve (B, C, H, W)."""
-        if self.training and self.observing:
-            low, high = images.detach().aminmax()
-            self.input_range.lerp_(torch.stack([low, high]).float(), MOMENTUM)
-        # Validation rounds in every phase: it is INT8 that is chosen.
-        if self.training and not self.enabled:
-            return super().forward(images)
         rounded: Tensor = self._conv_forward(self._round_input(images), self._round_weight(), self.bias)  # type: ignore[no-untyped-call]
         return rounded
 
@@ -61,39 +49,29 @@ class FakeQuantConv2d(nn.Conv2d):
         return torch.fake_quantize_per_channel_affine(self.weight, scale, zeros, 0, -top, top)
 
 
-def fuse(network: FaceNet) -> FaceNet:
-    """Return a trainable copy in which every block is one convolution."""
-    fused: FaceNet = reparameterize_model(network, inplace=False)
-    unbound_activations(fused)
-    for parameter in fused.parameters():
-        parameter.requires_grad_(True)
-    return fused
-
-
 def fake_quantise(network: FaceNet, ranges: Mapping[str, tuple[float, float]] | None = None, bits: int = 8) -> FaceNet:
-    """Make the convolutions of a fused network round, in place.
+    """Return a trainable copy in which every block is one convolution that rounds.
 
     Args:
-        network: from ``fuse``.
+        network: trained; its limits on activations are left out, the ranges are limits already.
         ranges: of the inputs by the convolution's name; None where they are loaded later.
         bits: of the weights, 7 or 8.
-
-    Returns:
-        The network.
 
     Raises:
         ValueError: weights of another number of bits.
     """
     if bits not in INT8_TOP:
         raise ValueError(f"weights of {bits} bits are none of {', '.join(map(str, INT8_TOP))}")
-    for name, module in network.named_modules():
+    fused = fuse(network)
+    unbound_activations(fused)
+    for name, module in fused.named_modules():
         # Subclasses pad or slice in ways of their own and stay as they are.
         if type(module) is nn.Conv2d:
             module.__class__ = FakeQuantConv2d
             module.bits = bits  # type: ignore[assignment]
             found = (ranges or {}).get(name, (0.0, 1.0))
             module.register_buffer(RANGE, torch.tensor(found, dtype=torch.float32))
-    return network
+    return fused
 
 
 def convolutions(network: nn.Module) -> dict[str, FakeQuantConv2d]:

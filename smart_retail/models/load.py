@@ -12,7 +12,7 @@ from smart_retail.contract import Contract
 from smart_retail.errors import CheckpointError, one_line
 from smart_retail.models.bounded import ACTIVATION_LIMIT
 from smart_retail.models.checkpoint import check_weights, network_weights, read_checkpoint, renamed
-from smart_retail.models.fake_quantise import fake_quantise, fuse, is_fake_quantised
+from smart_retail.models.fake_quantise import fake_quantise, is_fake_quantised
 from smart_retail.models.network import FaceNet
 from smart_retail.tasks import tasks_of
 
@@ -23,13 +23,14 @@ def network_from(settings: Mapping[str, Any], *, pretrained: bool | None = None)
     Args:
         settings: hyper-parameters of ``FaceAttributeModule``.
         pretrained: overrides the setting; False where weights are loaded afterwards anyway (then
-            ``weights`` is not read either).
+            ``init_weights`` is not read either).
     """
     return FaceNet(
         settings["backbone"],
         tasks=tasks_of(settings.get("tasks")),
         pretrained=settings["pretrained"] if pretrained is None else pretrained,
-        weights=settings.get("weights") if pretrained is None else None,
+        init_weights=settings.get("init_weights") if pretrained is None else None,
+        reparameterised=settings.get("reparameterised", False),
         dropout=settings["dropout"],
         age=settings["age_head"],
         age_sigma=settings["age_sigma"],
@@ -63,7 +64,7 @@ def network_of(content: Mapping[str, Any], path: str) -> FaceNet:
     try:
         network = network_from(content["hyper_parameters"], pretrained=False)
         if is_fake_quantised(weights):
-            network = fake_quantise(fuse(network), bits=content.get("qat", {}).get("weight_bits", 8))
+            network = fake_quantise(network, bits=content.get("qat", {}).get("weight_bits", 8))
     except Exception as error:  # timm's constructors raise nearly anything on odd settings
         raise CheckpointError(f"{path}: its settings do not describe a network ({one_line(error)})") from error
     check_weights(weights, network.state_dict(), path)

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import timm
+from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
 from smart_retail.contract import Contract
@@ -54,7 +55,8 @@ class FaceNet(nn.Module):
         *,
         tasks: tuple[Task, ...] = TASKS,
         pretrained: bool = False,
-        weights: str | None = None,
+        init_weights: str | None = None,
+        reparameterised: bool = False,
         dropout: float = 0.3,
         age: str = "distribution",
         age_sigma: float = 2.0,
@@ -69,7 +71,8 @@ class FaceNet(nn.Module):
             backbone: name of a timm network.
             tasks: what it learns, in the order of its outputs.
             pretrained: start from timm's weights (ImageNet; needs a network or timm's cache).
-            weights: start from a file or a package instead, see ``models.pretrained``.
+            init_weights: start from a file, a bundle or a package instead, see ``models.pretrained``.
+            reparameterised: blocks are single convolutions, as they are deployed; so is what starts from a bundle.
             dropout: on the pooled features, in training.
             age: ``distribution`` or ``regression``.
             age_sigma: width of the target distribution in years.
@@ -120,7 +123,9 @@ class FaceNet(nn.Module):
         )
         self.feature_width = features
         self.contract = Contract(tasks=tasks)
-        self.misfits = start_from(self, weights) if weights else []
+        self.misfits = start_from(self, init_weights) if init_weights else []
+        if reparameterised:
+            reparameterize_model(self, inplace=True)
 
     def raw(self, images: Tensor) -> RawOutputs:
         """Run backbone and heads on (B, 3, S, S) float32, normalised RGB."""

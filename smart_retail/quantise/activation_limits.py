@@ -1,17 +1,20 @@
-"""The limit on activations in a graph whose channels are to be evened, and its end.
+"""The limit on activations in a graph whose channels are to be equalised, and its end.
 
-A limit is one number for all channels of a tensor, which evened channels cannot share: each gets its own first.
+A limit is one number for all channels of a tensor, which equalised channels cannot share: each gets its own first.
 INT8 does without: its ranges are limits already. See ``models.bounded`` for why there is one.
 """
 
 from __future__ import annotations
+
+from copy import deepcopy
 
 import numpy as np
 import onnx
 
 from smart_retail.contract import Contract
 from smart_retail.models.bounded import RELU6
-from smart_retail.quantise.ranges import BATCH, Recorder
+from smart_retail.quantise.graph import array, weights_of
+from smart_retail.quantise.recorder import answers
 
 MIN_SHARE_WITHIN = 0.9
 """Share of the faces that a limit must leave alone to count as a rare thing."""
@@ -28,7 +31,7 @@ def split_limits(model: onnx.ModelProto) -> int:
     Returns:
         Number of limits.
     """
-    constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    constants = {name: array(tensor) for name, tensor in weights_of(model).items()}
     clips = [n for n in model.graph.node if n.op_type == "Clip" and set(n.input[1:]) <= constants.keys()]
     clips = [n for n in clips if len(n.input) == 3 and constants[n.input[1]] == 0 and constants[n.input[2]] > RELU6]
     for node in clips:
@@ -46,8 +49,7 @@ def split_limits(model: onnx.ModelProto) -> int:
 
 def without_limits(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of a network after ``split_limits`` whose ReLUs have no end; its tensors keep their names."""
-    free = onnx.ModelProto()
-    free.CopyFrom(model)
+    free = deepcopy(model)
     made = {node.output[0]: node for node in free.graph.node}
     for node in [n for n in free.graph.node if n.op_type == "Min" and n.name.endswith("_limit")]:
         made[node.input[0]].output[0] = node.output[0]
@@ -65,17 +67,7 @@ def faces_within(model: onnx.ModelProto, crops: np.ndarray, contract: Contract) 
         crops: (N, S, S, 3) uint8 RGB faces to calibrate on.
         contract: of the network.
     """
-    same = _same(model, without_limits(model), crops, contract)
+    limited, free = (answers(network, crops, contract) for network in (model, without_limits(model)))
+    same = ~np.any([(np.abs(v - free[n]) / (1 + np.abs(v)) > SAME).any(axis=1) for n, v in limited.items()], axis=0)
     kept: np.ndarray = crops[same] if same.mean() >= MIN_SHARE_WITHIN else crops
     return kept
-
-
-def _same(limited: onnx.ModelProto, released: onnx.ModelProto, crops: np.ndarray, contract: Contract) -> np.ndarray:
-    outputs = [value.name for value in limited.graph.output]
-    both = [Recorder(model, outputs, contract) for model in (limited, released)]
-    same = []
-    for start in range(0, len(crops), BATCH):
-        ours, theirs = (recorder.run(crops[start : start + BATCH]) for recorder in both)
-        far = [np.abs(ours[n] - theirs[n]) / (1 + np.abs(ours[n])) > SAME for n in outputs]
-        same.append(~np.any(np.concatenate(far, 1), axis=1))
-    return np.concatenate(same)

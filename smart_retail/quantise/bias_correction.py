@@ -6,13 +6,11 @@ import numpy as np
 import onnx
 
 from smart_retail.contract import INT8_TOP, Contract
-from smart_retail.quantise.equalisation import unshare_weights
-from smart_retail.quantise.ranges import BATCH, Recorder
+from smart_retail.quantise.graph import array, attribute, store, unshare_weights, weights_of
+from smart_retail.quantise.recorder import Recorder
 
 
-def correct_biases(
-    model: onnx.ModelProto, crops: np.ndarray, contract: Contract, *, bits: int, per_channel: bool
-) -> int:
+def correct_biases(model: onnx.ModelProto, crops: np.ndarray, contract: Contract, bits: int) -> int:
     """Subtract from each convolution's bias what rounding its weights adds on average, in place.
 
     The expected shift is the rounding error of the weights times the mean of the inputs (Nagel et al.
@@ -23,13 +21,12 @@ def correct_biases(
         crops: (N, S, S, 3) uint8 RGB faces.
         contract: of the network.
         bits: of the weights.
-        per_channel: whether each output channel has its own scale.
 
     Returns:
         Number of convolutions corrected.
     """
     unshare_weights(model)
-    weights = {t.name: t for t in model.graph.initializer}
+    weights = weights_of(model)
     nodes = [
         node
         for node in model.graph.node
@@ -37,16 +34,15 @@ def correct_biases(
     ]
     means = _means(model, sorted({node.input[0] for node in nodes}), crops, contract)
     for node in nodes:
-        weight = np.asarray(onnx.numpy_helper.to_array(weights[node.input[1]]), np.float64)
-        largest = np.abs(weight).max(axis=(1, 2, 3) if per_channel else None, keepdims=True)
+        weight = array(weights[node.input[1]]).astype(np.float64)
+        largest = np.abs(weight).max(axis=(1, 2, 3), keepdims=True)
         scale = np.maximum(largest / INT8_TOP[bits], 1e-12)
         error = (np.round(weight / scale) * scale - weight).sum(axis=(2, 3))
         inputs = means[node.input[0]]
         groups = len(inputs) // weight.shape[1]
         of_group = inputs.reshape(groups, weight.shape[1]).repeat(len(weight) // groups, axis=0)
         bias = weights[node.input[2]]
-        corrected = onnx.numpy_helper.to_array(bias) - (error * of_group).sum(axis=1)
-        bias.CopyFrom(onnx.numpy_helper.from_array(corrected.astype(np.float32), bias.name))
+        store(bias, array(bias) - (error * of_group).sum(axis=1))
     return len(nodes)
 
 
@@ -66,14 +62,14 @@ def correct_heads(model: onnx.ModelProto, quantised: onnx.ModelProto, crops: np.
         Number of heads corrected.
     """
     unshare_weights(quantised, "Gemm")
-    weights = {t.name: t for t in quantised.graph.initializer}
+    weights = weights_of(quantised)
     heads = [
         node
         for node in quantised.graph.node
         if node.op_type == "Gemm"
         and len(node.input) == 3
         and set(node.input[1:]) <= set(weights)
-        and any(a.name == "transB" and a.i == 1 for a in node.attribute)
+        and attribute(node, "transB", 0) == 1
     ]
     if not heads:
         return 0
@@ -81,17 +77,16 @@ def correct_heads(model: onnx.ModelProto, quantised: onnx.ModelProto, crops: np.
     expected, found = (_means(m, names, crops, contract) for m in (model, quantised))
     for node in heads:
         shift = expected[node.input[0]] - found[node.input[0]]
-        weight, bias = (np.asarray(onnx.numpy_helper.to_array(weights[name]), np.float64) for name in node.input[1:])
-        values = (bias + weight @ shift).astype(np.float32)
-        weights[node.input[2]].CopyFrom(onnx.numpy_helper.from_array(values, node.input[2]))
+        weight, bias = (array(weights[name]).astype(np.float64) for name in node.input[1:])
+        store(weights[node.input[2]], bias + weight @ shift)
     return len(heads)
 
 
 def _means(model: onnx.ModelProto, names: list[str], crops: np.ndarray, contract: Contract) -> dict[str, np.ndarray]:
     recorder = Recorder(model, names, contract)
     sums: dict[str, np.ndarray] = {}
-    for start in range(0, len(crops), BATCH):
-        for name, values in recorder.run(crops[start : start + BATCH]).items():
+    for batch in recorder.batches(crops):
+        for name, values in batch.items():
             sums[name] = sums.get(name, 0) + values.astype(np.float64).mean(axis=tuple(range(2, values.ndim))).sum(
                 axis=0
             )

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from smart_retail.export.notes import drop_notes
+from smart_retail.quantise.graph import attribute, drop_notes
 
 MAX_WEIGHT = 127
 
@@ -29,7 +29,7 @@ def heads_in_bytes(model: onnx.ModelProto) -> int:
     """
     graph = model.graph
     wide = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) == 2}
-    nodes = [n for n in graph.node if n.op_type == "Gemm" and n.input[1] in wide and _by_output(n)]
+    nodes = [n for n in graph.node if n.op_type == "Gemm" and n.input[1] in wide and attribute(n, "transB", 0)]
     names = list(dict.fromkeys(node.input[1] for node in nodes))
     made = []
     for name in names:
@@ -75,10 +75,6 @@ def half_weights(model: onnx.ModelProto, last: int | None = None) -> int:
         graph.initializer.append(half)
         graph.node.insert(0, cast)
     return len(names)
-
-
-def _by_output(node: onnx.NodeProto) -> bool:
-    return any(a.name == "transB" and a.i == 1 for a in node.attribute)
 
 
 def share_zero_points(model: onnx.ModelProto) -> None:

@@ -1,4 +1,4 @@
-"""Channel equalisation: even channels before one scale has to fit them all.
+"""Cross-layer equalisation: channels of like ranges before one scale has to fit them all.
 
 A fused block's channels differ in range by orders of magnitude, and INT8 activations have one scale
 for all of them. Between two convolutions with a ReLU in between a channel can be divided by any
@@ -15,10 +15,14 @@ import numpy as np
 import onnx
 
 from smart_retail.contract import Contract
-from smart_retail.quantise.ranges import BATCH, Recorder
+from smart_retail.quantise.graph import array, attribute, store, unshare_weights, weights_of
+from smart_retail.quantise.recorder import Recorder
 
 LIMIT = 1e4
 """Largest ratio between two scales of a tensor; beyond it a dead channel would decide."""
+
+SHARE = 0.5
+"""Of the unevenness of activations that dense weights take over; 0.3 and 0.7 were no better (docs/measured.md)."""
 
 
 class Pair(NamedTuple):
@@ -30,8 +34,8 @@ class Pair(NamedTuple):
     limits: str | None
 
 
-def equalise(model: onnx.ModelProto, crops: np.ndarray, contract: Contract, share: float = 0.5) -> int:
-    """Even out the channels between convolutions, in place.
+def equalise(model: onnx.ModelProto, crops: np.ndarray, contract: Contract) -> int:
+    """Equalise the channels between convolutions, in place.
 
     Into a depthwise convolution the activations become equal: each of its channels has its own weight
     scale, so that costs nothing. Into a dense one the unevenness is shared between activations and
@@ -39,9 +43,8 @@ def equalise(model: onnx.ModelProto, crops: np.ndarray, contract: Contract, shar
 
     Args:
         model: FP32.
-        crops: (N, S, S, 3) uint8 RGB faces whose activations are evened out.
+        crops: (N, S, S, 3) uint8 RGB faces whose activations are equalised.
         contract: of the network.
-        share: of the unevenness that dense weights take over, 0 to 1.
 
     Returns:
         Number of activations changed.
@@ -51,32 +54,19 @@ def equalise(model: onnx.ModelProto, crops: np.ndarray, contract: Contract, shar
     if not pairs:
         return 0
     highest = _channel_maxima(model, [p.between for p in pairs], crops, contract)
-    weights = {t.name: t for t in model.graph.initializer}
+    weights = weights_of(model)
     for pair in pairs:
-        scales = _scales(highest[pair.between], _array(weights[pair.second.input[1]]), _groups(pair.second), share)
+        scales = _scales(
+            highest[pair.between], array(weights[pair.second.input[1]]), attribute(pair.second, "group", 1)
+        )
         for name in pair.first.input[1:]:
-            values = _array(weights[name])
-            _store(weights[name], values / scales.reshape(-1, *[1] * (values.ndim - 1)))
+            values = array(weights[name])
+            store(weights[name], values / scales.reshape(-1, *[1] * (values.ndim - 1)))
         if pair.limits:
-            _store(weights[pair.limits], _array(weights[pair.limits]) / scales.reshape(-1, 1, 1))
-        values = _array(weights[pair.second.input[1]])
-        _store(weights[pair.second.input[1]], values * _by_input(scales, values, _groups(pair.second)))
+            store(weights[pair.limits], array(weights[pair.limits]) / scales.reshape(-1, 1, 1))
+        values = array(weights[pair.second.input[1]])
+        store(weights[pair.second.input[1]], values * _by_input(scales, values, attribute(pair.second, "group", 1)))
     return len(pairs)
-
-
-def unshare_weights(model: onnx.ModelProto, operator: str = "Conv") -> None:
-    """Give every convolution weights of its own, in place: the exporter stores equal tensors once."""
-    weights = {t.name: t for t in model.graph.initializer}
-    seen: set[str] = set()
-    for node in model.graph.node:
-        for i, name in enumerate(node.input):
-            if name not in weights:
-                continue
-            if name in seen and node.op_type == operator:
-                copy = model.graph.initializer.add()
-                copy.CopyFrom(weights[name])
-                copy.name = node.input[i] = f"{name}.{node.name}"
-            seen.add(name)
 
 
 def find_pairs(model: onnx.ModelProto) -> list[Pair]:
@@ -86,7 +76,7 @@ def find_pairs(model: onnx.ModelProto) -> list[Pair]:
         for name in node.input:
             users.setdefault(name, []).append(node)
     uses = Counter(name for node in model.graph.node for name in node.input)
-    constants = {t.name for t in model.graph.initializer}
+    constants = weights_of(model)
     pairs = []
     for first in model.graph.node:
         relu = _only(users, first.output[0]) if first.op_type == "Conv" else None
@@ -114,14 +104,14 @@ def _channel_maxima(
 ) -> dict[str, np.ndarray]:
     recorder = Recorder(model, names, contract)
     highest: dict[str, np.ndarray] = {}
-    for start in range(0, len(crops), BATCH):
-        for name, values in recorder.run(crops[start : start + BATCH]).items():
+    for batch in recorder.batches(crops):
+        for name, values in batch.items():
             found = values.max(axis=(0, 2, 3))
             highest[name] = np.maximum(highest.get(name, found), found)
     return highest
 
 
-def _scales(highest: np.ndarray, weights: np.ndarray, groups: int, share: float) -> np.ndarray:
+def _scales(highest: np.ndarray, weights: np.ndarray, groups: int) -> np.ndarray:
     """Return (C,) what each channel is divided by."""
     if groups == len(highest):
         scales = highest.astype(np.float64)
@@ -129,7 +119,7 @@ def _scales(highest: np.ndarray, weights: np.ndarray, groups: int, share: float)
         outputs, inputs = weights.shape[:2]
         grouped = np.abs(weights).reshape(groups, outputs // groups, inputs, -1)
         used = grouped.max(axis=(1, 3)).reshape(-1)
-        scales = highest.astype(np.float64) ** share / np.maximum(used, 1e-12) ** (1 - share)
+        scales = highest.astype(np.float64) ** SHARE / np.maximum(used, 1e-12) ** (1 - SHARE)
     alive = highest > 0
     if not alive.any():
         return np.ones(len(highest))
@@ -142,15 +132,3 @@ def _by_input(scales: np.ndarray, weights: np.ndarray, groups: int) -> np.ndarra
     outputs, inputs = weights.shape[:2]
     grouped = np.repeat(scales.reshape(groups, 1, inputs), outputs // groups, axis=1)
     return grouped.reshape(outputs, inputs, 1, 1)
-
-
-def _groups(node: onnx.NodeProto) -> int:
-    return next((int(a.i) for a in node.attribute if a.name == "group"), 1)
-
-
-def _array(tensor: onnx.TensorProto) -> np.ndarray:
-    return np.asarray(onnx.numpy_helper.to_array(tensor))
-
-
-def _store(tensor: onnx.TensorProto, values: np.ndarray) -> None:
-    tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float32), tensor.name))

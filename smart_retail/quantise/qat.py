@@ -1,129 +1,36 @@
-"""Into quantisation-aware training and out of it: the start from a float network, the QDQ file at the end."""
+"""The start of quantisation-aware training: the network that post-training quantisation makes, trainable."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import asdict
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import onnx
 import torch
 
-from smart_retail.data.cache import write_aside
-from smart_retail.export.onnx import export_network
-from smart_retail.models.fake_quantise import convolutions, fake_quantise, fuse, input_ranges, to_float
+from smart_retail.models.fake_quantise import fake_quantise
 from smart_retail.models.network import FaceNet
-from smart_retail.quantise.compact import compact
-from smart_retail.quantise.post_training import (
-    Int8Settings,
-    best_ranges,
-    calibrate,
-    check_kernels,
-    count_kernels,
-    equalise_with_limits,
-    write_quantised,
-)
-
-PREFIX = "network."
-"""What the exported network puts before its parameters' names."""
+from smart_retail.quantise.graph import array, convolution_inputs, weights_of
+from smart_retail.quantise.int8 import Int8Settings, best, candidates
 
 
-def prepare_qat(network: FaceNet, crops: np.ndarray, settings: Int8Settings) -> FaceNet:
-    """Return a fused copy that rounds as INT8 does, equalised and with calibrated ranges.
+def prepare_qat(network: FaceNet, exported: onnx.ModelProto, crops: np.ndarray, settings: Int8Settings) -> FaceNet:
+    """Return a fused copy that rounds as INT8 does, where post-training quantisation ends.
 
     Args:
         network: trained, with its contract; stays as it is.
+        exported: the same in FP32.
         crops: (N, S, S, 3) uint8 RGB training faces.
-        settings: those of post-training quantisation: QAT starts where it ends.
+        settings: those of post-training quantisation.
     """
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "float.onnx"
-        export_network(network, path, crops[:16], ages=False)
-        model = onnx.load(path)
-    if settings.equalise:
-        crops = equalise_with_limits(model, crops, network.contract, settings.equalise_share)
-    ranges = best_ranges(model, crops, network.contract, settings)
-    fused = fuse(network)
-    _load_weights(fused, model)
-    found = {name: ranges[tensor] for name, tensor in _inputs(model).items() if tensor in ranges}
-    return fake_quantise(fused, found, settings.weight_bits)
-
-
-def quantise_qat(
-    network: FaceNet, path: Path, crops: np.ndarray, settings: Int8Settings, shape: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Write the INT8 form of a network from quantisation-aware training.
-
-    Ranges are those the training ended with; what it does not round (the last feature map) is calibrated.
-
-    Args:
-        network: as ``load_model`` gives it; its rounding is taken out.
-        path: file to write.
-        crops: (N, S, S, 3) uint8 RGB training faces.
-        shape: input and outputs, see ``export_network``.
-        settings: ``equalise`` and ``weight_bits`` are the training's and ignored here, and so are ``correct_bias``
-            and ``correct_heads``.
-
-    Returns:
-        What was done, for the manifest.
-
-    Raises:
-        ExportError: ONNX Runtime runs a convolution in float that should be integer.
-    """
-    bits = next(iter(convolutions(network).values())).bits
-    trained = input_ranges(network)
-    with TemporaryDirectory() as folder:
-        source = Path(folder) / "float.onnx"
-        export_network(to_float(network), source, crops[:16], **(shape or {"ages": False}))
-        model = onnx.load(source)
-    return _write(model, path, crops, network, trained, Int8Settings(**(asdict(settings) | {"weight_bits": bits})))
-
-
-def _write(
-    model: onnx.ModelProto,
-    path: Path,
-    crops: np.ndarray,
-    network: FaceNet,
-    trained: dict[str, tuple[float, float]],
-    settings: Int8Settings,
-) -> dict[str, Any]:
-    learnt = {tensor: trained[name] for name, tensor in _inputs(model).items() if name in trained}
-    ranges = calibrate(model, crops, network.contract, settings) | learnt
-    with write_aside(path) as aside:
-        write_quantised(model, aside, ranges, settings)
-        # Without a limit on its activations a rare face stretches what no range was trained for; behind
-        # trained ranges it does not.
-        made = onnx.load(aside)
-        rounded = {node.input[0] for node in made.graph.node if node.op_type == "QuantizeLinear"}
-        behind = calibrate(made, crops, network.contract, settings, sorted(rounded - set(learnt)))
-        # In that file a ReLU may have become part of the rounding: the lower end stays the float network's.
-        ranges |= {tensor: (max(low, ranges[tensor][0]), high) for tensor, (low, high) in behind.items()}
-        write_quantised(model, aside, ranges, settings)
-        made = onnx.load(aside)
-        compact(made)
-        onnx.save(made, aside)
-        kernels = count_kernels(aside)
-        check_kernels(kernels, model)
-    return {"method": "quantisation-aware training", "settings": asdict(settings), "kernels": kernels}
-
-
-def _inputs(model: onnx.ModelProto) -> dict[str, str]:
-    """Return the input tensor of each convolution by the convolution's name in PyTorch."""
-    return {
-        node.input[1].removeprefix(PREFIX).removesuffix(".weight"): node.input[0]
-        for node in model.graph.node
-        if node.op_type == "Conv"
-    }
-
-
-def _load_weights(network: FaceNet, model: onnx.ModelProto) -> None:
-    """Copy the weights of an exported network back, by name."""
-    state = network.state_dict()
-    for tensor in model.graph.initializer:
-        name = tensor.name.removeprefix(PREFIX)
+    found = candidates(exported, crops, network.contract, settings)
+    start = found[best(found)]
+    inputs = convolution_inputs(start.weights)
+    ranges = {name: start.ranges[tensor] for name, tensor in inputs.items() if tensor in start.ranges}
+    rounding = fake_quantise(network, ranges, settings.weight_bits)
+    state = rounding.state_dict()
+    # Of the INT8 network the heads' biases, which are corrected there; all else it holds under other names.
+    for name, tensor in (weights_of(start.weights) | weights_of(start.quantised)).items():
+        name = name.removeprefix("network.")
         if name in state and tuple(tensor.dims) == tuple(state[name].shape):
-            state[name] = torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
-    network.load_state_dict(state)
+            state[name] = torch.from_numpy(array(tensor).copy())
+    rounding.load_state_dict(state)
+    return rounding

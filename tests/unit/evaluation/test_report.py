@@ -16,7 +16,7 @@ from smart_retail.evaluation.report import markdown, page
 from smart_retail.evaluation.results import Results
 from smart_retail.evaluation.robustness import COLUMNS
 from smart_retail.evaluation.sections import build
-from smart_retail.export.export import _latency
+from smart_retail.export.measure import latency as latency_of
 from smart_retail.tasks import AGE, EMOTION, GENDER, Task
 from tests.helpers.predictions import predictions
 
@@ -37,7 +37,7 @@ def report(*tables, thumbnails=()):
 
 
 def bundled(table):
-    latency = _latency({"fp32": lambda crops: {}}, np.empty(0))
+    latency = latency_of({"fp32": lambda crops: {}}, np.empty(0))
     latency["variants"]["fp32"] = dict.fromkeys(latency["variants"]["fp32"], 3.21)
     told = {"precision": "int8", "variants": {"fp32": {"bytes": 23e6, "parity": 1e-5}, "int8": {"bytes": 6e6}}}
     drop = {"age": {"drop": 0.1, "low": 0.0, "high": 0.2, "unit": "years"}}

@@ -13,19 +13,22 @@ from onnx import numpy_helper
 
 from smart_retail.contract import Contract
 from smart_retail.edge.runtime import feed, open_session
-from smart_retail.export import export
+from smart_retail.export import halves
 from smart_retail.export.export import drawn_faces
 from smart_retail.quantise.compact import compact, half_weights, share_zero_points
-from smart_retail.quantise.post_training import Int8Settings, calibrate, write_quantised
+from smart_retail.quantise.kernels import OPERATORS, with_rounding
+from smart_retail.quantise.ranges import activations, find_ranges
+from smart_retail.quantise.recorder import Recorder
 
 CONTRACT = Contract(image_size=32)
 
 
 def quantised(exported: Path, folder: Path) -> tuple[onnx.ModelProto, Path]:
     """The bundle's network in INT8 as the quantiser leaves it."""
-    model, settings = onnx.load(exported), Int8Settings()
-    ranges = calibrate(model, drawn_faces(32, 16), CONTRACT, settings)
-    write_quantised(model, folder / "wide.onnx", ranges, settings)
+    model = onnx.load(exported)
+    recorder = Recorder(model, activations(model, OPERATORS), CONTRACT)
+    ranges = find_ranges(recorder, drawn_faces(32, 16), methods=["minmax"], percentile=100)["minmax"]
+    onnx.save(with_rounding(model, ranges, 8), folder / "wide.onnx")
     return onnx.load(folder / "wide.onnx"), folder / "wide.onnx"
 
 
@@ -74,8 +77,8 @@ def test_as_many_weights_are_in_halves_as_leave_the_answers(
     path, crops = tmp_path / "network.onnx", drawn_faces(32, 8)
     shutil.copy(exported, path)
     before, size = feed(open_session(path), crops, CONTRACT), path.stat().st_size
-    monkeypatch.setattr(export, "PARITY", allowed)
-    told = export._store_in_halves(path, crops, CONTRACT)
+    monkeypatch.setattr(halves, "PARITY", allowed)
+    told = halves.store_in_halves(path, crops, CONTRACT)
     after = feed(open_session(path), crops, CONTRACT)
     worst = max(np.abs(after[n] - v).max() / max(1.0, np.abs(v).max()) for n, v in before.items())
     assert told == pytest.approx(worst) and worst <= allowed

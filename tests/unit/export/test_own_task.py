@@ -22,7 +22,7 @@ from smart_retail.errors import ConfigError, GateError
 from smart_retail.export.export import ExportSettings, drawn_faces, export_bundle
 from smart_retail.export.gate import Gate
 from smart_retail.models.load import network_from
-from smart_retail.quantise.post_training import Int8Settings
+from smart_retail.quantise.int8 import Int8Settings
 from smart_retail.tasks import tasks_of
 from tests.helpers.batches import settle
 from tests.unit.conftest import SETTINGS, SIZE
@@ -46,6 +46,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "hyper_parameters": settings,
         "contract": contract.to_dict(),
         "made_by": {"config": yaml.safe_dump({"data": {"sources": sources, "tasks": GLASSES}})},
+        "global_step": 12,
     }
     path = tmp_path_factory.mktemp("own") / "model.pth"
     torch.save(content, path)
@@ -84,12 +85,15 @@ def test_it_is_measured_calibrated_and_named_on_the_card(own: Path) -> None:
     assert "val: glasses accuracy" in card and "test: glasses balanced accuracy" in card
 
 
-def test_the_gate_judges_it(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gate_judges_it_and_few_steps_are_told(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(ConfigError, match=r"gate\.tasks names hat; measured were gender, age, emotion, glasses"):
         settings = ExportSettings(int8=QUICK, gate=Gate(points=100, years=100, tasks={"hat": 1}))
         export_bundle(checkpoint, tmp_path / "b", settings)
-    lost = {"glasses": {"drop": 3.0, "low": 1.0, "high": 5.0, "faces": 30, "unit": "points"}}
-    monkeypatch.setattr("smart_retail.export.export.losses_between", lambda *_: lost)
+    assert "is of step 12: from scratch little is learnt before step 100" in caplog.text
+    lost = {"glasses": {"drop": 3.0, "low": 2.5, "high": 3.5, "faces": 30, "unit": "points"}}
+    monkeypatch.setattr("smart_retail.export.measure.losses_between", lambda *_: lost)
     with pytest.raises(GateError, match=r"glasses loses 3\.00 points \(allowed: 2"):
         settings = ExportSettings(int8=QUICK, gate=Gate(points=100, tasks={"glasses": 2.0}))
         export_bundle(checkpoint, tmp_path / "b", settings)

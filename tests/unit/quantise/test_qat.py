@@ -14,34 +14,57 @@ import torch
 from smart_retail.callbacks.qat import QuantisationAware
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.sources.synthetic import SyntheticFaces
+from smart_retail.edge.runtime import feed, normalise, open_session
 from smart_retail.export.export import drawn_faces
-from smart_retail.models.fake_quantise import convolutions, fake_quantise, fuse
+from smart_retail.export.onnx import export_network
+from smart_retail.models.fake_quantise import convolutions, fake_quantise, input_ranges, to_float
 from smart_retail.models.load import load_model
-from smart_retail.quantise.post_training import Int8Settings
-from smart_retail.quantise.qat import prepare_qat, quantise_qat
+from smart_retail.quantise.int8 import Int8Settings, quantise
+from smart_retail.quantise.qat import prepare_qat
 from smart_retail.training.module import FaceAttributeModule
 
 
-def test_what_is_not_trained_is_calibrated_behind_the_trained_ranges(checkpoint: Path, tmp_path: Path) -> None:
+def test_what_is_not_trained_is_calibrated_behind_the_trained_ranges(
+    checkpoint: Path, exported: Path, tmp_path: Path
+) -> None:
     crops = drawn_faces(32, 8)
-    network = prepare_qat(load_model(checkpoint), crops, Int8Settings())
+    network = prepare_qat(load_model(checkpoint), onnx.load(exported), crops, Int8Settings())
     scales = []
     # Narrow ranges, as if most of what float lets through were a rare face's.
     for share in (1.0, 0.2):
-        narrow = deepcopy(network).eval()
-        for conv in convolutions(narrow).values():
-            conv.input_range.mul_(share)
-        quantise_qat(narrow, tmp_path / "q.onnx", crops, Int8Settings())
+        ranges = {name: (share * low, share * high) for name, (low, high) in input_ranges(network).items()}
+        export_network(to_float(deepcopy(network)).eval(), tmp_path / "float.onnx", crops, ages=False)
+        info = quantise(
+            tmp_path / "float.onnx", tmp_path / "q.onnx", crops, network.contract, Int8Settings(), trained=ranges
+        )
+        assert info["method"] == "quantisation-aware training"
         scale, zero = _last_rounding(tmp_path / "q.onnx")
         assert zero == 0  # else the ReLU, which has become part of the rounding, would be gone
         scales.append(scale)
     assert scales[1] < 0.5 * scales[0]
 
 
+@pytest.mark.parametrize("percentile", [90.0, 100.0])
+def test_training_starts_where_post_training_quantisation_ends(
+    checkpoint: Path, exported: Path, tmp_path: Path, percentile: float
+) -> None:
+    """But for the last feature map and the heads' weights, which the file alone rounds."""
+    crops, settings, float_network = drawn_faces(32, 8), Int8Settings(percentile=percentile), load_model(checkpoint)
+    contract = float_network.contract
+    network = prepare_qat(float_network, onnx.load(exported), crops, settings).eval()
+    quantise(exported, tmp_path / "q.onnx", crops, contract, settings)
+    images = torch.from_numpy(normalise(crops, contract))
+    with torch.no_grad():
+        ours, plain = (net(images).gender.softmax(1).numpy() for net in (network, float_network))
+    theirs = feed(open_session(tmp_path / "q.onnx"), crops, contract)["gender"]
+    assert np.abs(ours - theirs).mean() < 0.5 * np.abs(plain - theirs).mean()
+    assert all(p.requires_grad for p in network.parameters())
+
+
 @pytest.mark.parametrize("measure", ["validate", "test"])
 def test_a_checkpoint_is_measured_as_it_rounds(tmp_path: Path, measure: str) -> None:
     trained, module = (FaceAttributeModule("test_resnet", image_size=32) for _ in range(2))
-    trained.net = fake_quantise(fuse(trained.net), bits=7)
+    trained.net = fake_quantise(trained.net, bits=7)
     for conv in convolutions(trained).values():
         conv.input_range.mul_(3)
     content = {"state_dict": trained.state_dict(), "contract": trained.contract.to_dict()}

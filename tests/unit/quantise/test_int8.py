@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -11,23 +10,16 @@ import pytest
 
 from smart_retail.contract import Contract
 from smart_retail.edge.runtime import feed, open_session
-from smart_retail.errors import ConfigError, GateError
 from smart_retail.export.export import drawn_faces
-from smart_retail.export.gate import Gate
 from smart_retail.quantise.activation_limits import faces_within, split_limits, without_limits
-from smart_retail.quantise.deviation import deviation
+from smart_retail.quantise.bias_correction import correct_heads
 from smart_retail.quantise.equalisation import _channel_maxima, equalise, find_pairs
-from smart_retail.quantise.post_training import (
-    Int8Settings,
-    best_ranges,
-    calibrate,
-    quantise_crops,
-    write_quantised,
-)
-from smart_retail.quantise.ranges import Recorder, _cut, activations, find_ranges
+from smart_retail.quantise.int8 import Int8Settings, quantise
+from smart_retail.quantise.kernels import OPERATORS, with_rounding
+from smart_retail.quantise.ranges import _cut, activations, find_ranges
+from smart_retail.quantise.recorder import Recorder, deviation
 
 CONTRACT = Contract(image_size=32)
-METHODS: tuple[Literal["percentile", "mse"], ...] = ("percentile", "mse")
 
 
 @pytest.fixture
@@ -36,6 +28,11 @@ def model(exported: Path, faces: np.ndarray) -> onnx.ModelProto:
     assert split_limits(loaded) > 30
     assert len(faces_within(loaded, faces, CONTRACT)) == len(faces)
     return without_limits(loaded)
+
+
+def ranges_of(model: onnx.ModelProto, crops: np.ndarray) -> dict[str, tuple[float, float]]:
+    recorder = Recorder(model, activations(model, OPERATORS), CONTRACT)
+    return find_ranges(recorder, crops, methods=["minmax"], percentile=100)["minmax"]
 
 
 @pytest.fixture
@@ -50,7 +47,7 @@ def limited(exported: Path) -> onnx.ModelProto:
     return loaded
 
 
-def test_limits_that_faces_reach_are_evened_with_the_channels(
+def test_limits_that_faces_reach_are_equalised_with_the_channels(
     limited: onnx.ModelProto, faces: np.ndarray, tmp_path: Path
 ) -> None:
     onnx.save(limited, tmp_path / "before.onnx")
@@ -58,27 +55,28 @@ def test_limits_that_faces_reach_are_evened_with_the_channels(
     assert len(faces_within(limited, faces, CONTRACT)) == len(faces), "all faces calibrate"
     onnx.save(without_limits(limited), tmp_path / "free.onnx")
     assert equalise(limited, faces, CONTRACT) == len(find_pairs(limited)) > 30
-    onnx.save(limited, tmp_path / "evened.onnx")
-    before, free, evened = (
-        feed(open_session(tmp_path / f"{n}.onnx"), faces, CONTRACT)["emotion"] for n in ("before", "free", "evened")
+    onnx.save(limited, tmp_path / "equalised.onnx")
+    before, free, equalised = (
+        feed(open_session(tmp_path / f"{n}.onnx"), faces, CONTRACT)["emotion"] for n in ("before", "free", "equalised")
     )
-    np.testing.assert_allclose(evened, before, atol=1e-4)
+    np.testing.assert_allclose(equalised, before, atol=1e-4)
     assert np.abs(free - before).max() > 0.01, "the limit matters here"
 
 
-def test_a_network_that_lives_at_its_limits_is_evened_for_int8(
+def test_a_network_that_lives_at_its_limits_is_equalised_for_int8(
     limited: onnx.ModelProto, faces: np.ndarray, tmp_path: Path
 ) -> None:
     onnx.save(limited, tmp_path / "float.onnx")
-    weights = []
-    for even in (True, False):
-        settings = Int8Settings(equalise=even)
-        info = quantise_crops(tmp_path / "float.onnx", tmp_path / "int8.onnx", faces, CONTRACT, settings)
-        assert list(info["kernels"]) == ["QLinearConv"]
-        made = {t.name: t for t in onnx.load(tmp_path / "int8.onnx").graph.initializer}
-        scales = next(t for name, t in made.items() if name.endswith("stem.reparam_conv.weight_scale"))
-        weights.append(onnx.numpy_helper.to_array(scales))
-    assert np.ptp(np.log(weights[0])) > np.ptp(np.log(weights[1])), "channels are divided by what they reach"
+    info = quantise(tmp_path / "float.onnx", tmp_path / "int8.onnx", faces, CONTRACT, Int8Settings())
+    assert list(info["kernels"]) == ["QLinearConv"]
+    plain = with_rounding(limited, ranges_of(limited, faces), 8)
+    scales = [
+        onnx.numpy_helper.to_array(t)
+        for network in (onnx.load(tmp_path / "int8.onnx"), plain)
+        for t in network.graph.initializer
+        if t.name.endswith("stem.reparam_conv.weight_scale")
+    ]
+    assert np.ptp(np.log(scales[0])) > np.ptp(np.log(scales[1])), "channels are divided by what they reach"
 
 
 def test_a_face_beyond_the_limit_does_not_calibrate(exported: Path, faces: np.ndarray) -> None:
@@ -123,7 +121,7 @@ def test_every_convolution_becomes_integer(
     exported: Path, tmp_path: Path, faces: np.ndarray, bits: int, method: str
 ) -> None:
     settings = Int8Settings(weight_bits=bits, ranges=method, correct_bias=True)  # type: ignore[arg-type]
-    info = quantise_crops(exported, tmp_path / "q.onnx", faces, CONTRACT, settings)
+    info = quantise(exported, tmp_path / "q.onnx", faces, CONTRACT, settings)
     assert list(info["kernels"]) == ["QLinearConv"]
     largest = max(
         int(np.abs(onnx.numpy_helper.to_array(t).astype(int)).max())
@@ -131,11 +129,6 @@ def test_every_convolution_becomes_integer(
         if t.data_type == onnx.TensorProto.INT8 and len(t.dims) == 4
     )
     assert largest <= (64 if bits == 7 else 128)
-
-
-def _session(model: onnx.ModelProto, folder: Path) -> Any:
-    onnx.save(model, folder / "float.onnx")
-    return open_session(folder / "float.onnx")
 
 
 def test_minmax_ranges_hold_every_value(model: onnx.ModelProto) -> None:
@@ -159,13 +152,11 @@ def test_a_network_does_not_deviate_from_itself(model: onnx.ModelProto, faces: n
     assert deviation(model, model, faces, CONTRACT) == 0
 
 
-def test_coarser_ranges_deviate_more(model: onnx.ModelProto, faces: np.ndarray, tmp_path: Path) -> None:
-    found = []
+def test_coarser_ranges_deviate_more(model: onnx.ModelProto, faces: np.ndarray) -> None:
+    found, ranges = [], ranges_of(model, faces)
     for factor in (1, 8, 64):
-        ranges = calibrate(model, faces, CONTRACT, Int8Settings(ranges="minmax"))
         wide = {name: (factor * low, factor * high) for name, (low, high) in ranges.items()}
-        write_quantised(model, tmp_path / "q.onnx", wide, Int8Settings())
-        found.append(deviation(model, onnx.load(tmp_path / "q.onnx"), faces, CONTRACT))
+        found.append(deviation(model, with_rounding(model, wide, 8), faces, CONTRACT))
     assert found == sorted(found) and found[0] < 0.5 * found[-1]
 
 
@@ -174,24 +165,12 @@ def test_auto_keeps_what_deviates_less(exported: Path, tmp_path: Path, faces: np
     written, info = {}, {}
     for ranges in ("auto", "percentile", "mse"):
         settings = Int8Settings(ranges=ranges, percentile=percentile)  # type: ignore[arg-type]
-        info[ranges] = quantise_crops(exported, tmp_path / "q.onnx", faces, CONTRACT, settings)["ranges"]
+        info[ranges] = quantise(exported, tmp_path / "q.onnx", faces, CONTRACT, settings)["ranges"]
         written[ranges] = (tmp_path / "q.onnx").read_bytes()
     deviations = info["auto"]["deviation"]
     assert deviations == info["percentile"]["deviation"] | info["mse"]["deviation"]
     assert info["auto"]["chosen"] == min(deviations, key=lambda method: deviations[method])
     assert written["auto"] == written[info["auto"]["chosen"]]
-
-
-def test_training_starts_from_the_ranges_that_round_best(
-    model: onnx.ModelProto, faces: np.ndarray, tmp_path: Path
-) -> None:
-    found = {m: calibrate(model, faces, CONTRACT, Int8Settings(ranges=m, percentile=90)) for m in METHODS}
-    deviations = {}
-    for method, ranges in found.items():
-        write_quantised(model, tmp_path / "q.onnx", ranges, Int8Settings())
-        deviations[method] = deviation(model, onnx.load(tmp_path / "q.onnx"), faces, CONTRACT)
-    best = min(deviations, key=lambda method: deviations[method])
-    assert best_ranges(model, faces, CONTRACT, Int8Settings(percentile=90)) == found[best]
 
 
 def test_outliers_are_cut() -> None:
@@ -202,37 +181,18 @@ def test_outliers_are_cut() -> None:
     assert _cut(np.zeros(2048), 0.0, 1.0, "mse", 0) == (0.0, 1.0)
 
 
-def test_the_gate_names_what_lost_too_much() -> None:
-    def drop(value: float, unit: str = "points") -> dict[str, Any]:
-        return {"drop": value, "low": value - 1, "high": value + 1, "faces": 100, "unit": unit}
-
-    Gate().check({"gender": drop(0.9), "age": drop(0.1, "years"), "emotion": drop(-3)})
-    with pytest.raises(GateError, match=r"age loses 0\.20 years") as error:
-        Gate().check({"gender": drop(0.9), "age": drop(0.2, "years")})
-    assert "gender" not in str(error.value)
-    with pytest.raises(GateError, match="cannot be judged"):
-        Gate().check({})
-    lost = {"gender": drop(1.5), "glasses": drop(1.5), "age": drop(1.5, "years")}
-    Gate(years=2, tasks={"glasses": 2, "gender": 2}).check(lost)
-    with pytest.raises(GateError, match=r"accurate: glasses loses 1\.50 points \(allowed: 0\.5;") as error:
-        Gate(points=2, years=2, tasks={"glasses": 0.5}).check(lost)
-    assert "gender" not in str(error.value)
-    with pytest.raises(ConfigError, match=r"gate\.tasks names hat; measured were gender, glasses, age"):
-        Gate(tasks={"hat": 2}).check(lost)
-    for wrong in ({"points": -1}, {"years": float("nan")}, {"tasks": {"hat": -2}}):
-        with pytest.raises(ConfigError, match="must be 0 or more"):
-            Gate(**wrong)  # type: ignore[arg-type]
-
-
 def test_corrected_heads_see_the_mean_they_were_trained_with(exported: Path, tmp_path: Path) -> None:
     crops = drawn_faces(32, 16)
     expected = feed(open_session(_logits(exported, tmp_path)), crops, CONTRACT)["gender"].mean(axis=0)
+    model = onnx.load(_logits(exported, tmp_path))
+    quantised = with_rounding(model, ranges_of(model, crops), 7)
     errors = []
     for correct in (False, True):
-        settings = Int8Settings(weight_bits=7, equalise=False, correct_heads=correct)
-        quantise_crops(_logits(exported, tmp_path), tmp_path / "q.onnx", crops, CONTRACT, settings)
-        said = feed(open_session(tmp_path / "q.onnx"), crops, CONTRACT)["gender"].mean(axis=0)
-        errors.append(float(np.abs(said - expected).max()))
+        if correct:
+            correct_heads(model, quantised, crops, CONTRACT)
+        onnx.save(quantised, tmp_path / "q.onnx")
+        found = feed(open_session(tmp_path / "q.onnx"), crops, CONTRACT)["gender"].mean(axis=0)
+        errors.append(float(np.abs(found - expected).max()))
     assert errors[1] < 0.1 * errors[0]
 
 
