@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from smart_retail.data.images import read_image
 from smart_retail.data.index import FaceIndex, SplitSettings, build_index
 from smart_retail.data.sources.base import Source
 from smart_retail.errors import BrokenImageError, CheckpointError, DataError
+from smart_retail.runs import training_folders
 from smart_retail.tasks import Task
 
 
@@ -78,12 +80,16 @@ class FaceCrops:
 
 
 def training_config(checkpoint: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the config that a checkpoint was trained with.
+    """Return the config that a checkpoint was trained with; its data are found again from any working directory.
+
+    Args:
+        checkpoint: what its file holds.
+        name: of the file.
 
     Raises:
         CheckpointError: it does not tell.
     """
-    config = config_files.training_config(checkpoint.get("made_by"))
+    config = config_files.training_config(checkpoint.get("made_by"), training_folders(Path(name)))
     if not config:
         raise CheckpointError(f"{name} does not tell its training data; name them with --data configs/data/....yaml")
     return config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ class Judge:
         say: (N, S, S, 3) uint8 RGB crops to (N, K): a column for each of ``output_columns``.
         made_by: what the network tells of its training.
         bundle: what a bundle's manifest tells of sizes, parity and latency; None for a checkpoint.
+        places: where its training may have run, beside what ``made_by`` tells.
     """
 
     name: str
@@ -41,10 +43,11 @@ class Judge:
     say: Callable[[np.ndarray], np.ndarray]
     made_by: dict[str, Any] = field(default_factory=dict)
     bundle: dict[str, Any] | None = None
+    places: Sequence[Path] = ()
 
     def training(self) -> dict[str, Any]:
         """Return the config of its training, empty if it is not told."""
-        return training_config(self.made_by)
+        return training_config(self.made_by, self.places)
 
 
 def select(index: FaceIndex, split: str, limit: int | None = None, seed: int = 0) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from smart_retail.evaluation.judging import Judge, as_columns, spread
 from smart_retail.models.checkpoint import read_checkpoint
 from smart_retail.models.load import network_of
 from smart_retail.models.network import FaceNet
+from smart_retail.runs import training_folders
 
 
 def open_checkpoint(path: Path, name: str) -> Judge:
@@ -25,7 +26,8 @@ def open_checkpoint(path: Path, name: str) -> Judge:
     """
     content = read_checkpoint(path)
     network = network_of(content, str(path))
-    return Judge(name, network.contract, partial(_say, network), content.get("made_by") or {})
+    made_by = content.get("made_by") or {}
+    return Judge(name, network.contract, partial(_say, network), made_by, places=training_folders(path))
 
 
 def open_bundle(path: Path, name: str, precision: str | None) -> list[Judge]:

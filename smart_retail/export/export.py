@@ -118,7 +118,7 @@ def export_bundle(
     if not isinstance(data, FaceIndex):
         data = read_index(data or training_config(content, str(checkpoint)), network.contract.tasks)
     index = data
-    made_by = dict(content.get("made_by") or {})
+    made_by = {name: value for name, value in (content.get("made_by") or {}).items() if name != "folder"}
     trained_on, found = made_by.get("data_fingerprint"), index.fingerprint(network.contract.tasks)
     if trained_on and trained_on != found:
         log.warning(

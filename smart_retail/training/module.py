@@ -321,6 +321,8 @@ class FaceAttributeModule(pl.LightningModule):
         metrics = self._metrics(stage)
         values = metrics.compute()
         metrics.reset()
+        if not values:  # an epoch that was resumed after its last step, and is measured already
+            return
         nothing = torch.zeros((), device=self.device)
         losses = {task.name: values.get(f"loss_{task.name}", nothing) for task in self.tasks}
         values["loss"] = self.weights(losses).detach()
