@@ -54,7 +54,7 @@ class FaceCrops:
         rows: list[int] = []
         crops: list[np.ndarray] = []
         squares = face_squares(self.table, self.contract)
-        paths = tqdm(self.table["path"], desc=what, unit="face", leave=False, disable=not what)
+        paths = tqdm(self.table["path"], desc=what, unit="face", leave=False, disable=None if what else True)
         for row, path in enumerate(paths):
             try:
                 image = read_image(path)

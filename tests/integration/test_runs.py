@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from smart_retail import load_model
+from tests.helpers.clocks import set_clock
 from tests.helpers.pictures import write_face
 from tests.helpers.runs import NO_FIGURES, checkpoint, load, run, write_config
 
@@ -44,7 +45,8 @@ def test_the_table_tells_what_metrics_csv_tells_without_a_carriage_return(here, 
     assert run("fit", "--config", write_config(here, figures=NO_FIGURES)) == 0
     said, told = capfd.readouterr()
     rows, lines = rows_of(RUN), lines_of(said)
-    assert "\r" not in said + told and max(map(len, (said + told).splitlines())) < 200
+    assert [text for text in (said + told).splitlines(keepends=True) if "\r" in text] == []
+    assert max(len(text) for text in said.splitlines() if "smart-retail" not in text) <= 100
     assert [line["epoch"] for line in lines] == ["0", "1"]
     for name, key, form in (
         ("train_loss", "train/loss", "{:.3f}"),
@@ -63,20 +65,27 @@ def test_the_table_tells_what_metrics_csv_tells_without_a_carriage_return(here, 
     assert all(f"smart-retail {command} " in said for command in ("test", "evaluate", "export"))
 
 
-@pytest.mark.parametrize("way", ["interrupt", "terminate", "budget"])
-def test_a_stopped_run_tells_the_command_that_goes_on(here, way, capfd):
-    config = write_config(here, figures=NO_FIGURES, trainer=stop(3, way))
-    assert run("fit", "--config", config, "--run", "my run") == {"interrupt": 130, "terminate": 143, "budget": 0}[way]
-    said = "".join(capfd.readouterr())
-    if way == "budget":  # somebody's own rule, not the clock's: that run has ended
-        assert "--ckpt_path" not in said.replace("test --config", "")
-        return
-    command = next(line for line in said.splitlines() if line.startswith("  smart-retail fit"))
+@pytest.mark.parametrize("way", ["interrupt", "terminate", "clock"])
+def test_a_stopped_run_tells_the_command_that_goes_on(here, way, capfd, monkeypatch):
+    set_clock(monkeypatch)
+    slow = {"callbacks": [{"class_path": "tests.helpers.clocks.Clock", "init_args": {"seconds": 4}}]}
+    config = write_config(here, figures=NO_FIGURES, trainer=slow if way == "clock" else stop(3, way))
+    clock = ["--trainer.max_time", "00:00:00:10"] if way == "clock" else []
+    code = run("fit", "--config", config, "--run", "my run", *clock)
+    assert code == {"interrupt": 130, "terminate": 143, "clock": 0}[way]
+    command = next(line for line in "".join(capfd.readouterr()).splitlines() if line.startswith("  smart-retail fit"))
     words = shlex.split(command)[2:]
-    assert words == ["--config", str(config), "--run", "my run", "--ckpt_path", str(checkpoint(run_name="my run"))]
-    assert run("fit", *words, "--trainer.callbacks", "null") == 0
+    named = ["--ckpt_path", str(checkpoint(run_name="my run"))]
+    assert words == ["--config", str(config), "--run", "my run", *clock, *named]
+    settings = ["--trainer.callbacks", "null", "--trainer.max_time", "null"]
+    assert run("fit", *words, *settings) == 0
     assert load(checkpoint(run_name="my run"))["global_step"] == 10
     assert [path.name for path in Path("lightning_logs/my run").iterdir()] == ["version_0"]
+
+
+def test_a_run_that_a_rule_of_its_own_ends_has_ended(here, capfd):
+    assert run("fit", "--config", write_config(here, figures=NO_FIGURES, trainer=stop(1, "budget"))) == 0
+    assert "smart-retail fit" not in "".join(capfd.readouterr())
 
 
 def test_metrics_stay_one_table_when_a_run_is_resumed(here):
@@ -98,7 +107,7 @@ def test_two_runs_lie_in_two_folders_whatever_the_logger(here, logger):
     for version in range(2):
         assert run("fit", "--config", config) == 0
         folder = Path(f"lightning_logs/tiny/version_{version}")
-        assert LEAVES <= {path.name for path in folder.rglob("*")}
+        assert {path.name for path in folder.rglob("*")} >= LEAVES
         assert bool(list(folder.glob("events.out*"))) == (logger is not False)
     assert {path.name for path in here.iterdir()} == {"lightning_logs", config.name}
     assert run("test", "--config", config, "--ckpt_path", "last") == 0
