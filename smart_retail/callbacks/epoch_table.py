@@ -34,10 +34,17 @@ Column = tuple[str, str, str]
 class LossBar(TQDMProgressBar):
     """A bar with the loss of the running step, which leaves nothing behind."""
 
+    def __init__(self) -> None:
+        """Start without a loss."""
+        super().__init__()
+        self.loss: dict[str, Any] = {}
+
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """Return the loss; of a GPU the one that was logged last, since asking it would wait for the step."""
-        known = trainer.callback_metrics if pl_module.device.type == "cpu" else trainer.logged_metrics
-        return {"loss": f"{float(known['train/step_loss']):.3f}"} if "train/step_loss" in known else {}
+        """Return the loss; of a GPU only as often as numbers are logged, since asking waits for the step."""
+        every = 1 if pl_module.device.type == "cpu" else max(1, getattr(trainer, "log_every_n_steps", 1))
+        if trainer.global_step % every == 0 and "train/step_loss" in trainer.callback_metrics:
+            self.loss = {"loss": f"{float(trainer.callback_metrics['train/step_loss']):.3f}"}
+        return self.loss
 
     def init_train_tqdm(self) -> Any:
         """Return the bar of the epochs."""

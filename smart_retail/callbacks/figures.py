@@ -121,7 +121,7 @@ def picture_loggers(trainer: pl.Trainer) -> list[Logger]:
 def show(trainer: pl.Trainer, tag: str, figure: Figure, step: int) -> None:
     """Hand a figure to each logger in the way that it offers; what one of them raises is told, and ends no training."""
     for logger in picture_loggers(trainer):
-        board = getattr(logger, "experiment", None)
+        board: Any = getattr(logger, "experiment", None)
         try:
             if hasattr(logger, "log_image"):  # Weights & Biases
                 logger.log_image(key=tag, images=[pixels(figure)], step=step)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
-from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_info
 
 from smart_retail.data.cache import write_aside
 
@@ -52,7 +53,10 @@ class Writer(ExperimentWriter):
             return
         with path.open(encoding="utf-8", newline="") as file:
             table = csv.DictReader(file)
-            rows = [row for row in table if (row.get("step") or "").isdecimal() and int(row["step"]) < resumed_at]
+            before = list(table)
+        rows = [row for row in before if (row.get("step") or "").isdecimal() and int(row["step"]) < resumed_at]
+        if again := len(before) - len(rows):
+            rank_zero_info(f"{path}: {again} rows of steps after {resumed_at} are made anew")
         self.metrics_keys = sorted({*(table.fieldnames or ()), "step", RESUMED})
         self._rewrite(rows)
         self.log_metrics({RESUMED: 1}, resumed_at)

@@ -78,7 +78,7 @@ def _of_bundle(folder: Path) -> FaceNet:
     if not isinstance(settings, dict) or PRECISIONS["fp32"] not in manifest.files:
         raise CheckpointError(f"{folder} lacks model.onnx, or the config that its network was trained with")
     contract = manifest.contract
-    tasks = {task.name: None for task in TASKS if task.name not in contract.task_names}
+    tasks: dict[str, Any] = {task.name: None for task in TASKS if task.name not in contract.task_names}
     tasks |= {task.name: {k: v for k, v in task.to_dict().items() if k != "name"} for task in contract.tasks}
     network = fuse(network_from(settings | {"tasks": tasks}, pretrained=False))
     graph = onnx.load(folder / PRECISIONS["fp32"]).graph

@@ -188,7 +188,7 @@ class FaceCLI(LightningCLI):
         logs = logs_of(trainer)
         if self.checkpoint and (version := version_of(self.checkpoint, run, logs)):
             return logs / run / version
-        if trainer.get("fast_dev_run") or rank_zero_only.rank:
+        if trainer.get("fast_dev_run") or getattr(rank_zero_only, "rank", 0):
             return logs / run / "version_0"  # nothing is written there
         self.claimed = claim_version(logs / run)
         return self.claimed
