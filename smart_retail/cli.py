@@ -55,6 +55,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return _without_command(words)
     # Read when torch loads its OpenMP runtime: two spinning threads on two cores slow each other.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # a log file cannot redraw a bar; read when tqdm is imported
     try:
         rest = words[len(name.split()) :]
         find_in_working_directory()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -68,16 +69,63 @@ def parse_yaml(text: str, name: str) -> Any:
         raise ConfigError(f"{name} is no YAML that can be read: {one_line(error)}") from error
 
 
-def training_config(made_by: Any) -> dict[str, Any]:
+def training_config(made_by: Any, places: Sequence[Path] = ()) -> dict[str, Any]:
     """Return the config that a network's file says it was trained with; empty if it names no data.
+
+    Args:
+        made_by: what the file tells of its training.
+        places: where the training may have run, beside the folder that ``made_by`` names: see ``find_data``.
 
     Raises:
         ConfigError: it is no YAML, or none of a config's size.
     """
-    text = made_by.get("config") if isinstance(made_by, Mapping) else None
-    config: Any = parse_yaml(text, "the network's training config") if isinstance(text, str) else None
+    if not isinstance(made_by, Mapping) or not isinstance(text := made_by.get("config"), str):
+        return {}
+    config = parse_yaml(text, "the network's training config")
     data = config.get("data") if isinstance(config, dict) else None
-    return config if isinstance(data, dict) and data.get("sources") else {}
+    if not isinstance(data, dict) or not data.get("sources"):
+        return {}
+    find_data(data["sources"], [*places, *recorded_folder(made_by)])
+    return dict(config)
+
+
+def recorded_folder(made_by: Any) -> list[Path]:
+    """Return the working directory of a training, if its file tells it."""
+    folder = made_by.get("folder") if isinstance(made_by, Mapping) else None
+    return [Path(folder)] if isinstance(folder, str) else []
+
+
+def find_data(sources: Any, places: Sequence[Path]) -> None:
+    """Put the path of what lies in one of ``places`` where a source names it as if it lay in this directory.
+
+    A run tells ``table: faces.csv``, and a command on that run may be given anywhere. What is in the present
+    directory is taken from there, so that a project may move; what is taken from elsewhere is said.
+
+    Args:
+        sources: ``data.sources`` of a config, as plain values or as jsonargparse has them; changed in place.
+        places: folders to look in, the first one first.
+    """
+    for source in sources if isinstance(sources, list) else []:
+        given = _values(_values(source).get("init_args"))
+        for name, value in given.items():
+            if not isinstance(value, str) or not (name in PLACES or "/" in value or Path(value).suffix):
+                continue
+            try:
+                found = next((path for path in (Path(value), *(p / value for p in places)) if path.exists()), None)
+            except (OSError, ValueError):  # no name of a file
+                continue
+            if found is not None and found != Path(value):
+                print(f"note: {value} is not in this folder; {found} is taken", file=sys.stderr)
+                given[name] = str(found)
+
+
+PLACES = ("root", "table", "folder", "path")
+"""Settings of sources that are paths, whatever they look like."""
+
+
+def _values(of: Any) -> dict[str, Any]:
+    """Return the values of a mapping or of a namespace, to be changed there."""
+    return of if isinstance(of, dict) else getattr(of, "__dict__", {})
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from smart_retail.errors import CheckpointError
@@ -52,9 +53,31 @@ def version_of(checkpoint: Path, run: str, logs: Path = LOGS) -> str | None:
     return folder.name if folder.parent == (logs / run).resolve() else None
 
 
-def keep_metrics(folder: Path) -> None:
-    """Put ``metrics.csv`` of the run so far aside as ``metrics-1.csv``, ...: a logger starts it anew."""
-    table = folder / "metrics.csv"
-    if table.is_file():
-        number = 1 + len(list(folder.glob("metrics-*.csv")))
-        table.rename(folder / f"metrics-{number}.csv")
+def claim_version(run: Path) -> Path:
+    """Make the next ``version_N`` of a run's folder; trainings that start at once get one each."""
+    number = max((int(path.name.removeprefix("version_")) + 1 for path in versions_of(run)), default=0)
+    while True:
+        folder = run / f"version_{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
+            number += 1
+        else:
+            return folder
+
+
+def drop_if_empty(folder: Path, logs: Path) -> None:
+    """Remove a claimed folder in which nothing was written, and what was made for it up to ``logs``."""
+    with suppress(OSError):
+        while True:
+            folder.rmdir()
+            if folder == logs:
+                return
+            folder = folder.parent
+
+
+def training_folders(path: Path) -> list[Path]:
+    """Return where a file of a run says that its training ran: the folder that holds ``lightning_logs``."""
+    return [parent.parent for parent in path.absolute().parents if parent.name == LOGS.name]

@@ -1,4 +1,4 @@
-"""Pictures for TensorBoard: what goes in, what comes out, and the network between."""
+"""Pictures for the loggers: what goes in, what comes out, and the network between."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities import rank_zero_info
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -21,17 +22,17 @@ from smart_retail.callbacks.ranks import gather
 from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.data.dataset import FaceBatch
-from smart_retail.errors import ConfigError
+from smart_retail.errors import ConfigError, one_line
 from smart_retail.models.network import FaceNet
 from smart_retail.plots import age_scatter, batch_grid, confusion, confusion_figure, pixels
 from smart_retail.tasks import Task
 
 
 class Figures(pl.Callback):
-    """Shows augmented faces, the graph, confusion matrices and ages in TensorBoard, while ``fit`` runs.
+    """Shows augmented faces, confusion matrices and ages in every logger that takes pictures, while ``fit`` runs.
 
-    Predictions are those of the validation itself: nothing goes through the network twice. Without a
-    ``TensorBoardLogger`` it does nothing.
+    Predictions are those of the validation itself: nothing goes through the network twice. The graph of the
+    network is for TensorBoard alone.
     """
 
     def __init__(self, every_n_epochs: int = 5, graph: bool = True) -> None:
@@ -58,13 +59,12 @@ class Figures(pl.Callback):
         """Draw the very first batch and the network."""
         if trainer.global_step or batch_idx or not trainer.is_global_zero:
             return
-        board = board_of(trainer)
         network, contract = getattr(pl_module, "net", None), getattr(pl_module, "contract", None)
-        if board is None or not isinstance(network, FaceNet) or not isinstance(contract, Contract):
+        if not isinstance(network, FaceNet) or not isinstance(contract, Contract):
             return
-        if self.every_n_epochs:
-            show(board, "train/inputs", batch_grid(batch, contract), 0)
-        if self.graph:
+        if self.every_n_epochs and picture_loggers(trainer):
+            show(trainer, "train/inputs", batch_grid(batch, contract), 0)
+        if self.graph and (board := board_of(trainer)):
             add_graph(board, network, contract)
 
     def on_validation_batch_end(
@@ -87,18 +87,17 @@ class Figures(pl.Callback):
         ours, self.judged = self.judged, []
         parts = gather(ours)
         self.drawn = trainer.current_epoch
-        board = board_of(trainer)
-        if board is None or not parts or not trainer.is_global_zero:
+        if not parts or not trainer.is_global_zero:
             return
         data = getattr(trainer, "datamodule", None)
         names = data.index.datasets if isinstance(data, FaceDataModule) else []
         for tag, figure in draw(parts, _tasks(pl_module), names).items():
-            show(board, f"val/{tag}", figure, trainer.global_step)
+            show(trainer, f"val/{tag}", figure, trainer.global_step)
 
     def _due(self, trainer: pl.Trainer) -> bool:
         if trainer.state.fn != "fit" or trainer.sanity_checking or not self.every_n_epochs:
             return False
-        if not any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
+        if not picture_loggers(trainer):
             return False
         last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
         return last or trainer.current_epoch - self.drawn >= self.every_n_epochs
@@ -114,9 +113,26 @@ def board_of(trainer: pl.Trainer) -> Any:
     return next((logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
 
 
-def show(board: Any, tag: str, figure: Figure, step: int) -> None:
-    """Write a figure; ``add_figure`` would load pyplot."""
-    board.add_image(tag, pixels(figure), step, dataformats="HWC")
+def picture_loggers(trainer: pl.Trainer) -> list[Logger]:
+    """Return the loggers that may take pictures, the same on every rank."""
+    return [logger for logger in trainer.loggers if not isinstance(logger, (CSVLogger, DummyLogger))]
+
+
+def show(trainer: pl.Trainer, tag: str, figure: Figure, step: int) -> None:
+    """Hand a figure to each logger in the way that it offers; what one of them raises is told, and ends no training."""
+    for logger in picture_loggers(trainer):
+        board: Any = getattr(logger, "experiment", None)
+        try:
+            if hasattr(logger, "log_image"):  # Weights & Biases
+                logger.log_image(key=tag, images=[pixels(figure)], step=step)
+            elif hasattr(board, "add_image"):  # TensorBoard; its add_figure would load pyplot
+                board.add_image(tag, pixels(figure), step, dataformats="HWC")
+            elif hasattr(board, "log_figure") and hasattr(logger, "run_id"):  # MLflow
+                board.log_figure(logger.run_id, figure, f"{tag}/step_{step:06d}.png")
+            elif hasattr(board, "log_figure"):  # Comet
+                board.log_figure(tag, figure, step=step)
+        except Exception as error:
+            rank_zero_info(f"no picture in {type(logger).__name__}: {one_line(error)}")
 
 
 def add_graph(board: Any, network: torch.nn.Module, contract: Contract) -> None:

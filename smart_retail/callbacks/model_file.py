@@ -37,12 +37,13 @@ class ModelFile(pl.Callback):
             "versions": versions(),
             "git": git_state(),
             "config": self.config,
+            "folder": str(Path.cwd()),  # of relative paths in the config
             "data_fingerprint": data.index.fingerprint() if known else "",  # type: ignore[union-attr]
             "data_terms": list(data.index.terms) if known else [],  # type: ignore[union-attr]
         }
         folder = trainer.log_dir  # asks rank 0: every rank must
         if folder and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
-            provenance = {name: value for name, value in self.made_by.items() if name != "config"}
+            provenance = {name: value for name, value in self.made_by.items() if name not in ("config", "folder")}
             provenance |= {
                 "processes": trainer.world_size,
                 "threads": torch.get_num_threads(),

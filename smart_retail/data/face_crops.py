@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from smart_retail.data.index import FaceIndex, SplitSettings, build_index
 from smart_retail.data.sources.base import Source
 from smart_retail.errors import BrokenImageError, CheckpointError, DataError
 from smart_retail.own_code import check_imported
+from smart_retail.runs import training_folders
 from smart_retail.tasks import Task
 
 
@@ -53,7 +55,7 @@ class FaceCrops:
         rows: list[int] = []
         crops: list[np.ndarray] = []
         squares = face_squares(self.table, self.contract)
-        paths = tqdm(self.table["path"], desc=what, unit="face", leave=False, disable=not what)
+        paths = tqdm(self.table["path"], desc=what, unit="face", leave=False, disable=None if what else True)
         for row, path in enumerate(paths):
             try:
                 image = read_image(path)
@@ -79,13 +81,17 @@ class FaceCrops:
 
 
 def training_config(checkpoint: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the config that a checkpoint was trained with.
+    """Return the config that a checkpoint was trained with; its data are found again from any working directory.
+
+    Args:
+        checkpoint: what its file holds.
+        name: of the file.
 
     Raises:
         CheckpointError: it does not tell.
         ConfigError: it names code of one's own that is not imported.
     """
-    config = config_files.training_config(checkpoint.get("made_by"))
+    config = config_files.training_config(checkpoint.get("made_by"), training_folders(Path(name)))
     if not config:
         raise CheckpointError(f"{name} does not tell its training data; name them with --data configs/data/....yaml")
     check_imported(config, name)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -17,6 +18,15 @@ PARALLEL_FROM = 2000
 """Images below which starting processes takes longer than it saves."""
 CHUNK = 256
 Result = TypeVar("Result")
+
+
+def progress(items: Iterable[Result], count: int, what: str, unit: str) -> Iterator[Result]:
+    """Yield items beside a bar; in a log file, where a bar is a thousand lines, one line says what begins."""
+    if sys.stderr.isatty():
+        yield from tqdm(items, total=count, desc=what, unit=unit, mininterval=1.0)
+    else:
+        print(f"{what}: {count:,} {unit}s", file=sys.stderr, flush=True)
+        yield from items
 
 
 def in_processes(
@@ -35,13 +45,13 @@ def in_processes(
         DataError: a process was killed.
     """
     if workers < 2 or len(tasks) < PARALLEL_FROM:
-        yield from tqdm(map(function, tasks), total=len(tasks), desc=what, unit="image", mininterval=1.0)
+        yield from progress(map(function, tasks), len(tasks), what, "image")
         return
     # Not multiprocessing's Pool: that one waits forever for a worker that was killed.
     pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"))
     try:
         results = pool.map(function, tasks, chunksize=CHUNK)
-        yield from tqdm(results, total=len(tasks), desc=what, unit="image", mininterval=1.0)
+        yield from progress(results, len(tasks), what, "image")
     except BrokenProcessPool as error:
         raise DataError(
             f"{what}: one of {workers} processes was killed, most likely for want of memory, in the folder "

@@ -28,6 +28,7 @@ from smart_retail.evaluation.results import Results
 from smart_retail.evaluation.robustness import COLUMNS, robustness
 from smart_retail.evaluation.sections import build
 from smart_retail.own_code import check_imported
+from smart_retail.runs import training_folders
 from smart_retail.tasks import Task, checked
 from smart_retail.training.data_cli import DataCLI
 
@@ -81,7 +82,7 @@ def _faces(judges: list[Judge], cli: DataCLI) -> tuple[pd.DataFrame, dict[str, s
         data = cli.data()
         data.contract = replace(data.contract, tasks=all_tasks(judges))
         index = data.index
-    elif config := training_config(judges[0].made_by):
+    elif config := training_config(judges[0].made_by, training_folders(Path(judges[0].path))):
         check_imported(config, judges[0].name)
         index = read_index(config, all_tasks(judges))
     else:

@@ -120,7 +120,7 @@ def export_bundle(
 
 def _provenance(content: Mapping[str, Any], index: FaceIndex, network: FaceNet) -> dict[str, Any]:
     """Return what made a network and what it is measured on, for the manifest."""
-    found = dict(content.get("made_by") or {})
+    found = {name: value for name, value in (content.get("made_by") or {}).items() if name != "folder"}
     trained_on, measured_on = found.get("data_fingerprint"), index.fingerprint(network.contract.tasks)
     if trained_on and trained_on != measured_on:
         log.warning(

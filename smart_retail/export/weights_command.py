@@ -69,7 +69,7 @@ def write_weights(content: Mapping[str, Any], path: Path) -> None:
     }
     # Where weights started from is a place on one machine, and of no use once they are here.
     settings = dict(content["hyper_parameters"]) | {"init_weights": None, "pretrained": False}
-    made_by = dict(content.get("made_by") or {})
+    made_by = {name: value for name, value in (content.get("made_by") or {}).items() if name != "folder"}
     if made_by.get("config"):
         made_by["config"] = without_places(made_by["config"])
     provenance = {"hyper_parameters": settings, "contract": content["contract"], "made_by": made_by}

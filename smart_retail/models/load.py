@@ -8,13 +8,19 @@ from typing import Any
 
 from torch import Tensor
 
+from smart_retail.config_files import training_config
 from smart_retail.contract import Contract
+from smart_retail.edge.manifest import NAME as MANIFEST
+from smart_retail.edge.manifest import PRECISIONS, read_manifest
+from smart_retail.edge.pretrained import available, find_bundle
 from smart_retail.errors import CheckpointError, one_line
 from smart_retail.models.bounded import ACTIVATION_LIMIT
 from smart_retail.models.checkpoint import check_weights, network_weights, read_checkpoint, renamed
 from smart_retail.models.fake_quantise import fake_quantise, is_fake_quantised
 from smart_retail.models.network import FaceNet
-from smart_retail.tasks import tasks_of
+from smart_retail.models.pretrained import start_from
+from smart_retail.runs import find_checkpoint
+from smart_retail.tasks import TASKS, tasks_of
 
 
 def network_from(settings: Mapping[str, Any], *, pretrained: bool | None = None) -> FaceNet:
@@ -41,21 +47,43 @@ def network_from(settings: Mapping[str, Any], *, pretrained: bool | None = None)
     )
 
 
-def load_model(path: str | Path) -> FaceNet:
+def load_model(path: str | Path | None = None) -> FaceNet:
     """Load a trained network for inference.
 
     Args:
-        path: ``model.pth``, a checkpoint of ``fit`` (of which the averaged weights are taken), or a
-            ``.safetensors`` file of ``smart-retail weights``.
+        path: a run's folder (of which the best network is taken), ``model.pth``, a checkpoint of ``fit`` (of which the
+            averaged weights are taken), a ``.safetensors`` file of ``smart-retail weights``, a bundle's folder, or the
+            name of a bundle that comes with the package; None for the network of the package.
 
     Returns:
         The network in eval mode on the CPU, with its ``contract`` as an attribute; after
-        quantisation-aware training the fused one that rounds as INT8 does.
+        quantisation-aware training the fused one that rounds as INT8 does, of a bundle the fused one of its FP32.
 
     Raises:
         CheckpointError: the file is missing, damaged, or no model of this project.
+        BundleError: the bundle is incomplete or altered, or the package has none of that name.
     """
+    if path is None or (not Path(path).exists() and str(path) in available()) or (Path(path) / MANIFEST).is_file():
+        return _of_bundle(find_bundle(path))
+    if Path(path).is_dir():
+        path = find_checkpoint(str(path), run="")
     return network_of(read_checkpoint(path), str(path))
+
+
+def _of_bundle(folder: Path) -> FaceNet:
+    """Return the FP32 network of a bundle, as it was reparameterised."""
+    manifest = read_manifest(folder)
+    settings = training_config(manifest.made_by).get("model")
+    if not isinstance(settings, dict) or PRECISIONS["fp32"] not in manifest.files:
+        raise CheckpointError(f"{folder} lacks model.onnx, or the config that its network was trained with")
+    contract = manifest.contract
+    tasks: dict[str, Any] = {task.name: None for task in TASKS if task.name not in contract.task_names}
+    tasks |= {task.name: {k: v for k, v in task.to_dict().items() if k != "name"} for task in contract.tasks}
+    network = network_from(settings | {"tasks": tasks, "reparameterised": True}, pretrained=False)
+    if misfits := start_from(network, str(folder)):
+        raise CheckpointError(f"{folder}: its network is not that of its config ({misfits[0]})")
+    network.contract = contract
+    return network.eval()
 
 
 def network_of(content: Mapping[str, Any], path: str) -> FaceNet:

@@ -8,38 +8,42 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import torch
 from jsonargparse import Namespace
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.trainer import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from smart_retail.arguments import OWN_MODULES, STRICT, Help, check_above, next_steps, reading
+from smart_retail.arguments import OWN_MODULES, STRICT, Help, check_above, reading
 from smart_retail.callbacks.best_checkpoint import BestCheckpoint
 from smart_retail.callbacks.checkpoint_file import CheckpointFile
 from smart_retail.callbacks.clock import NO_CLOCK
+from smart_retail.callbacks.doubts import Doubts
 from smart_retail.callbacks.ema import EMA
+from smart_retail.callbacks.epoch_table import EpochTable, LossBar
 from smart_retail.callbacks.figures import Figures
 from smart_retail.callbacks.finite import Finite
 from smart_retail.callbacks.hyper_parameters import HyperParameters
 from smart_retail.callbacks.last_checkpoint import LastCheckpoint
+from smart_retail.callbacks.metrics_table import MetricsTable
 from smart_retail.callbacks.model_file import ModelFile
 from smart_retail.callbacks.throughput import Throughput
 from smart_retail.callbacks.unreadable import Unreadable
-from smart_retail.config_files import guard_parsers
+from smart_retail.config_files import find_data, guard_parsers, recorded_folder
 from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.errors import CheckpointError, ConfigError, one_line
 from smart_retail.models.checkpoint import read_checkpoint
 from smart_retail.own_code import import_own, own_class, own_modules
-from smart_retail.runs import LOGS, find_checkpoint, keep_metrics, version_of
+from smart_retail.runs import LOGS, claim_version, drop_if_empty, find_checkpoint, training_folders, version_of
 from smart_retail.training.distillation import Distillation
 from smart_retail.training.module import FaceAttributeModule
+from smart_retail.training.outcome import go_on_command, what_next
 from smart_retail.training.quiet import quiet
 
 # Short names in YAML: importing the sources lets `class_path: UTKFace` do.
@@ -50,6 +54,7 @@ TERMINATED = 128 + 15
 """Exit code after SIGTERM, as shells count."""
 BASE = Path(__file__).parents[2] / "configs" / "base.yaml"  # of the checkout; an installed package has none
 PARSER: dict[str, Any] = {"default_config_files": [str(BASE), "configs/base.yaml"], "formatter_class": Help, **STRICT}
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")
 NO_SOURCES = "no source of faces: set data.sources; to begin with: --config configs/experiment/demo.yaml"
 
 
@@ -64,15 +69,20 @@ class FaceCLI(LightningCLI):
         """Run ``fit``, ``validate`` or ``test``; ``words`` are those after it."""
         skipped = super().subcommands()[command]
         self.subcommands = lambda: {command: skipped}  # type: ignore[method-assign] # each costs a second to describe
-        super().__init__(
-            own_class(words, "module", FaceAttributeModule),
-            FaceDataModule,
-            args=[command, *words],
-            seed_everything_default=0,
-            save_config_kwargs={"overwrite": True},
-            trainer_defaults={"precision": "32-true"},
-            parser_kwargs={command: dict(PARSER), "prog": "smart-retail", "formatter_class": Help, **STRICT},
-        )
+        self.words, self.claimed = words, Path()
+        try:
+            super().__init__(
+                own_class(words, "module", FaceAttributeModule),
+                FaceDataModule,
+                args=[command, *words],
+                seed_everything_default=0,
+                save_config_kwargs={"overwrite": True},
+                trainer_defaults={"precision": "32-true"},
+                parser_kwargs={command: dict(PARSER), "prog": "smart-retail", "formatter_class": Help, **STRICT},
+            )
+        finally:
+            if self.claimed.name:
+                drop_if_empty(self.claimed, logs_of(self._get(self.config, "trainer")))
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Declare what a config can set beside model, data and trainer."""
@@ -108,7 +118,12 @@ class FaceCLI(LightningCLI):
             raise CheckpointError("nothing to measure: give --ckpt_path best, or the path of a checkpoint")
         if command == "fit" and config.model.schedule_by == "time" and not config.trainer.max_time:
             raise ConfigError(NO_CLOCK)  # before a run's folder is touched
+        if (precision := str(config.trainer.get("precision") or PRECISIONS[0])) not in PRECISIONS:
+            raise ConfigError(
+                f"trainer.precision {precision} is not for this training: {', '.join(PRECISIONS[:3])} are"
+            )
         check_above(1, threads=config.threads)
+        places: list[Path] = []
         if config.get("ckpt_path"):
             self.checkpoint = find_checkpoint(str(config.ckpt_path), config.run, logs_of(config.trainer))
             config.ckpt_path = str(self.checkpoint)
@@ -117,13 +132,23 @@ class FaceCLI(LightningCLI):
                 raise CheckpointError(
                     f"--ckpt_path {self.checkpoint}: no checkpoint of a training; they lie in <run>/checkpoints"
                 )
+            places = [*training_folders(self.checkpoint), *recorded_folder(content.get("made_by"))]
+            learnt = content.get("hyper_parameters", {})
+            # A network goes on to be fed as it was, and is asked what it has learnt.
+            theirs = {"tasks": learnt.get("tasks")} if learnt else {}
             if content.get("contract"):
-                # A network goes on to be fed as it was.
-                crop, given = Contract.from_dict(content["contract"]).crop, config.data.crop
-                if crop != given:
-                    print(f"note: data.crop is {crop!r}, from the checkpoint, not {given!r}", file=sys.stderr)
-                config.data.crop = config.model.crop = crop
-            _tell_overridden(config.model, content.get("hyper_parameters", {}))
+                theirs["crop"] = Contract.from_dict(content["contract"]).crop
+            for name, value in theirs.items():
+                if (given := config.data[name]) != value:
+                    print(f"note: data.{name} is {value!r}, from the checkpoint, not {given!r}", file=sys.stderr)
+                config.data[name] = config.model[name] = value
+            _tell_overridden(config.model, learnt)
+        self.find_data(config, places)
+
+    def find_data(self, config: Namespace, places: Sequence[Path]) -> None:
+        """Find data that are not below this directory: where the network was trained, or where a config lies."""
+        files = [Path(str(path)).absolute() for path in config.get("config") or []]
+        find_data(config.data.sources, [*places, *(p for f in files for p in (*training_folders(f), f.parent))])
 
     def before_instantiate_classes(self) -> None:
         """Do not fetch weights that a checkpoint's would replace."""
@@ -137,33 +162,55 @@ class FaceCLI(LightningCLI):
                 model["teachers"] = None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Add loggers (a resumed run goes on in its folder) and callbacks."""
+        """Add loggers, callbacks and a progress bar."""
         run = self._get(self.config, "run")
         threads = self._get(self.config, "threads")
         if threads:
             torch.set_num_threads(threads)
         fit = self.subcommand == "fit"
-        # Before the user's: what fails at the end in one of those, as an export may, must not cost model.pth; and of
-        # several checkpoints model.pth and the export take the first.
-        first = [ModelFile(self.config_dump_of_run()), BestCheckpoint()]
-        last = [Throughput(), HyperParameters(), Finite()]
-        trainer_config = self._get(self.config_init, "trainer")
-        logs = logs_of(trainer_config)
+        trainer = self._get(self.config_init, "trainer")
+        callbacks = [*_listed(trainer.get("callbacks")), Unreadable()]
         if not fit:
             kwargs.setdefault("logger", False)
             self.save_config_callback = None  # it would write into the working directory
-        elif trainer_config.get("logger") in (None, True):
-            version = version_of(self.checkpoint, run, logs) if self.checkpoint else None
-            if version:
-                rank_zero_only(keep_metrics)(logs / run / version)
-            board = TensorBoardLogger(str(logs), name=run, version=version, default_hp_metric=False)
-            table = CSVLogger(str(logs), name=run, version=board.version, flush_logs_every_n_steps=50)
-            kwargs.setdefault("logger", [board, table])
-        callbacks = [*_listed(trainer_config.get("callbacks")), Unreadable()]
-        kwargs.setdefault("callbacks", [*first, *callbacks, *last] if fit else callbacks)
-        if fit:
-            kwargs.setdefault("plugins", [*_listed(trainer_config.get("plugins")), CheckpointFile()])
+        else:
+            folder = self.run_folder(run, trainer)
+            kwargs.setdefault("logger", self.loggers(folder, run, trainer))
+            go_on = go_on_command(self.words, folder / "checkpoints" / "last.ckpt")
+            self.table = EpochTable(go_on)
+            # Before the user's: what fails at the end in one of those, as an export may, must not cost model.pth; and
+            # of several checkpoints model.pth and the export take the first.
+            callbacks = [ModelFile(self.config_dump_of_run()), BestCheckpoint(), *callbacks, Throughput()]
+            callbacks += [HyperParameters(), Doubts(), self.table, Finite()]
+            kwargs.setdefault("plugins", [*_listed(trainer.get("plugins")), CheckpointFile()])
+        if not any(isinstance(callback, ProgressBar) for callback in callbacks) and not trainer.get("barebones"):
+            shown = trainer.get("enable_progress_bar")
+            kwargs["enable_progress_bar"] = shown = sys.stdout.isatty() if shown is None else shown
+            callbacks += [LossBar()] * shown
+        if trainer.get("enable_model_summary") is None and not trainer.get("barebones"):
+            kwargs["enable_model_summary"] = False  # it knows the names of our modules
+        kwargs.setdefault("callbacks", callbacks)
         return super().instantiate_trainer(**kwargs)
+
+    def run_folder(self, run: str, trainer: Any) -> Path:
+        """Return ``version_N``: a resumed run's own, or a new one, which rank 0 makes and the others learn of it."""
+        logs = logs_of(trainer)
+        if self.checkpoint and (version := version_of(self.checkpoint, run, logs)):
+            return logs / run / version
+        if trainer.get("fast_dev_run") or getattr(rank_zero_only, "rank", 0):
+            return logs / run / "version_0"  # nothing is written there
+        self.claimed = claim_version(logs / run)
+        return self.claimed
+
+    def loggers(self, folder: Path, run: str, trainer: Any) -> list[Logger]:
+        """Return ``metrics.csv``, TensorBoard and what the config names; the first one's folder is the run's."""
+        logs, given = logs_of(trainer), trainer.get("logger")
+        theirs = [] if isinstance(given, bool) else _listed(given)
+        resumed_at = read_checkpoint(self.checkpoint).get("global_step") if self.checkpoint else None
+        ours: list[Logger] = [MetricsTable(logs, run, folder.name, resumed_at)]
+        if given is not False and not any(isinstance(logger, TensorBoardLogger) for logger in theirs):
+            ours.append(TensorBoardLogger(str(logs), run, folder.name, default_hp_metric=False))
+        return [*ours, *theirs]
 
     def config_dump_of_run(self) -> dict[str, Any]:
         """Return the config of the run as plain values."""
@@ -203,20 +250,9 @@ def train(command: str, words: Sequence[str]) -> None:
     except SIGTERMException:
         raise SystemExit(TERMINATED) from None  # Lightning's own code is 0, as if the run had ended
     # Not trainer.log_dir: that asks rank 0, and every rank must.
-    logger = cli.trainer.logger if command == "fit" and cli.trainer.is_global_zero else None
-    if isinstance(logger, (TensorBoardLogger, CSVLogger)):
-        print(what_next(Path(logger.log_dir), [str(path) for path in cli.config.fit.config or []], own_modules(words)))
-
-
-def what_next(run: Path, configs: Sequence[str], imports: Sequence[str] = ()) -> str:
-    """Return what to type after a training that left a folder."""
-    if not (best := run / "checkpoints" / "best.ckpt").is_file():
-        return f"run: {run}"
-    given = "".join(f"--config {quote(path)} " for path in configs)
-    own = "".join(f" --imports {name}" for name in imports)  # a checkpoint alone imports nothing
-    export = f"export --checkpoint {run} --output bundle{own}"
-    evaluate = f"evaluate {run} --output report{own}"
-    return f"run: {run}\n" + next_steps(f"test {given}--ckpt_path {best}", evaluate, export)
+    if command == "fit" and cli.trainer.is_global_zero and isinstance(table := cli.trainer.logger, MetricsTable):
+        configs = [str(path) for path in cli.config.fit.config or []]
+        print(what_next(Path(table.log_dir), configs, cli.table.go_on * cli.table.unfinished, own_modules(words)))
 
 
 def check_fit(command_lines: Mapping[str, Sequence[str]]) -> None:

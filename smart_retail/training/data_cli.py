@@ -49,6 +49,7 @@ class DataCLI(FaceCLI):
         with reading(parser, args):
             LightningCLI.parse_arguments(self, parser, args)
         check_above(1, threads=self.config.threads)
+        self.find_data(self.config, [])
 
     def instantiate_classes(self) -> None:
         """Make nothing yet."""

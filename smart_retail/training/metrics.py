@@ -167,6 +167,8 @@ class FaceMetrics(nn.Module):
         """Return what ``compute`` does with the weighted ``loss`` and the ``score``, and forget everything added."""
         values = self.compute()
         self.reset()
+        if not values:
+            return {}
         nothing = weights.get_buffer("fixed").new_zeros(())
         losses = {task.name: values.get(f"loss_{task.name}", nothing) for task in self.tasks}
         values["loss"] = weights(losses).detach()

@@ -306,7 +306,8 @@ class FaceAttributeModule(pl.LightningModule):
         self._log_metrics("test")
 
     def _log_metrics(self, stage: str) -> None:
-        values = self._metrics(stage).summary(self.weights)
+        if not (values := self._metrics(stage).summary(self.weights)):
+            return  # an epoch that was resumed after its last step, and is measured already
         self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
 
     def _metrics(self, stage: str) -> FaceMetrics:

@@ -18,7 +18,15 @@ WARNINGS = (
     r".*``compute`` method of metric .* was called before the ``update``.*",  # this rank saw no label of a task
     r".*The number of training batches .* is smaller than the logging interval.*",
 )
-TIPS = ("litlogger", "litmodels", "`weights_only` was not set", "TPU available")
+TIPS = (
+    "litlogger",
+    "litmodels",
+    "`weights_only` was not set",
+    "TPU available",
+    "to estimate number of stepping",
+    "Trainer.fit` stopped",
+    "Time limit",
+)
 
 
 def quiet() -> None:

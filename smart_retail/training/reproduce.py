@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from smart_retail.arguments import command_parser, next_steps, parse
+from smart_retail.callbacks.metrics_table import RESUMED
 from smart_retail.callbacks.model_file import PROVENANCE
 from smart_retail.config_files import read_yaml
 from smart_retail.errors import CheckpointError, ConfigError, one_line
@@ -119,8 +120,8 @@ def changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[
 def metrics(run: Path) -> dict[tuple[str, int], str]:
     """Return all logged numbers by name and step, as they are written.
 
-    A resumed run has several tables. Its training metrics cover only a part of the epochs in which it was
-    stopped, and are left out, as are times.
+    Training metrics of a resumed run cover only a part of the epochs in which it was stopped, and are left out, as
+    are times. Up to version 0.1 such a run had several tables.
 
     Raises:
         ConfigError: a table is damaged.
@@ -134,10 +135,11 @@ def metrics(run: Path) -> dict[tuple[str, int], str]:
                 rows = [(int(row["step"]), row) for row in csv.DictReader(file, restkey="", strict=True)]
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise ConfigError(f"{path} is damaged: {one_line(error)}") from error
+        resumed = earlier or any(row.get(RESUMED) for _, row in rows)
         for step, row in rows:
             for name, value in row.items():
-                partial = earlier and name.startswith("train/") and not name.startswith("train/step_")
-                if value and name not in ("step", "epoch", "train/images_per_second") and not partial:
+                partial = resumed and name.startswith("train/") and not name.startswith("train/step_")
+                if value and name not in ("step", "epoch", RESUMED, "train/images_per_second") and not partial:
                     found[name, step] = value
     return found
 

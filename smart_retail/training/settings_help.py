@@ -33,12 +33,13 @@ RUN = {
 TRAINER = {
     "trainer.max_epochs": ("INT", "epochs to train"),
     "trainer.max_time": ("DD:HH:MM:SS", "time to train; what comes first ends the run"),
-    "trainer.precision": ("TEXT", "bf16-mixed and 16-mixed are faster where the processor has them (default: 32-true)"),
+    "trainer.precision": ("TEXT", "bf16-mixed or 16-mixed, faster on some processors (default: 32-true)"),
     "trainer.accelerator": ("TEXT", "cpu, gpu, or auto for the best there is (default: auto)"),
     "trainer.devices": ("INT", "how many of them, or auto (default: auto)"),
     "trainer.strategy": ("TEXT", "ddp for several devices or machines"),
     "trainer.num_nodes": ("INT", "machines (default: 1)"),
     "trainer.default_root_dir": ("FOLDER", "where lightning_logs lies, if not here"),
+    "trainer.logger": ("CLASS", "WandbLogger, ... beside metrics.csv and TensorBoard; false leaves TensorBoard out"),
     "trainer.callbacks+": ("CLASS", "smart_retail.callbacks.onnx_export.ONNXExport writes a bundle after the training"),
 }
 KINDS = {"bool": "[true|false]", "int": "INT", "float": "NUMBER", "str": "TEXT", "dict": "MAP", "list": "LIST"}

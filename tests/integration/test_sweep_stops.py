@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import smart_retail
+from smart_retail.callbacks.metrics_table import RESUMED
 from tests.helpers.runs import run
 from tests.integration.test_sweep import leaderboard, write_sweep
 
@@ -87,7 +88,8 @@ def test_two_workers_share_trials_and_what_is_killed_goes_on_and_the_best_is_fit
     rows = leaderboard(Path("there"))
     assert sorted(row["configuration"] for row in rows) == ["trial_000", "trial_001"]
     assert {row["state"] for row in rows} == {"complete"} and len({row["model.learning_rate"] for row in rows}) == 2
-    assert len(list(STUDY.glob("trial_*/seed_0/version_*/metrics-1.csv"))) == 2
+    tables = STUDY.glob("trial_*/seed_0/version_*/metrics.csv")
+    assert [RESUMED in table.read_text().splitlines()[0].split(",") for table in tables] == [True, True]
     assert not list(STUDY.glob("trial_*/seed_0/version_1"))
     (version,) = STUDY.glob("refit/*/epochs_1/version_*")
     assert version.parts[-3] == rows[0]["configuration"] and (version / "model.pth").is_file()

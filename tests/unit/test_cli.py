@@ -2,6 +2,7 @@
 
 import re
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import yaml
@@ -154,3 +155,12 @@ def test_help_says_defaults_and_no_types():
     parser.add_argument("--rounds", type=int, default=3, help="calls")
     said = parser.format_help()
     assert parser.formatter_class is Help and "calls (default: 3)" in said and "type:" not in said
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true", "64-true", "64", "transformer-engine"])
+def test_a_precision_that_does_not_train_is_refused_before_anything_is_made(precision, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run("fit", "--config", write_config(tmp_path), "--trainer.precision", precision) == 2
+    said = capsys.readouterr().err
+    assert "precision" in said and "Traceback" not in said and not Path("lightning_logs").exists()
+    assert len(said.strip().splitlines()) == 1

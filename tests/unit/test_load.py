@@ -1,10 +1,14 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from smart_retail.contract import Contract
+from smart_retail.data.datamodule import normalise
+from smart_retail.edge.predictor import Predictor
+from smart_retail.edge.pretrained import find_bundle
 from smart_retail.errors import CheckpointError
 from smart_retail.models.checkpoint import check_weights, network_weights, read_checkpoint
 from smart_retail.models.load import load_model, network_from
@@ -144,3 +148,21 @@ def test_missing_and_unknown_weights_are_named():
 def test_only_the_networks_part_of_a_state_is_taken():
     state = {"net.a": torch.ones(1), "weights.b": torch.ones(1), "net.net.c": torch.ones(1)}
     assert set(network_weights(state)) == {"a", "net.c"}
+
+
+def test_a_runs_folder_is_its_best_network(tmp_path, content):
+    (tmp_path / "checkpoints").mkdir()
+    saved(tmp_path / "checkpoints/best.ckpt", content)
+    assert load_model(tmp_path).contract == Contract(image_size=48)
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        load_model(tmp_path / "checkpoints")
+
+
+@pytest.mark.parametrize("named", [None, "mobileone_s2", find_bundle()])
+def test_the_network_of_the_package_answers_as_its_bundle(named):
+    network, bundle = load_model(named), Predictor.from_bundle(find_bundle(), precision="fp32")
+    crops = np.random.default_rng(0).integers(256, size=(2, 112, 112, 3), dtype=np.uint8)
+    with torch.no_grad():
+        said = network(normalise(torch.from_numpy(crops.transpose(0, 3, 1, 2).copy()), network.contract))
+    assert network.contract == bundle.contract
+    assert said.age.numpy() == pytest.approx(bundle.outputs(crops)["age"], abs=1e-3)

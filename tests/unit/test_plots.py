@@ -1,12 +1,17 @@
-import numpy as np
-import torch
+from types import SimpleNamespace
 
-from smart_retail.callbacks.figures import draw, judged
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.loggers import CSVLogger
+
+from smart_retail.callbacks.figures import draw, judged, show
 from smart_retail.contract import Contract
 from smart_retail.data.datamodule import denormalise, normalise
 from smart_retail.plots import age_scatter, batch_grid, captions, confusion, confusion_figure, pixels
 from smart_retail.tasks import AGE_MAX, TASKS
 from tests.helpers.batches import face_batch, relabelled
+from tests.helpers.loggers import AsComet, AsMLflow, AsTensorBoard, AsWandb, Offline, Service
 
 
 def outputs(count):
@@ -77,3 +82,20 @@ def test_a_figure_becomes_bytes_without_pyplot():
     assert picture.dtype == np.uint8
     assert picture.shape[2] == 3
     assert picture.std() > 0
+
+
+@pytest.mark.parametrize(
+    ("logger", "taken"),
+    [
+        (AsWandb(), [("val/gender", 3, 7)]),
+        (AsMLflow(), [("abc", 1, "val/gender/step_000007.png")]),
+        (AsComet(), [("val/gender", 1, 7)]),
+        (AsTensorBoard(), [("val/gender", 3, 7)]),
+        (Service(), []),
+        (Offline(), []),
+    ],
+)
+def test_a_figure_reaches_every_logger_in_its_own_way(logger, taken, tmp_path):
+    figure = confusion_figure(np.eye(2, dtype=int), ["a", "b"], "x")
+    show(SimpleNamespace(loggers=[CSVLogger(tmp_path), logger]), "val/gender", figure, 7)
+    assert logger.taken == taken

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from smart_retail.errors import CheckpointError
-from smart_retail.runs import find_checkpoint, version_of
+from smart_retail.runs import claim_version, drop_if_empty, find_checkpoint, version_of
 
 
 def checkpoint(logs, version, name="last", run="demo", when=0):
@@ -59,3 +59,20 @@ def test_a_checkpoint_of_this_run_goes_on_in_its_version(tmp_path):
     path = checkpoint(tmp_path, 4)
     assert version_of(path, "demo", tmp_path) == "version_4"
     assert version_of(path, "other", tmp_path) is None
+
+
+def test_every_training_gets_a_folder_of_its_own(tmp_path):
+    checkpoint(tmp_path, 4)
+    claimed = [claim_version(tmp_path / "demo").name for _ in range(3)]
+    assert claimed == ["version_5", "version_6", "version_7"]
+    assert claim_version(tmp_path / "other") == tmp_path / "other/version_0"
+
+
+def test_a_folder_in_which_nothing_was_written_goes_and_nothing_else(tmp_path):
+    logs = tmp_path / "lightning_logs"
+    drop_if_empty(claim_version(logs / "ten/a"), logs)
+    assert list(tmp_path.iterdir()) == []
+    kept = checkpoint(logs, 0)
+    drop_if_empty(kept.parent.parent, logs)
+    drop_if_empty(claim_version(logs / "demo"), logs)
+    assert kept.is_file() and len(list((logs / "demo").iterdir())) == 1

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from smart_retail.data.cache import cache_folder
+from smart_retail.data.processes import progress
 from smart_retail.data.sources.base import Listing, Source, make_listing
 from smart_retail.data.sources.drawing import FaceSpec, draw_face, wears_glasses
 from smart_retail.errors import ConfigError
@@ -92,7 +92,7 @@ def _draw_all(folder: Path, faces: list[tuple[FaceSpec, np.random.Generator]]) -
     """Draw into a folder aside and rename it, so that a folder that is there is complete."""
     aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".synthetic-"))
     try:
-        for i, (spec, rng) in enumerate(tqdm(faces, desc="drawing synthetic faces", unit="face")):
+        for i, (spec, rng) in enumerate(progress(faces, len(faces), "drawing synthetic faces", "face")):
             face = draw_face(spec, rng, SIDE)
             drawn = cv2.imencode(".png", cv2.cvtColor(face, cv2.COLOR_RGB2BGR))[1]
             (aside / f"{i:06d}.png").write_bytes(drawn.tobytes())  # imwrite says nothing of a full disk
