@@ -25,7 +25,7 @@ class ONNXExport(pl.Callback):
         self.output, self.settings = output, settings or ExportSettings()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the bundle; a failed gate is said, the training is not lost for it."""
+        """Write the bundle; a bundle that is refused is told, the training is not lost for it."""
         best = getattr(trainer.checkpoint_callback, "best_model_path", "")
         run = trainer.log_dir  # asks rank 0: every rank must
         if not best or not run or not trainer.is_global_zero:

@@ -95,8 +95,8 @@ def export_bundle(
 
     Raises:
         CheckpointError: the checkpoint is unusable.
-        ExportError: ONNX deviates from PyTorch, or the network has one answer for all faces.
-        GateError: INT8 is shown to lose too much.
+        ExportError: ONNX deviates from PyTorch.
+        GateError: INT8 is shown to lose too much, or the network has one answer for all faces.
     """
     content = read_checkpoint(checkpoint)
     network, qat = network_of(content, str(checkpoint)), None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from smart_retail.errors import ConfigError, ExportError, GateError
+from smart_retail.errors import ConfigError, GateError
 from smart_retail.evaluation.metrics import labelled, predicted_classes
 from smart_retail.quantise.int8 import Int8Settings
 from smart_retail.tasks import Task
@@ -105,7 +105,7 @@ def check_answers(table: pd.DataFrame, tasks: Sequence[Task]) -> list[str]:
         tasks: of the network.
 
     Raises:
-        ExportError: these are all tasks with different labels: the network has learnt nothing.
+        GateError: these are all tasks with different labels: the network has learnt nothing.
     """
     differing, constant = [], []
     for task in tasks:
@@ -117,7 +117,7 @@ def check_answers(table: pd.DataFrame, tasks: Sequence[Task]) -> list[str]:
         if np.ptp(answers) < (1 if task.is_classes else MIN_SPREAD_YEARS):
             constant.append(task.name)
     if constant and constant == differing:
-        raise ExportError(
+        raise GateError(
             f"a constant network: {', '.join(constant)} have one answer for all {len(table):,} validation faces. "
             f"Nothing was written. Train longer (from scratch, {MIN_STEPS} steps teach nothing), or start from the "
             "network of the package: --config configs/experiment/finetune.yaml"

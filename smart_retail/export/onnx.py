@@ -43,7 +43,7 @@ class DeployedNet(nn.Module):
             contract: of the network.
             source: ``float32`` for (B, 3, S, S) normalised, ``uint8`` for (B, S, S, 3) RGB as it is.
             form: ``probabilities`` or ``logits`` of classes.
-            ages: also say the (B, 101) distribution over the years.
+            ages: also answer the (B, 101) distribution over the years.
 
         Raises:
             ConfigError: another source or form, or a distribution of a head that has none.
