@@ -96,6 +96,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _nobody_reads() -> bool:
     """Whether stdout is a pipe that was closed, as by ``| head``; what is still to be printed goes nowhere then."""
     # Not by another flush: that has nothing left to write, since the failed one may have dropped it.
+    if not hasattr(select, "poll"):  # Windows
+        return False
     poll = select.poll()
     poll.register(sys.stdout.fileno(), select.POLLOUT)
     if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing
-import os
 import signal
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from smart_retail.contract import CROPS, Contract
 from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.index import FaceIndex, SplitSettings, build_index
 from smart_retail.data.labels import ages
+from smart_retail.data.processes import usable_cores
 from smart_retail.data.sampler import BalancedSampler, OrderedSampler, face_weights
 from smart_retail.data.soft_labels import read_soft_labels, tasks_said
 from smart_retail.data.sources.base import Source, labelled
@@ -85,7 +85,7 @@ class FaceDataModule(pl.LightningDataModule):
         self.sizes = {0: image_size} | (progressive or {})
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         workers = -1 if workers is None else workers
-        self.workers = max(1, len(os.sched_getaffinity(0)) + workers) if workers < 0 else workers
+        self.workers = max(1, usable_cores() + workers) if workers < 0 else workers
         self.balance, self.age_balance, self.epoch_size = balance, age_balance, epoch_size
         self.limit_train, self.limit_eval = limit_train, limit_eval
         self.splits, self.augmentation = splits, augmentation

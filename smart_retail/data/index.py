@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from smart_retail.data.duplicates import cluster, scan_faces
+from smart_retail.data.processes import usable_cores
 from smart_retail.data.sources.base import Listing, Source, labelled
 from smart_retail.data.splits import (
     CONTRADICTORY,
@@ -123,7 +123,7 @@ def build_index(
     for listing in _listings(sources, tasks):
         scans = listing.scans
         if scans is None:
-            scans = scan_faces(listing.faces, workers or len(os.sched_getaffinity(0)))
+            scans = scan_faces(listing.faces, workers or usable_cores())
         bad = (scans["error"] != "").to_numpy()
         paths = listing.faces.loc[bad, "path"]
         broken += list(zip(paths, scans.loc[bad, "error"], strict=True))

@@ -8,7 +8,6 @@ each face, shrunk and compressed.
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -23,14 +22,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smart_retail.contract import Contract
-from smart_retail.data.cache import check_place, write_folder_aside
+from smart_retail.files import check_place, write_folder_aside
 from smart_retail.data.corruptions import OFF_CENTRE, amount_of
 from smart_retail.data.crops import CROP, LANDMARKS, face_squares, place
 from smart_retail.data.image_header import jpeg_frame
 from smart_retail.data.images import read_image, read_image_bytes
 from smart_retail.data.index import FaceIndex
 from smart_retail.data.packed_images import IMAGE
-from smart_retail.data.processes import in_processes
+from smart_retail.data.processes import in_processes, usable_cores
 from smart_retail.data.sources.base import COLUMNS
 from smart_retail.data.sources.packed import FORMAT, NAME, sha256, stored_columns
 from smart_retail.data.transforms import Augmentation
@@ -98,7 +97,7 @@ class Packed:
 
 
 def check_pack_place(folder: Path) -> None:
-    """Refuse a folder that is there and is no pack; see ``cache.check_place``."""
+    """Refuse a folder that is there and is no pack; see ``files.check_place``."""
     check_place(folder, *PLACE)
 
 
@@ -128,9 +127,7 @@ def write_pack(
     margin = margin_of(augmentation)
     tasks = [(path, square, settings, margin) for path, square in zip(index.faces["path"], squares, strict=True)]
     with write_folder_aside(folder, *PLACE) as aside:
-        images = in_processes(
-            pack_face, tasks, workers or len(os.sched_getaffinity(0)), "packing", Path(tasks[0][0]).parent
-        )
+        images = in_processes(pack_face, tasks, workers or usable_cores(), "packing", Path(tasks[0][0]).parent)
         names = _write_files(aside, _placeless(index), images, settings.megabytes * 10**6)
         sizes = {name: (aside / name).stat().st_size for name in names}
         about = {

@@ -1,8 +1,10 @@
-"""One function over many images, in several processes if there are enough of them."""
+"""Cores, and one function over many images, in several processes if there are enough of them."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,6 +19,13 @@ PARALLEL_FROM = 2000
 """Images below which starting processes takes longer than it saves."""
 CHUNK = 256
 Result = TypeVar("Result")
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, as far as the system tells."""
+    if hasattr(os, "process_cpu_count"):  # Python 3.13
+        return os.process_cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_processes(
@@ -37,8 +46,10 @@ def in_processes(
     if workers < 2 or len(tasks) < PARALLEL_FROM:
         yield from tqdm(map(function, tasks), total=len(tasks), desc=what, unit="image", mininterval=1.0)
         return
+    # A fork starts at once, but is safe on Linux alone.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     # Not multiprocessing's Pool: that one waits forever for a worker that was killed.
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"))
+    pool = ProcessPoolExecutor(workers, mp_context=context)
     try:
         results = pool.map(function, tasks, chunksize=CHUNK)
         yield from tqdm(results, total=len(tasks), desc=what, unit="image", mininterval=1.0)

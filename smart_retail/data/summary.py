@@ -11,7 +11,7 @@ from rich.box import MINIMAL
 from rich.console import Console
 from rich.table import Table
 
-from smart_retail.data.cache import write_aside
+from smart_retail.files import write_aside
 from smart_retail.data.dataset import FaceDataset
 from smart_retail.data.index import FaceIndex
 from smart_retail.data.sampler import Draw

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from smart_retail.contract import Contract
-from smart_retail.data.cache import write_folder_aside
+from smart_retail.files import write_folder_aside
 from smart_retail.data.npz import read_npz
 from smart_retail.edge.manifest import GOLDEN, NAME, PRECISIONS, Manifest, check_files, read_manifest, sha256
 from smart_retail.edge.runtime import check_session, feed, open_session

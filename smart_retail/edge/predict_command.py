@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser
 from tqdm import tqdm
 
 from smart_retail.arguments import command_parser, next_steps, parse
-from smart_retail.data.cache import free_name, write_aside
+from smart_retail.files import free_name, write_aside
 from smart_retail.data.crops import Square, whole_image
 from smart_retail.data.images import ENDINGS, read_image
 from smart_retail.edge.annotate import annotate

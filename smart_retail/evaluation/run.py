@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from smart_retail.arguments import as_list
-from smart_retail.data.cache import free_name, write_aside
+from smart_retail.files import free_name, write_aside
 from smart_retail.data.corruptions import KINDS, known_kinds
 from smart_retail.data.face_crops import read_index
 from smart_retail.edge.manifest import NAME as MANIFEST

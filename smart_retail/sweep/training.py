@@ -15,7 +15,7 @@ from typing import IO, Any
 import pandas as pd
 
 from smart_retail.config_files import read_yaml
-from smart_retail.data.cache import locked
+from smart_retail.files import locked
 from smart_retail.errors import SmartRetailError, one_line
 from smart_retail.runs import versions_of
 from smart_retail.sweep.settings import SweepSettings
@@ -25,8 +25,8 @@ SAVING_S = 180.0
 """Seconds that a training has to finish its step and save."""
 POLL_S = 0.5
 """Seconds between two looks at a running training."""
-LIBC = ctypes.CDLL(None)  # loaded here: a fork of several threads may not
 PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here: a fork of several threads may not
 Watch = Callable[[], None]
 
 
@@ -65,7 +65,7 @@ def run_command(arguments: Sequence[str], log: IO[bytes], watch: Watch = lambda:
     """
     start = log.seek(0, 2)
     # In a session of its own: Ctrl-C comes from us, once. If the worker is killed, the kernel lets it save and end.
-    end_with_worker = (lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)) if sys.platform == "linux" else None
+    end_with_worker = (lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)) if LIBC else None
     command = [sys.executable, "-m", "smart_retail", *arguments]
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
     child = subprocess.Popen(command, start_new_session=True, preexec_fn=end_with_worker, **streams)
@@ -89,7 +89,8 @@ def reason(code: int, output: str) -> str:
     """Return in one line why a command failed; ``code`` is minus a signal's number, or as shells count one."""
     number = -code if code < 0 else code - 128 if code in (130, 143) else 0
     if number:
-        return f"killed by {signal.Signals(number).name}" + " (out of memory?)" * (number == signal.SIGKILL)
+        name = signal.Signals(number).name
+        return f"killed by {name}" + " (out of memory?)" * (name == "SIGKILL")  # which Windows does not have
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return next((line for line in reversed(lines) if "error" in line.lower()), (lines or [f"exit code {code}"])[-1])
 

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from smart_retail.arguments import as_list, check_above, next_steps
-from smart_retail.data.cache import write_aside
+from smart_retail.files import write_aside
 from smart_retail.data.datamodule import FaceDataModule, normalise
 from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.sampler import Draw

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from smart_retail.data.cache import cache_folder, write_aside
+from smart_retail.files import cache_folder, write_aside
 
 
 def test_the_cache_lies_where_the_variable_says(tmp_path, monkeypatch):
