@@ -83,7 +83,7 @@ def check_place(folder: Path, mark: str, option: str, what: str) -> None:
     folder = folder.resolve()
     if folder.exists() and not (folder / mark).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{option} {folder} exists and is no {what}; name another folder")
-    if folder == Path.cwd() or os.path.ismount(folder):  # noqa: PTH114 - Path's own is not for Windows
+    if folder == Path.cwd() or os.path.ismount(folder):
         raise ConfigError(
             f"{option} {folder} is the working folder or a mount point and cannot be replaced; name a folder inside it"
         )

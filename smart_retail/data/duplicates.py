@@ -20,11 +20,11 @@ from PIL import Image, ImageOps
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from smart_retail.files import cache_folder, write_aside
 from smart_retail.data.crops import CROP
 from smart_retail.data.images import read_image, read_image_bytes
 from smart_retail.data.processes import in_processes
 from smart_retail.errors import BrokenImageError, one_line
+from smart_retail.files import cache_folder, write_aside
 
 log = logging.getLogger(__name__)
 MAX_BITS = 10

@@ -22,7 +22,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smart_retail.contract import Contract
-from smart_retail.files import check_place, write_folder_aside
 from smart_retail.data.corruptions import OFF_CENTRE, amount_of
 from smart_retail.data.crops import CROP, LANDMARKS, face_squares, place
 from smart_retail.data.image_header import jpeg_frame
@@ -34,6 +33,7 @@ from smart_retail.data.sources.base import COLUMNS
 from smart_retail.data.sources.packed import FORMAT, NAME, sha256, stored_columns
 from smart_retail.data.transforms import Augmentation
 from smart_retail.errors import ConfigError
+from smart_retail.files import check_place, write_folder_aside
 
 PLACE = (NAME, "--pack", "pack")
 LOSSLESS = 101

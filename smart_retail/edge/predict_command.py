@@ -15,7 +15,6 @@ from jsonargparse import ArgumentParser
 from tqdm import tqdm
 
 from smart_retail.arguments import command_parser, next_steps, parse
-from smart_retail.files import free_name, write_aside
 from smart_retail.data.crops import Square, whole_image
 from smart_retail.data.images import ENDINGS, read_image
 from smart_retail.edge.annotate import annotate
@@ -25,6 +24,7 @@ from smart_retail.edge.manifest import read_manifest
 from smart_retail.edge.predictor import Prediction, Predictor
 from smart_retail.edge.pretrained import find_bundle
 from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
+from smart_retail.files import free_name, write_aside
 from smart_retail.tasks import Task
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pandas as pd
 
 from smart_retail.arguments import as_list
-from smart_retail.files import free_name, write_aside
 from smart_retail.data.corruptions import KINDS, known_kinds
 from smart_retail.data.face_crops import read_index
 from smart_retail.edge.manifest import NAME as MANIFEST
@@ -28,6 +27,7 @@ from smart_retail.evaluation.report import markdown, page
 from smart_retail.evaluation.robustness import COLUMNS as ROBUSTNESS_COLUMNS
 from smart_retail.evaluation.robustness import robustness
 from smart_retail.evaluation.sections import build
+from smart_retail.files import free_name, write_aside
 from smart_retail.runs import find_checkpoint
 from smart_retail.tasks import Task, checked
 from smart_retail.training.data_cli import DataCLI

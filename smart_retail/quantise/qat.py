@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 import torch
 
-from smart_retail.files import write_aside
 from smart_retail.export.onnx import export_network
+from smart_retail.files import write_aside
 from smart_retail.models.fake_quantise import convolutions, fake_quantise, fuse, input_ranges, to_float
 from smart_retail.models.network import FaceNet
 from smart_retail.quantise.compact import compact

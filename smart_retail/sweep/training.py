@@ -15,8 +15,8 @@ from typing import IO, Any
 import pandas as pd
 
 from smart_retail.config_files import read_yaml
-from smart_retail.files import locked
 from smart_retail.errors import SmartRetailError, one_line
+from smart_retail.files import locked
 from smart_retail.runs import versions_of
 from smart_retail.sweep.settings import SweepSettings
 from smart_retail.sweep.study import Say

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from smart_retail.files import cache_folder, permit, place_aside
 from smart_retail.data.sources.base import Listing, Source, make_listing
 from smart_retail.data.sources.drawing import FaceSpec, draw_face, wears_glasses
 from smart_retail.errors import ConfigError
+from smart_retail.files import cache_folder, permit, place_aside
 from smart_retail.tasks import EMOTIONS, GENDERS, TASKS, Task
 
 TERMS = "synthetic: drawn by smart_retail, no real person; free of any terms"
