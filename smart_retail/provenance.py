@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from smart_retail.config_files import parse_yaml
@@ -59,6 +59,8 @@ def _placeless(value: Any) -> Any:
         return {name: _placeless(v) for name, v in value.items()}
     if isinstance(value, list):
         return [_placeless(v) for v in value]
-    if isinstance(value, str) and (value.startswith("~") or Path(value).is_absolute()):
-        return Path(value).name
+    # As either kind of system writes them: a config may come from the other one.
+    kinds = (PurePosixPath, PureWindowsPath)
+    if isinstance(value, str) and (value.startswith("~") or any(kind(value).is_absolute() for kind in kinds)):
+        return PureWindowsPath(value).name
     return value

@@ -94,12 +94,9 @@ class FaceDataModule(pl.LightningDataModule):
         for name, size in [("image_size", image_size), *(("progressive", s) for s in self.sizes.values())]:
             if size < 32:
                 raise ConfigError(f"data.{name} {size} is too small: backbones shrink images 32 times")
-        positive = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "epoch_size": epoch_size}
-        for name, value in (positive | {"limit_train": limit_train, "limit_eval": limit_eval}).items():
-            if value is not None and value < 1:
-                raise ConfigError(f"data.{name} {value} must be 1 or more")
-        if seed < 0:
-            raise ConfigError(f"data.seed {seed} must not be negative")
+        for name in ("seed", "batch_size", "eval_batch_size", "epoch_size", "limit_train", "limit_eval"):
+            if (value := getattr(self, name)) is not None and value < (least := int(name != "seed")):
+                raise ConfigError(f"data.{name} {value} must be {least} or more")
         if not 0 <= balance <= 1 or not 0 <= age_balance <= 1:
             raise ConfigError(f"data.balance {balance} and data.age_balance {age_balance} must be in 0 to 1")
         if self.sizes[max(self.sizes)] != image_size:

@@ -39,7 +39,7 @@ for words in {words!r}:
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
     """Four commands of a user without a name and a home, in a folder that cannot be written to."""
     folder = tmp_path_factory.mktemp("Köpfe & Bücher")
-    config, face = write_config(folder), write_face(folder / "Gesicht Nr. 1 – größer.png", 1)
+    config, face = write_config(folder), write_face(folder / "Gesicht Nr. 1, größer.png", 1)
     temporary = tmp_path_factory.mktemp("temporary")
     folder.chmod(0o555)
     data = ["--config", str(config)]
