@@ -60,6 +60,7 @@ def _of_library(error: BaseException) -> str:
 
 
 BY_PROSE = (
+    (re.compile(r"^Could not determine home directory"), "{} Set HOME, or write the path without ~"),
     (
         re.compile(r"^DataLoader worker \(pid.*\) (is killed|exited)"),
         "a process that loads images was killed, most likely for want of memory ({}); free some, or lower "
@@ -70,7 +71,7 @@ BY_PROSE = (
         "another process of this training has ended; its own message says why. Go on with --ckpt_path last",
     ),
 )
-"""Errors that torch raises as a bare RuntimeError: from a signal, wherever the main process is then, and of gloo."""
+"""Errors that are a bare RuntimeError: of pathlib, and of torch from a signal, wherever the main process is, or gloo."""
 
 
 def _without_traceback(text: str) -> str:

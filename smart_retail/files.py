@@ -29,16 +29,20 @@ CACHE = "SMART_RETAIL_CACHE"
 log = logging.getLogger(__name__)
 
 
-def cache_folder() -> Path:
-    """Return ``$SMART_RETAIL_CACHE``, else ``~/.cache/smart_retail``; made if missing.
+def cache_folder(*, make: bool = True) -> Path:
+    """Return ``$SMART_RETAIL_CACHE``, else ``~/.cache/smart_retail``; made if missing, unless told otherwise.
 
     Where neither can be written to there is one for the time of the program, which its child processes share.
     """
+    folder = Path(os.path.expanduser(os.environ.get(CACHE) or "~/.cache/smart_retail"))  # noqa: PTH111 - never fails
+    if not make:
+        return folder
     try:
-        folder = Path(os.environ.get(CACHE) or "~/.cache/smart_retail").expanduser()
+        if folder.parts[0] == "~":
+            raise FileNotFoundError("there is no home folder")
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()  # a mode does not tell what may be written
-    except (OSError, RuntimeError) as error:  # RuntimeError: nobody knows a home
+    except OSError as error:
         os.environ[CACHE] = name = tempfile.mkdtemp(prefix="smart-retail-")
         atexit.register(shutil.rmtree, name, ignore_errors=True)
         log.warning(

@@ -145,8 +145,8 @@ def build_index(
     faces = pd.concat(parts, ignore_index=True)
     faces["exact"], faces["cluster"] = cluster(faces)
     shares = {"val_share": settings.val_share, "test_share": settings.test_share}
-    parts = assign_splits(faces, **shares, seed=settings.seed, drop_leaks=settings.drop_leaks)
-    faces = pd.concat([faces, parts], axis=1)
+    sides = assign_splits(faces, **shares, seed=settings.seed, drop_leaks=settings.drop_leaks)
+    faces = pd.concat([faces, sides], axis=1)
     _leave_out(faces, settings, tasks)
     return FaceIndex(faces.drop(columns="error"), skipped, terms, tuple(tasks), broken)
 
