@@ -174,6 +174,7 @@ def cluster(scans: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 def _near_groups(dhash: np.ndarray, ahash: np.ndarray) -> np.ndarray:
     """Return (N,) numbers of groups linked by pairs within MAX_BITS in both (N, HASH_BYTES) hashes."""
     groups = np.arange(len(dhash))
+    both = [np.ascontiguousarray(hashes).view(np.uint64) for hashes in (dhash, ahash)]  # compares eight bytes at once
     for words in _bands(dhash):
         rows = np.argsort(words, kind="stable")
         words = words[rows]
@@ -186,7 +187,7 @@ def _near_groups(dhash: np.ndarray, ahash: np.ndarray) -> np.ndarray:
                 break
             pairs = np.stack([rows[at], rows[at + step]])
             pairs = pairs[:, groups[pairs[0]] != groups[pairs[1]]]  # who is linked already need not be compared
-            for hashes in (dhash, ahash):
+            for hashes in both:
                 pairs = pairs[:, np.bitwise_count(hashes[pairs[0]] ^ hashes[pairs[1]]).sum(axis=1) <= MAX_BITS]
             if pairs.size:
                 links = coo_array((np.ones(len(pairs[0]), bool), groups[pairs]), shape=(len(groups), len(groups)))
