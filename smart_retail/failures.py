@@ -71,7 +71,7 @@ BY_PROSE = (
         "another process of this training has ended; its own message says why. Go on with --ckpt_path last",
     ),
 )
-"""Errors that are a bare RuntimeError: of pathlib, of gloo, and of torch from a signal, wherever the process is then."""
+"""Errors that are a bare RuntimeError: of pathlib, of gloo, and of torch, wherever the main process is then."""
 
 
 def _without_traceback(text: str) -> str:
