@@ -60,6 +60,7 @@ def _of_library(error: BaseException) -> str:
 
 
 BY_PROSE = (
+    (re.compile(r"^Could not determine home directory"), "{} Set HOME, or write the path without ~"),
     (
         re.compile(r"^DataLoader worker \(pid.*\) (is killed|exited)"),
         "a process that loads images was killed, most likely for want of memory ({}); free some, or lower "
@@ -70,7 +71,7 @@ BY_PROSE = (
         "another process of this training has ended; its own message says why. Go on with --ckpt_path last",
     ),
 )
-"""Errors that torch raises as a bare RuntimeError: from a signal, wherever the main process is then, and of gloo."""
+"""Errors that are a bare RuntimeError: of pathlib, of gloo, and of torch, wherever the main process is then."""
 
 
 def _without_traceback(text: str) -> str:
@@ -96,6 +97,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _nobody_reads() -> bool:
     """Whether stdout is a pipe that was closed, as by ``| head``; what is still to be printed goes nowhere then."""
     # Not by another flush: that has nothing left to write, since the failed one may have dropped it.
+    if not hasattr(select, "poll"):  # Windows
+        return False
     poll = select.poll()
     poll.register(sys.stdout.fileno(), select.POLLOUT)
     if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from smart_retail.config_files import parse_yaml
@@ -15,12 +16,10 @@ PACKAGES = ("smart_retail", "torch", "timm", "lightning", "torchmetrics", "album
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that decide a training's outcome."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version()} | dict.fromkeys(PACKAGES, "not installed")
     for package in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
     return found
 
 
@@ -59,6 +58,8 @@ def _placeless(value: Any) -> Any:
         return {name: _placeless(v) for name, v in value.items()}
     if isinstance(value, list):
         return [_placeless(v) for v in value]
-    if isinstance(value, str) and (value.startswith("~") or Path(value).is_absolute()):
-        return Path(value).name
+    # As either kind of system writes them: a config may come from the other one.
+    kinds = (PurePosixPath, PureWindowsPath)
+    if isinstance(value, str) and (value.startswith("~") or any(kind(value).is_absolute() for kind in kinds)):
+        return PureWindowsPath(value).name
     return value

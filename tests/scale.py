@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,11 +22,13 @@ import pandas as pd
 import torch
 
 from smart_retail.data import duplicates
+from smart_retail.data.crops import CROP
 from smart_retail.data.datamodule import FaceDataModule
-from smart_retail.data.duplicates import CACHE_KEY, cluster
+from smart_retail.data.duplicates import cluster
 from smart_retail.data.index import SplitSettings, build_index
 from smart_retail.data.sources.base import Listing
 from smart_retail.data.sources.table import FaceTable
+from smart_retail.tasks import TASKS, Task
 
 PIECE = 20_000
 
@@ -84,7 +86,7 @@ class Known(FaceTable):
 
     listing: Listing
 
-    def load(self) -> Listing:
+    def load(self, tasks: Sequence[Task] = TASKS) -> Listing:
         """Return the listing made before."""
         return self.listing
 
@@ -108,7 +110,7 @@ def measure(count: int) -> dict[str, float]:
         with step("list"):
             source.listing = FaceTable(source.table).load()
         faces = source.listing.faces
-        cached = faces[["path", "crop_x", "crop_y", "crop_side"]].fillna(dict.fromkeys(CACHE_KEY[3:], -1))
+        cached = faces[["path", *CROP]].fillna(dict.fromkeys(CROP, -1))
         stat = (folder / "face").stat()
         cached = pd.concat([cached.assign(size=stat.st_size, mtime=stat.st_mtime_ns), hashes], axis=1).assign(error="")
         with step("write cache"):

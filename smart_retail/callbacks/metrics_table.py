@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_info
 
-from smart_retail.data.cache import write_aside
+from smart_retail.files import write_aside
 
 RESUMED = "resumed"
 """Column with a 1 in the row at whose step the run was resumed: training figures of that epoch are of a part of it."""

@@ -13,8 +13,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
 
 from smart_retail.callbacks.checkpoint_file import write_tensors
-from smart_retail.data.cache import write_aside
 from smart_retail.data.datamodule import FaceDataModule
+from smart_retail.files import write_aside
 from smart_retail.models.load import read_model
 from smart_retail.provenance import git_state, versions
 

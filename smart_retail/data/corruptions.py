@@ -57,7 +57,7 @@ def _tilt(crop: np.ndarray, degrees: float, towards: float, distance: float) -> 
     return np.asarray(cv2.warpPerspective(crop, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE))
 
 
-def cover(crop: np.ndarray, amount: float, random: np.random.Generator) -> np.ndarray:
+def occlude(crop: np.ndarray, amount: float, random: np.random.Generator) -> np.ndarray:
     """Cover a square of so many percent of the area, anywhere, with grey."""
     side = round(len(crop) * (amount / 100) ** 0.5)
     top, left = random.integers(0, len(crop) - side + 1, 2)
@@ -66,14 +66,14 @@ def cover(crop: np.ndarray, amount: float, random: np.random.Generator) -> np.nd
     return covered
 
 
-def cast(crop: np.ndarray, amount: float, random: np.random.Generator) -> np.ndarray:
+def colour_cast(crop: np.ndarray, amount: float, random: np.random.Generator) -> np.ndarray:
     """Balance white so many percent too warm or too cold, and up to a third of that too green or too pink."""
     warm = 1 if random.random() < 0.5 else -1
     gains = 1 + amount / 100 * np.array([warm, random.uniform(-0.33, 0.33), -warm])
     return np.clip(crop * gains.astype(np.float32) + 0.5, 0, 255).astype(np.uint8)
 
 
-def grey(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
+def desaturate(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
     """Take so many percent of the colour away."""
     plain = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return np.asarray(cv2.addWeighted(crop, 1 - amount / 100, plain, amount / 100, 0))
@@ -84,7 +84,7 @@ def darken(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarra
     return (crop * (amount / 100)).astype(np.uint8)
 
 
-def move(crop: np.ndarray, amount: float, random: np.random.Generator) -> np.ndarray:
+def motion_blur(crop: np.ndarray, amount: float, random: np.random.Generator) -> np.ndarray:
     """Blur along a line of any direction that is so many percent of the side long."""
     angle, length = random.uniform(0, np.pi), len(crop) * amount / 100
     reach = int(np.ceil(length / 2)) + 1
@@ -99,18 +99,18 @@ def move(crop: np.ndarray, amount: float, random: np.random.Generator) -> np.nda
     return np.asarray(cv2.filter2D(crop, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE))
 
 
-def blur(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
+def gaussian_blur(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
     """Blur with a Gaussian whose sigma is so many percent of the side."""
     return np.asarray(cv2.GaussianBlur(crop, (0, 0), len(crop) * amount / 100))
 
 
-def shrink(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
+def downscale(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
     """Leave so many pixels a side; what follows meets them, then ``corrupt`` enlarges them."""
     side = round(amount)
     return crop if side >= len(crop) else np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA))
 
 
-def dim(crop: np.ndarray, amount: float, random: np.random.Generator) -> np.ndarray:
+def low_light(crop: np.ndarray, amount: float, random: np.random.Generator) -> np.ndarray:
     """Leave so many percent of the light, of which a sensor's noise is then a larger part."""
     light = LINEAR[crop] * np.float32(amount / 100)
     spread = np.sqrt(light / FULL_WELL + np.float32(READ_NOISE**2))
@@ -118,14 +118,14 @@ def dim(crop: np.ndarray, amount: float, random: np.random.Generator) -> np.ndar
     return np.asarray(255 * np.clip(seen, 0, 1) ** np.float32(1 / GAMMA) + 0.5, np.uint8)
 
 
-def grain(crop: np.ndarray, amount: float, random: np.random.Generator) -> np.ndarray:
+def sensor_noise(crop: np.ndarray, amount: float, random: np.random.Generator) -> np.ndarray:
     """Add a sensor's noise, so many percent of white in white (shot noise) and half of that in black (read noise)."""
     spread = amount / 100 * np.sqrt(255 * (64 + 0.75 * crop.astype(np.float32)))
     noisy = crop + spread * random.standard_normal(crop.shape, np.float32)
     return np.asarray(np.clip(noisy + 0.5, 0, 255), np.uint8)
 
 
-def compress(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
+def compress_jpeg(crop: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
     """Write and read as JPEG of this quality."""
     code = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, int(amount)])[1]
     return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))
@@ -160,18 +160,18 @@ KINDS = {
     OFF_CENTRE: Kind("by {:g}% of the side", (5, 10, 20, 30)),
     "turned": Kind("by {:g} degrees", (15, 25, 35, 45), turn),
     "perspective": Kind("from {:g} degrees", (10, 20, 30, 40), perspective),
-    "covered": Kind("{:g}% of the area", (5, 10, 20, 40), cover),
+    "covered": Kind("{:g}% of the area", (5, 10, 20, 40), occlude),
     "masked": Kind("{:g}% of the way from mouth to eyes", (20, 40, 55, 70), mask_mouth),
     "sunglasses": Kind("take {:g}% of the light", (40, 70, 90, 100), shade_eyes),
-    "colour cast": Kind("{:g}% too warm or too cold", (6, 12, 20, 30), cast),
-    "grey": Kind("{:g}% of the colour taken away", (25, 50, 75, 100), grey),
+    "colour cast": Kind("{:g}% too warm or too cold", (6, 12, 20, 30), colour_cast),
+    "grey": Kind("{:g}% of the colour taken away", (25, 50, 75, 100), desaturate),
     "dark": Kind("{:g}% of the light left", (60, 40, 20, 10), darken, 100),
-    "motion": Kind("over {:g}% of the side", (3, 6, 9, 12), move),
-    "blurred": Kind("sigma {:g}% of the side", (1, 2, 3, 5), blur),
-    "small": Kind("{:g} px a side", (32, 24, 16, 10), shrink, 48),
-    "low light": Kind("{:g}% of the light, with noise", (40, 20, 10, 5), dim, 100),
-    "noise": Kind("{:g}% of white", (3, 6, 10, 15), grain),
-    "JPEG": Kind("quality {:g}", (50, 25, 10, 5), compress, 100),
+    "motion": Kind("over {:g}% of the side", (3, 6, 9, 12), motion_blur),
+    "blurred": Kind("sigma {:g}% of the side", (1, 2, 3, 5), gaussian_blur),
+    "small": Kind("{:g} px a side", (32, 24, 16, 10), downscale, 48),
+    "low light": Kind("{:g}% of the light, with noise", (40, 20, 10, 5), low_light, 100),
+    "noise": Kind("{:g}% of white", (3, 6, 10, 15), sensor_noise),
+    "JPEG": Kind("quality {:g}", (50, 25, 10, 5), compress_jpeg, 100),
     "cut": Kind("{:g}% beyond the frame", (8, 15, 22, 30), cut),
 }
 WORST = 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from smart_retail.contract import CROPS, Contract
 from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.index import FaceIndex, SplitSettings, build_index
 from smart_retail.data.labels import ages
+from smart_retail.data.processes import usable_cores
 from smart_retail.data.sampler import BalancedSampler, OrderedSampler, face_weights
 from smart_retail.data.soft_targets import read_soft_targets, taught_tasks
 from smart_retail.data.sources.base import Source, labelled
@@ -89,7 +89,7 @@ class FaceDataModule(pl.LightningDataModule):
         self.sizes = {0: image_size} | (progressive or {})
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         workers = -1 if workers is None else workers
-        self.workers = max(1, len(os.sched_getaffinity(0)) + workers) if workers < 0 else workers
+        self.workers = max(1, usable_cores() + workers) if workers < 0 else workers
         self.balance, self.age_balance, self.epoch_size = balance, age_balance, epoch_size
         self.limit_train, self.limit_eval = limit_train, limit_eval
         self.splits, self.augmentation, self.own_augmentation = splits, augmentation, own_augmentation
@@ -98,12 +98,9 @@ class FaceDataModule(pl.LightningDataModule):
         for name, size in [("image_size", image_size), *(("progressive", s) for s in self.sizes.values())]:
             if size < 32:
                 raise ConfigError(f"data.{name} {size} is too small: backbones shrink images 32 times")
-        positive = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "epoch_size": epoch_size}
-        for name, value in (positive | {"limit_train": limit_train, "limit_eval": limit_eval}).items():
-            if value is not None and value < 1:
-                raise ConfigError(f"data.{name} {value} must be 1 or more")
-        if seed < 0:
-            raise ConfigError(f"data.seed {seed} must not be negative")
+        for name in ("seed", "batch_size", "eval_batch_size", "epoch_size", "limit_train", "limit_eval"):
+            if (value := getattr(self, name)) is not None and value < (least := int(name != "seed")):
+                raise ConfigError(f"data.{name} {value} must be {least} or more")
         if not 0 <= balance <= 1 or not 0 <= age_balance <= 1:
             raise ConfigError(f"data.balance {balance} and data.age_balance {age_balance} must be in 0 to 1")
         if self.sizes[max(self.sizes)] != image_size:

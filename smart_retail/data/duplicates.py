@@ -20,10 +20,11 @@ from PIL import Image, ImageOps
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from smart_retail.data.cache import cache_folder, write_aside
+from smart_retail.data.crops import CROP
 from smart_retail.data.images import read_image, read_image_bytes
 from smart_retail.data.processes import in_processes
 from smart_retail.errors import BrokenImageError, one_line
+from smart_retail.files import cache_folder, write_aside
 
 log = logging.getLogger(__name__)
 MAX_BITS = 10
@@ -33,11 +34,8 @@ HASHES = {"digest": 16, "dhash": HASH_BYTES, "ahash": HASH_BYTES}
 BANDS = MAX_BITS + 1
 """Hashes within MAX_BITS of each other agree on at least one of MAX_BITS + 1 bands (pigeonhole), so
 only faces that share a band need comparing: near linear in the number of faces, and exact."""
-CROWD = 32
-"""Faces with one band in common from which the other hash's bands part them further."""
-MANY = 1 << 18
-"""Pairs found after which groups are joined, so that memory stays bounded."""
-CACHE_KEY = ("path", "size", "mtime", "crop_x", "crop_y", "crop_side")
+CACHE_KEY = {"path": "str", "size": "int64", "mtime": "int64"} | dict.fromkeys(CROP, "float32")
+"""What a hash in the cache belongs to."""
 Task = tuple[str, float, float, float]
 Scan = tuple[bytes, bytes, bytes, str]
 
@@ -96,24 +94,20 @@ def scan_faces(faces: pd.DataFrame, workers: int) -> pd.DataFrame:
     Raises:
         DataError: a process that decodes was killed.
     """
-    key = faces[["path", "crop_x", "crop_y", "crop_side"]].fillna({"crop_x": -1, "crop_y": -1, "crop_side": -1})
-    stats = [_stat(path) for path in faces["path"]]
-    key["size"], key["mtime"] = [s[0] for s in stats], [s[1] for s in stats]
-    cache = cache_path(faces)
+    key = faces[["path", *CROP]].fillna(dict.fromkeys(CROP, -1))
+    key[["size", "mtime"]] = [_stat(path) for path in faces["path"]]
+    cache, names = cache_path(faces), [*HASHES, "error"]
     known = _read_cache(cache)
     found = key.merge(known, how="left", on=list(CACHE_KEY))
+    found[names] = found[names].astype(object)
     missing = found["error"].isna().to_numpy()
     if missing.any():
-        columns = (faces.loc[missing, c] for c in ("path", "crop_x", "crop_y", "crop_side"))
-        tasks: list[Task] = list(zip(*columns, strict=True))
+        tasks: list[Task] = list(faces.loc[missing, ["path", *CROP]].itertuples(index=False, name=None))
         what, folder = f"reading {faces['dataset'].iloc[0]}", Path(tasks[0][0]).parent
         scans = list(in_processes(scan_image, tasks, workers, what, folder))
-        for i, column in enumerate(("digest", "dhash", "ahash", "error")):
-            values = found[column].astype(object).to_numpy(copy=True)
-            values[missing] = np.array([scan[i] for scan in scans] + [None], dtype=object)[:-1]
-            found[column] = values
+        found.loc[missing, names] = pd.DataFrame(scans, found.index[missing], names, dtype=object)
         _write_cache(cache, known, found[missing])
-    return found[[*HASHES, "error"]]
+    return found[names]
 
 
 def cache_path(faces: pd.DataFrame) -> Path:
@@ -131,21 +125,16 @@ def _stat(path: str) -> tuple[int, int]:
 
 
 def _read_cache(cache: Path) -> pd.DataFrame:
-    columns = [*CACHE_KEY, "digest", "dhash", "ahash", "error"]
+    kinds = CACHE_KEY | dict.fromkeys([*HASHES, "error"], "object")
     try:
-        known = pd.read_parquet(cache)[columns]
-        hashes = known.loc[known["error"] == "", ["digest", "dhash", "ahash"]].to_numpy(object)
-        if not all(isinstance(value, bytes) and len(value) in (16, HASH_BYTES) for value in hashes.ravel()):
+        known = pd.read_parquet(cache)[list(kinds)].astype(kinds)
+        # A file that could not be read may be readable now (a mount, a permission): ask it again.
+        known = known[known["error"] == ""]
+        if not all(isinstance(h, bytes) and len(h) == size for name, size in HASHES.items() for h in known[name]):
             raise ValueError("no hashes")
-        return _usable(known)
     except Exception:  # absent, damaged or of an older form: scan anew
-        return _usable(pd.DataFrame({c: pd.Series(dtype=object) for c in columns}))
-
-
-def _usable(known: pd.DataFrame) -> pd.DataFrame:
-    types = {"path": "str", "size": "int64", "mtime": "int64"} | dict.fromkeys(CACHE_KEY[3:], "float32")
-    # A file that could not be read may be readable now (a mount, a permission): ask it again.
-    return known[known["error"] == ""].astype(types).drop_duplicates(list(CACHE_KEY))
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+    return known.drop_duplicates(list(CACHE_KEY))
 
 
 def _write_cache(cache: Path, known: pd.DataFrame, scanned: pd.DataFrame) -> None:
@@ -155,7 +144,7 @@ def _write_cache(cache: Path, known: pd.DataFrame, scanned: pd.DataFrame) -> Non
         return
     rows = pd.concat([known, scanned[known.columns]]) if len(known) else scanned
     # Without size and time in the key: of a changed file only the newest hash is of use.
-    rows = rows.drop_duplicates(["path", *CACHE_KEY[3:]], keep="last")
+    rows = rows.drop_duplicates(["path", *CROP], keep="last")
     try:
         with write_aside(cache) as aside:
             rows.to_parquet(aside, index=False)
@@ -185,76 +174,31 @@ def cluster(scans: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 def _near_groups(dhash: np.ndarray, ahash: np.ndarray) -> np.ndarray:
     """Return (N,) numbers of groups linked by pairs within MAX_BITS in both (N, HASH_BYTES) hashes."""
     groups = np.arange(len(dhash))
-    found: list[np.ndarray] = []
-    waiting = 0
-    for a, b in _candidates(dhash, ahash, groups):
-        # What is linked already need not be compared: of many alike faces few pairs are kept.
-        apart = groups[a] != groups[b]
-        a, b = a[apart], b[apart]
-        close = _distance(dhash[a], dhash[b]) <= MAX_BITS
-        close[close] = _distance(ahash[a[close]], ahash[b[close]]) <= MAX_BITS
-        found.append(np.stack([a[close], b[close]]))
-        waiting += len(found[-1][0])
-        if waiting > MANY:
-            groups[:] = _linked(groups, found)
-            found, waiting = [], 0
-    return _linked(groups, found)
+    both = [np.ascontiguousarray(hashes).view(np.uint64) for hashes in (dhash, ahash)]  # compares eight bytes at once
+    for words in _bands(dhash):
+        rows = np.argsort(words, kind="stable")
+        words = words[rows]
+        # Rows with one word stand together: pair each with the k-th after it, for k = 1, 2, ...
+        at = np.arange(len(rows))
+        for step in range(1, len(rows)):
+            at = at[at < len(rows) - step]
+            at = at[words[at + step] == words[at]]  # who has no k-th neighbour has no later one
+            if not len(at):
+                break
+            pairs = np.stack([rows[at], rows[at + step]])
+            pairs = pairs[:, groups[pairs[0]] != groups[pairs[1]]]  # who is linked already need not be compared
+            for hashes in both:
+                pairs = pairs[:, np.bitwise_count(hashes[pairs[0]] ^ hashes[pairs[1]]).sum(axis=1) <= MAX_BITS]
+            if pairs.size:
+                links = coo_array((np.ones(len(pairs[0]), bool), groups[pairs]), shape=(len(groups), len(groups)))
+                groups = connected_components(links, directed=False)[1][groups]
+    return groups
 
 
-def _linked(groups: np.ndarray, found: list[np.ndarray]) -> np.ndarray:
-    left, right = groups[np.concatenate([np.empty((2, 0), np.int64), *found], axis=1)]
-    links = coo_array((np.ones(len(left), bool), (left, right)), shape=(len(groups), len(groups)))
-    joined = connected_components(links, directed=False)[1]
-    return np.asarray(joined[groups], np.int64)
-
-
-def _candidates(dhash: np.ndarray, ahash: np.ndarray, groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield index pairs that share a band of the first hash and, where many do, one of the second too.
-
-    ``groups`` may be joined meanwhile; rows with a common word that are one group already are left out.
-    """
-    second = _bands(ahash)
-    for first in _bands(dhash):
-        _, at, sizes = np.unique(first, return_inverse=True, return_counts=True)
-        crowded = sizes[at] > CROWD
-        yield from _same_words(first, np.flatnonzero(~crowded), groups)
-        rows = np.flatnonzero(crowded)
-        for other in second if len(rows) else ():
-            yield from _same_words(first << 32 | other, rows, groups)
-
-
-def _same_words(words: np.ndarray, rows: np.ndarray, groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    rows = rows[np.argsort(words[rows], kind="stable")]
-    same = words[rows]
-    starts = np.flatnonzero(np.diff(same, prepend=-1))
-    lengths = np.diff(starts, append=len(rows))
-    # Rows with one word stand together: pair each with the k-th after it, for k = 1, 2, ...
-    at = np.arange(len(rows))
-    for step in range(1, len(rows)):
-        if step & (step - 1) == 0:  # at powers of two, since it costs a pass over all rows
-            mine = groups[rows]
-            mixed = np.minimum.reduceat(mine, starts) != np.maximum.reduceat(mine, starts)
-            at = at[np.repeat(mixed, lengths)[at]]
-        at = at[at < len(rows) - step]
-        at = at[same[at + step] == same[at]]  # who has no k-th neighbour has no later one
-        if not len(at):
-            return
-        yield rows[at], rows[at + step]
-
-
-def _bands(hashes: np.ndarray) -> list[np.ndarray]:
-    """Return the BANDS words of (N, HASH_BYTES) hashes, each (N,) int64."""
+def _bands(hashes: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the BANDS words of (N, HASH_BYTES) hashes, each (N,) int64."""
     # Neighbouring bits of a hash agree (flat backgrounds): bands of shuffled bits spread better.
     order = np.random.default_rng(0).permutation(8 * HASH_BYTES)
-    words = []
+    bits = np.unpackbits(hashes, axis=1)
     for band in np.array_split(order, BANDS):
-        word = np.zeros(len(hashes), np.int64)
-        for bit in band:
-            word = word << 1 | (hashes[:, bit // 8] >> (7 - bit % 8) & 1)
-        words.append(word)
-    return words
-
-
-def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    bits: np.ndarray = np.bitwise_count(a ^ b).sum(axis=1, dtype=np.int64)
-    return bits
+        yield bits[:, band] @ (1 << np.arange(len(band)))

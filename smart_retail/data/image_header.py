@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import re
-import struct
+from struct import error, unpack_from
+from typing import Any
 
-TIFF_WIDTH, TIFF_HEIGHT = 256, 257
-TIFF_SHORT, TIFF_LONG = 3, 4
+SIGNATURES = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG2000",
+    b"\xff\x4f\xff\x51": "JPEG2000",
+}
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers that begin a frame and tell its size; those left out are tables."""
 JPEG_ALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
 """Markers without a length behind them."""
 PNM = re.compile(rb"P[1-6](?:\s+|#[^\n]*\n)+(\d{1,9})(?:\s+|#[^\n]*\n)+(\d{1,9})\s")
+TIFF_WIDTH, TIFF_HEIGHT = 256, 257
+TIFF_INTEGERS = {3: "H", 4: "I"}
 
 
 def image_format(data: bytes) -> str | None:
@@ -21,19 +32,8 @@ def image_format(data: bytes) -> str | None:
     """
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
-    for start, name in (
-        (b"\xff\xd8\xff", "JPEG"),
-        (b"\x89PNG\r\n\x1a\n", "PNG"),
-        (b"GIF8", "GIF"),
-        (b"BM", "BMP"),
-        (b"II*\0", "TIFF"),
-        (b"MM\0*", "TIFF"),
-        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
-        (b"\xff\x4f\xff\x51", "JPEG2000"),
-    ):
-        if data.startswith(start):
-            return name
-    return "PPM" if PNM.match(data[:1024]) else None
+    found = (name for start, name in SIGNATURES.items() if data.startswith(start))
+    return next(found, "PPM" if PNM.match(data[:1024]) else None)
 
 
 def image_size(data: bytes, name: str) -> tuple[int, int] | None:
@@ -44,25 +44,38 @@ def image_size(data: bytes, name: str) -> tuple[int, int] | None:
         name: what ``image_format`` says of it.
     """
     try:
-        return SIZES[name](data)
-    except (struct.error, IndexError):
+        width, height = _size(data, name)
+    except (error, LookupError, TypeError, ValueError):  # it ends before, or says something else
         return None
+    return int(width), abs(int(height))  # of a BMP from top to bottom it is negative
 
 
-def _jpeg(data: bytes) -> tuple[int, int] | None:
-    at = jpeg_frame(data)
-    if at is None:
-        return None
-    height, width = struct.unpack_from(">HH", data, at + 5)
-    return width, height
+def _size(data: bytes, name: str) -> Any:
+    match name:
+        case "JPEG":
+            frame: Any = jpeg_frame(data)
+            return unpack_from(">HH", data, frame + 5)[::-1]
+        case "PNG":
+            return unpack_from(">II", data, 16)
+        case "GIF":
+            return unpack_from("<HH", data, 6)
+        case "BMP":
+            return unpack_from("<HH" if data[14] == 12 else "<ii", data, 18)  # OS/2 has short ones
+        case "WEBP":
+            return _webp(data)
+        case "TIFF":
+            return _tiff(data)
+        case "JPEG2000":
+            # The code stream's own header: decoders go by it, whatever the boxes around it say.
+            return unpack_from(">II", data, data.index(b"\xff\x4f\xff\x51") + 8)
+    header: Any = PNM.match(data[:1024])
+    return header.groups()
 
 
 def jpeg_frame(data: bytes) -> int | None:
     """Return where a JPEG's frame header begins; the thumbnail of a camera lies in a segment before it."""
     at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
-            return None
+    while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker in JPEG_FRAMES:
             return at
@@ -75,64 +88,23 @@ def jpeg_frame(data: bytes) -> int | None:
     return None
 
 
-def _png(data: bytes) -> tuple[int, int]:
-    return struct.unpack_from(">II", data, 16)
-
-
-def _gif(data: bytes) -> tuple[int, int]:
-    return struct.unpack_from("<HH", data, 6)
-
-
-def _bmp(data: bytes) -> tuple[int, int]:
-    if data[14] == 12:  # OS/2
-        return struct.unpack_from("<HH", data, 18)
-    width, height = struct.unpack_from("<ii", data, 18)
-    return width, abs(height)
-
-
-def _webp(data: bytes) -> tuple[int, int] | None:
+def _webp(data: bytes) -> tuple[int, ...]:
     kind = data[12:16]
     if kind == b"VP8X":
         return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
     if kind == b"VP8L":
         bits = int.from_bytes(data[21:25], "little")
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if kind == b"VP8 ":
-        width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    return None
+    return tuple(side & 0x3FFF for side in unpack_from("<HH", data, 26)) if kind == b"VP8 " else ()
 
 
-def _tiff(data: bytes) -> tuple[int, int] | None:
+def _tiff(data: bytes) -> tuple[int, ...]:
     order = "<" if data[:1] == b"I" else ">"
-    (at,) = struct.unpack_from(order + "I", data, 4)
-    (count,) = struct.unpack_from(order + "H", data, at)
+    (at,) = unpack_from(order + "I", data, 4)
+    (count,) = unpack_from(order + "H", data, at)
     found = {}
     for entry in range(at + 2, at + 2 + 12 * count, 12):
-        tag, kind = struct.unpack_from(order + "HH", data, entry)
-        if tag in (TIFF_WIDTH, TIFF_HEIGHT) and kind in (TIFF_SHORT, TIFF_LONG):
-            (found[tag],) = struct.unpack_from(order + ("H" if kind == TIFF_SHORT else "I"), data, entry + 8)
-    return (found[TIFF_WIDTH], found[TIFF_HEIGHT]) if len(found) == 2 else None
-
-
-def _jpeg2000(data: bytes) -> tuple[int, int] | None:
-    # The code stream's own header: decoders go by it, whatever the boxes around it say.
-    at = data.find(b"\xff\x4f\xff\x51")
-    return struct.unpack_from(">II", data, at + 8) if at >= 0 else None
-
-
-def _ppm(data: bytes) -> tuple[int, int] | None:
-    match = PNM.match(data[:1024])
-    return (int(match[1]), int(match[2])) if match else None
-
-
-SIZES = {
-    "JPEG": _jpeg,
-    "PNG": _png,
-    "GIF": _gif,
-    "BMP": _bmp,
-    "WEBP": _webp,
-    "TIFF": _tiff,
-    "JPEG2000": _jpeg2000,
-    "PPM": _ppm,
-}
+        tag, kind = unpack_from(order + "HH", data, entry)
+        if kind in TIFF_INTEGERS:
+            (found[tag],) = unpack_from(order + TIFF_INTEGERS[kind], data, entry + 8)
+    return found[TIFF_WIDTH], found[TIFF_HEIGHT]

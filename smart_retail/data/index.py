@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from smart_retail.data.duplicates import cluster, scan_faces
+from smart_retail.data.processes import usable_cores
 from smart_retail.data.sources.base import Listing, Source, labelled
 from smart_retail.data.splits import (
     CONTRADICTORY,
@@ -76,11 +76,15 @@ class FaceIndex:
     def fingerprint(self, tasks: Sequence[Task] | None = None) -> str:
         """Return 16 hexadecimal digits that change with any pixel, any label that is trained on, and any split.
 
+        They do not change with the place of the files, nor with a task of one's own that no face has a label of.
+
         Args:
             tasks: whose labels count; all by default.
         """
         tasks = self.tasks if tasks is None else tasks
-        names = ["key", "split", *(task.name for task in tasks)]
+        # The usual tasks count without a label, too: fingerprints that are written down stay.
+        usual = {task.name for task in TASKS}
+        names = ["key", "split", *(t.name for t in tasks if t.name in usual or labelled(self.faces, t).any())]
         ends = [name for task in tasks if not task.is_classes for name in task.range_columns]
         votes = [name for task in tasks for name in task.vote_columns]
         names += [name for name in (*ends, *votes) if self.faces[name].notna().any()]
@@ -123,7 +127,7 @@ def build_index(
     for listing in _listings(sources, tasks):
         scans = listing.scans
         if scans is None:
-            scans = scan_faces(listing.faces, workers or len(os.sched_getaffinity(0)))
+            scans = scan_faces(listing.faces, workers or usable_cores())
         bad = (scans["error"] != "").to_numpy()
         paths = listing.faces.loc[bad, "path"]
         broken += list(zip(paths, scans.loc[bad, "error"], strict=True))
@@ -140,7 +144,9 @@ def build_index(
         terms.append(listing.terms)
     faces = pd.concat(parts, ignore_index=True)
     faces["exact"], faces["cluster"] = cluster(faces)
-    faces = pd.concat([faces, _split(faces, settings)], axis=1)
+    shares = {"val_share": settings.val_share, "test_share": settings.test_share}
+    sides = assign_splits(faces, **shares, seed=settings.seed, drop_leaks=settings.drop_leaks)
+    faces = pd.concat([faces, sides], axis=1)
     _leave_out(faces, settings, tasks)
     return FaceIndex(faces.drop(columns="error"), skipped, terms, tuple(tasks), broken)
 
@@ -158,16 +164,6 @@ def _listings(sources: Sequence[Source], tasks: Sequence[Task]) -> list[Listing]
             owners[listing.name] = source
             found.append(listing)
     return found
-
-
-def _split(faces: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
-    return assign_splits(
-        faces,
-        val_share=settings.val_share,
-        test_share=settings.test_share,
-        seed=settings.seed,
-        drop_leaks=settings.drop_leaks,
-    )
 
 
 def _leave_out(faces: pd.DataFrame, settings: SplitSettings, tasks: Sequence[Task]) -> None:

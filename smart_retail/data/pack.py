@@ -8,13 +8,11 @@ each face, shrunk and compressed.
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,18 +21,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smart_retail.contract import Contract
-from smart_retail.data.cache import check_place, write_folder_aside
 from smart_retail.data.corruptions import OFF_CENTRE, amount_of
 from smart_retail.data.crops import CROP, LANDMARKS, face_squares, place
 from smart_retail.data.image_header import jpeg_frame
 from smart_retail.data.images import read_image, read_image_bytes
 from smart_retail.data.index import FaceIndex
 from smart_retail.data.packed_images import IMAGE
-from smart_retail.data.processes import in_processes
+from smart_retail.data.processes import in_processes, usable_cores
 from smart_retail.data.sources.base import COLUMNS
 from smart_retail.data.sources.packed import FORMAT, NAME, sha256, stored_columns
 from smart_retail.data.transforms import Augmentation
 from smart_retail.errors import ConfigError
+from smart_retail.files import check_place, write_folder_aside
 
 PLACE = (NAME, "--pack", "pack")
 LOSSLESS = 101
@@ -46,6 +44,8 @@ NOTES = re.compile(rb"\xff[\xe1-\xef\xfe]")
 """Segments of a JPEG that may tell places, devices and names."""
 FOOTER, ROW = 1 << 16, 280
 """Bytes of a file beside its images: of its footer, and of a row without its names; at most."""
+PackedFace = tuple[bytes, tuple[float, float, float, float]]
+"""An encoded image, and how its pixels came from the file's: left, top, and the scales across and down."""
 
 
 @dataclass(frozen=True)
@@ -72,22 +72,6 @@ class PackSettings:
                 raise ConfigError(f"--{option} {getattr(self, name)} is outside {low} to {high}")
 
 
-class Margin(NamedTuple):
-    """How far augmentation reaches at most.
-
-    Attributes:
-        zoom: share by which the square grows.
-        shift: share of the side by which its centre moves along each axis.
-        turn: degrees by which it turns.
-        off_centre: share of the grown side by which its centre moves in any direction.
-    """
-
-    zoom: float
-    shift: float
-    turn: float
-    off_centre: float
-
-
 @dataclass(frozen=True)
 class Packed:
     """What was written: faces, bytes of all files, and the seconds that it took."""
@@ -98,7 +82,7 @@ class Packed:
 
 
 def check_pack_place(folder: Path) -> None:
-    """Refuse a folder that is there and is no pack; see ``cache.check_place``."""
+    """Refuse a folder that is there and is no pack; see ``files.check_place``."""
     check_place(folder, *PLACE)
 
 
@@ -125,12 +109,9 @@ def write_pack(
     """
     start = time.monotonic()
     squares = face_squares(index.faces, Contract())
-    margin = margin_of(augmentation)
-    tasks = [(path, square, settings, margin) for path, square in zip(index.faces["path"], squares, strict=True)]
+    tasks = [(path, square, settings, augmentation) for path, square in zip(index.faces["path"], squares, strict=True)]
     with write_folder_aside(folder, *PLACE) as aside:
-        images = in_processes(
-            pack_face, tasks, workers or len(os.sched_getaffinity(0)), "packing", Path(tasks[0][0]).parent
-        )
+        images = in_processes(pack_face, tasks, workers or usable_cores(), "packing", Path(tasks[0][0]).parent)
         names = _write_files(aside, _placeless(index), images, settings.megabytes * 10**6)
         sizes = {name: (aside / name).stat().st_size for name in names}
         about = {
@@ -155,29 +136,23 @@ def _placeless(index: FaceIndex) -> pd.DataFrame:
     return index.faces.assign(picture=picture)[stored_columns(index.tasks)]
 
 
-def _write_files(
-    folder: Path, faces: pd.DataFrame, images: Iterator[tuple[bytes, tuple[float, ...]]], largest: int
-) -> list[str]:
+def _write_files(folder: Path, faces: pd.DataFrame, images: Iterator[PackedFace], largest: int) -> list[str]:
     """Write the files of a pack of at most so many bytes each; return their names."""
     names: list[str] = []
-    batch: list[bytes] = []
-    moves: list[tuple[float, ...]] = []
-    keys = faces["key"].to_list()
-    start, size = 0, FOOTER
-    for row, (image, move) in enumerate(images):
-        needed = len(image) + ROW + 2 * len(keys[row].encode())
+    batch: list[PackedFace] = []
+    size = FOOTER
+    for row, (face, key) in enumerate(zip(images, faces["key"], strict=True)):
+        needed = len(face[0]) + ROW + 2 * len(key.encode())
         if batch and size + needed > largest:
-            names.append(_write_file(folder, len(names), faces.iloc[start:row], batch, moves))
-            batch, moves, start, size = [], [], row, FOOTER
-        batch.append(image)
-        moves.append(move)
+            names.append(_write_file(folder, len(names), faces.iloc[row - len(batch) : row], batch))
+            batch, size = [], FOOTER
+        batch.append(face)
         size += needed
-    return [*names, _write_file(folder, len(names), faces.iloc[start:], batch, moves)]
+    return [*names, _write_file(folder, len(names), faces.iloc[-len(batch) :], batch)]
 
 
-def _write_file(
-    folder: Path, number: int, faces: pd.DataFrame, images: list[bytes], moves: list[tuple[float, ...]]
-) -> str:
+def _write_file(folder: Path, number: int, faces: pd.DataFrame, packed: list[PackedFace]) -> str:
+    images, moves = zip(*packed, strict=True)
     left, top, across, down = np.array(moves).T
     faces = faces.copy()
     for x, y in (CROP[:2], *zip(LANDMARKS[::2], LANDMARKS[1::2], strict=True)):
@@ -198,41 +173,29 @@ def _write_file(
     return name
 
 
-def margin_of(augmentation: Augmentation) -> Margin:
-    """Return what an augmentation reaches at most, and at least what the default one does."""
-    a, usual = augmentation, USUAL
-    drawn = a.strength * a.corrupt.get(OFF_CENTRE, 0) > 0
-    return Margin(
-        zoom=max(a.strength * a.zoom, usual.zoom),
-        shift=max(a.strength * a.shift, usual.shift),
-        turn=max(a.strength * a.turn, usual.turn),
-        off_centre=amount_of(OFF_CENTRE, a.severity) / 100 if drawn else 0.0,
-    )
-
-
-def pack_face(task: tuple[str, np.ndarray, PackSettings, Margin]) -> tuple[bytes, tuple[float, float, float, float]]:
+def pack_face(task: tuple[str, np.ndarray, PackSettings, Augmentation]) -> PackedFace:
     """Cut the surroundings of a face out of its file, shrink and encode them.
 
-    They are what augmentation reaches: zoom, shift, and the corners of the turned square.
+    They are what augmentation reaches, and at least what the default one does: zoom, shift, and the corners of the
+    turned square.
 
     Args:
-        task: path, row of ``face_squares``, the settings, and how far augmentation reaches.
-
-    Returns:
-        The encoded image, and how its pixels came from the file's: left, top, and the scales across and down.
+        task: path, row of ``face_squares``, the settings, and the augmentation.
 
     Raises:
         BrokenImageError: the file cannot be read.
     """
-    path, row, settings, margin = task
+    path, row, settings, a = task
+    zoom, shift, turn = (max(a.strength * getattr(a, name), getattr(USUAL, name)) for name in ("zoom", "shift", "turn"))
+    off_centre = amount_of(OFF_CENTRE, a.severity) / 100 if a.strength * a.corrupt.get(OFF_CENTRE, 0) > 0 else 0.0
     image = read_image(path)
     height, width = image.shape[:2]
     square = place(image, row)
     scale = min(1.0, settings.size / square.side)
-    turn = min(margin.turn, 90.0)  # beyond that a square's corners are where they were
+    turn = min(turn, 90.0)  # beyond that a square's corners are where they were
     angles = np.radians(square.angle + np.linspace(-turn, turn, 2 * int(np.ceil(turn)) + 1))
     corner = (np.abs(np.cos(angles)) + np.abs(np.sin(angles))).max() / 2
-    reach = square.side * ((corner + margin.off_centre) * (1 + margin.zoom) + margin.shift) + 2 / scale
+    reach = square.side * ((corner + off_centre) * (1 + zoom) + shift) + 2 / scale
     left, top = (int(max(0, np.floor(at - reach))) for at in square[:2])
     right, bottom = (int(min(size, np.ceil(at + reach))) for at, size in ((square.x, width), (square.y, height)))
     cut = image[top:bottom, left:right]

@@ -1,8 +1,9 @@
-"""One function over many images, in several processes if there are enough of them."""
+"""Cores, and one function over many images, in several processes if there are enough of them."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -29,6 +30,13 @@ def progress(items: Iterable[Result], count: int, what: str, unit: str) -> Itera
         yield from items
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use, as far as the system tells."""
+    if hasattr(os, "process_cpu_count"):  # Python 3.13
+        return os.process_cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def in_processes(
     function: Callable[[Any], Result], tasks: Sequence[Any], workers: int, what: str, folder: Path
 ) -> Iterator[Result]:
@@ -47,8 +55,10 @@ def in_processes(
     if workers < 2 or len(tasks) < PARALLEL_FROM:
         yield from progress(map(function, tasks), len(tasks), what, "image")
         return
+    # A fork starts at once, but is safe on Linux alone.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     # Not multiprocessing's Pool: that one waits forever for a worker that was killed.
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"))
+    pool = ProcessPoolExecutor(workers, mp_context=context)
     try:
         results = pool.map(function, tasks, chunksize=CHUNK)
         yield from progress(results, len(tasks), what, "image")

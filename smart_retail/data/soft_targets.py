@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smart_retail.data.cache import write_aside
 from smart_retail.data.npz import read_npz
 from smart_retail.errors import ConfigError, DataError
+from smart_retail.files import write_aside
 from smart_retail.tasks import TASKS, Task, task_of
 
 MAX_BYTES = 1 << 33

@@ -11,13 +11,13 @@ from rich.box import MINIMAL
 from rich.console import Console
 from rich.table import Table
 
-from smart_retail.data.cache import write_aside
 from smart_retail.data.dataset import FaceDataset
 from smart_retail.data.index import FaceIndex
 from smart_retail.data.sampler import Draw
 from smart_retail.data.sources.base import labelled
 from smart_retail.data.splits import contradictions
 from smart_retail.errors import ConfigError, DataError
+from smart_retail.files import write_aside
 from smart_retail.tasks import SPLITS, Task
 
 MAX_RANGES_TOLD = 20

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from smart_retail.contract import Contract
-from smart_retail.data.cache import write_folder_aside
 from smart_retail.data.npz import read_npz
 from smart_retail.edge.manifest import GOLDEN, NAME, PRECISIONS, Manifest, check_files, read_manifest, sha256
 from smart_retail.edge.runtime import DEFAULT_RUNTIME, check_session, feed, open_session
 from smart_retail.edge.session import Provider, Runtime
 from smart_retail.errors import BundleError, CheckpointError, DataError
+from smart_retail.files import write_folder_aside
 
 TOLERANCE = {"fp32": 1e-3, "int8": 0.05}
 """Largest deviation from the stored outputs: share of a probability or of 100 years. Integer kernels

@@ -14,12 +14,12 @@ import numpy as np
 from tqdm import tqdm
 
 from smart_retail.arguments import command_parser, next_steps, parse
-from smart_retail.data.cache import write_aside
 from smart_retail.data.crops import LANDMARKS
 from smart_retail.data.images import read_image
 from smart_retail.data.sources.table import BOX, is_empty, path_column, read_table
 from smart_retail.edge.detector import Detection, Detector, Landmarks, open_detector
 from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
+from smart_retail.files import write_aside
 
 SCORE = "detector_score"
 MAX_NAMED = 5

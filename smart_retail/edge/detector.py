@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 
 from smart_retail.contract import Contract
-from smart_retail.data.cache import cache_folder, write_aside
 from smart_retail.data.crops import Square, square_from_box, square_from_landmarks
 from smart_retail.errors import ConfigError, one_line
+from smart_retail.files import cache_folder, write_aside
 
 YUNET = "yunet"
 YUNET_FILE = "face_detection_yunet_2023mar.onnx"

@@ -14,7 +14,6 @@ from jsonargparse import ArgumentParser
 from tqdm import tqdm
 
 from smart_retail.arguments import command_parser, next_steps, parse
-from smart_retail.data.cache import free_name, write_aside
 from smart_retail.data.images import ENDINGS, read_image
 from smart_retail.edge.annotate import draw
 from smart_retail.edge.answers import WRITERS, Answer
@@ -26,6 +25,7 @@ from smart_retail.edge.predictor import Predictor
 from smart_retail.edge.pretrained import find_bundle
 from smart_retail.edge.runtime import DEFAULT_RUNTIME, RUNTIMES
 from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
+from smart_retail.files import free_name, write_aside
 
 MAX_CROP_PX = 1000
 """Shorter side of a picture that may be a face crop; a camera's photo has more."""

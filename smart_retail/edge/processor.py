@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping
 from functools import cache
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from smart_retail.data.processes import usable_cores
 
 DOT_PRODUCTS = {"avx512_vnni", "avx_vnni", "asimddp"}
 """Flags of processors that sum products of bytes in 32 bits: VNNI on x86, dot products on ARM."""
@@ -23,10 +24,9 @@ PROBE = bytes.fromhex(
 def device() -> dict[str, str | int | bool]:
     """Return processor, cores this process may use, and whether it has INT8 dot products."""
     name, flags = _cpu_info()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return {
         "processor": name or platform.processor() or platform.machine(),
-        "cores": cores,
+        "cores": usable_cores(),
         "system": platform.system(),
         "int8_dot_product": bool(flags & DOT_PRODUCTS),
     }

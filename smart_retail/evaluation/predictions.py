@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from smart_retail.data.cache import write_aside
 from smart_retail.errors import ConfigError, DataError, one_line
+from smart_retail.files import write_aside
 from smart_retail.tasks import TASKS, Task, checked, task_of
 
 ABOUT = ["key", "dataset", "race", "pose", "cluster", "duplicate"]

@@ -13,7 +13,6 @@ import pandas as pd
 
 from smart_retail.arguments import as_list
 from smart_retail.config_files import training_config
-from smart_retail.data.cache import free_name, write_aside
 from smart_retail.data.corruptions import KINDS, known_kinds
 from smart_retail.data.face_crops import read_index
 from smart_retail.errors import ConfigError, DataError, one_line
@@ -27,6 +26,7 @@ from smart_retail.evaluation.report import markdown, page
 from smart_retail.evaluation.results import Results
 from smart_retail.evaluation.robustness import COLUMNS, robustness
 from smart_retail.evaluation.sections import build
+from smart_retail.files import free_name, write_aside
 from smart_retail.own_code import check_imported
 from smart_retail.runs import training_folders
 from smart_retail.tasks import Task, checked

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from smart_retail.arguments import as_list, check_above, command_parser, parse
 from smart_retail.config_files import read_yaml
 from smart_retail.contract import Contract
+from smart_retail.data.processes import usable_cores
 from smart_retail.edge.manifest import PRECISIONS, Manifest, check_files, read_manifest
 from smart_retail.edge.predict_command import add_bundle
 from smart_retail.edge.pretrained import find_bundle
@@ -48,7 +48,7 @@ def benchmark_bundle(args: Sequence[str]) -> None:
     parser.add_argument(
         "--image_size", type=int | list[int], help="side in pixels; another than the bundle's needs --checkpoint"
     )
-    threads = sorted({1, len(os.sched_getaffinity(0))})
+    threads = sorted({1, usable_cores()})
     parser.add_argument("--threads", type=int | list[int], default=threads, help="each number is timed")
     parser.add_argument("--batch_size", type=int | list[int], default=[1, 16], help="faces in a call")
     parser.add_argument(

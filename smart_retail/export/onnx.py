@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from smart_retail.contract import Contract
-from smart_retail.data.cache import write_aside
 from smart_retail.edge.manifest import DISTRIBUTION
 from smart_retail.edge.runtime import BYTES, FLOAT, feed, normalise, open_session
 from smart_retail.errors import ConfigError, ExportError
+from smart_retail.files import write_aside
 from smart_retail.models.heads import YearsDistribution
 from smart_retail.models.network import FaceNet
 from smart_retail.models.reparameterise import reparameterise

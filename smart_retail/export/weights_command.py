@@ -10,8 +10,8 @@ from typing import Any
 from safetensors.torch import save_file
 
 from smart_retail.arguments import command_parser, next_steps, parse
-from smart_retail.data.cache import write_aside
 from smart_retail.errors import CheckpointError
+from smart_retail.files import write_aside
 from smart_retail.models.fake_quantise import is_fake_quantised
 from smart_retail.models.load import network_of, read_model
 from smart_retail.models.weights_file import PROVENANCE

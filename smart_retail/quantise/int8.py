@@ -12,9 +12,9 @@ import numpy as np
 import onnx
 
 from smart_retail.contract import INT8_TOP, Contract
-from smart_retail.data.cache import write_aside
 from smart_retail.data.face_crops import FaceCrops
 from smart_retail.errors import ConfigError, DataError
+from smart_retail.files import write_aside
 from smart_retail.quantise.activation_limits import faces_within, split_limits, without_limits
 from smart_retail.quantise.bias_correction import correct_biases, correct_heads
 from smart_retail.quantise.compact import compact

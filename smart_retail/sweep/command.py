@@ -19,8 +19,8 @@ from rich.console import Console
 
 from smart_retail.arguments import command_parser, parse
 from smart_retail.config_files import parse_yaml
-from smart_retail.data.cache import locked
 from smart_retail.errors import ConfigError, SmartRetailError, one_line
+from smart_retail.files import locked
 from smart_retail.sweep import leaderboard
 from smart_retail.sweep.settings import SweepSettings
 from smart_retail.sweep.study import Say, newest_trials, open_study, wait_for_work

@@ -13,7 +13,7 @@ from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
-from smart_retail.data.cache import write_aside
+from smart_retail.files import write_aside
 from smart_retail.sweep.settings import SweepSettings
 from smart_retail.sweep.study import newest_trials
 

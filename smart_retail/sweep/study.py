@@ -14,8 +14,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from smart_retail.data.cache import locked
 from smart_retail.errors import ConfigError, one_line
+from smart_retail.files import locked
 from smart_retail.sweep.settings import SweepSettings
 
 Say = Callable[[str], None]

@@ -18,8 +18,8 @@ import pandas as pd
 from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
 
 from smart_retail.config_files import read_yaml
-from smart_retail.data.cache import locked
 from smart_retail.errors import SmartRetailError, one_line
+from smart_retail.files import locked
 from smart_retail.runs import versions_of
 from smart_retail.sweep.settings import SweepSettings
 from smart_retail.sweep.study import Say, line_up_again
@@ -158,7 +158,8 @@ def reason(code: int, output: str) -> str:
     """Return in one line why a command failed; ``code`` is minus a signal's number, or as shells count one."""
     number = -code if code < 0 else code - 128 if code in (130, 143) else 0
     if number:
-        return f"killed by {signal.Signals(number).name}" + " (out of memory?)" * (number == signal.SIGKILL)
+        name = signal.Signals(number).name
+        return f"killed by {name}" + " (out of memory?)" * (name == "SIGKILL")  # which Windows does not have
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return next((line for line in reversed(lines) if "error" in line.lower()), (lines or [f"exit code {code}"])[-1])
 

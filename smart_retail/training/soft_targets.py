@@ -18,12 +18,12 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from smart_retail.arguments import as_list, check_above, next_steps
-from smart_retail.data.cache import write_aside
 from smart_retail.data.datamodule import FaceDataModule, normalise
 from smart_retail.data.dataset import FaceDataset
 from smart_retail.data.sampler import Draw
 from smart_retail.data.soft_targets import SoftTargets, write_soft_targets
 from smart_retail.errors import ConfigError
+from smart_retail.files import write_aside
 from smart_retail.training.data_cli import parse_data
 from smart_retail.training.distillation import Teachers
 

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -49,6 +50,19 @@ def test_batches_do_not_depend_on_the_number_of_workers(alone, workers):
 def test_workers_are_a_number_or_as_many_as_cores_less_some(monkeypatch, workers, processes):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     assert module(workers=workers).workers == processes
+
+
+def test_cores_are_counted_where_no_process_is_bound_to_some(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.delattr(os, "process_cpu_count", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    assert module(workers=None).workers == 4
+
+
+def test_loaders_of_systems_without_fork_see_the_same_augmentations(alone):
+    data = module()
+    data.dataset("train").transform = pickle.loads(pickle.dumps(data.dataset("train").transform))
+    assert same(alone, train_batches(data))
 
 
 def test_epochs_show_other_augmentations(alone):

@@ -3,6 +3,7 @@
 import os
 import signal
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 import torch
@@ -72,6 +73,13 @@ def test_a_class_that_jsonargparse_cannot_make(capsys):
     with pytest.raises(ValueError, match="Odd") as caught:
         parser.instantiate(config)
     assert "no such place" in said_of(caught.value, capsys)
+
+
+def test_a_home_that_nobody_knows(monkeypatch, capsys):
+    monkeypatch.setattr("posixpath.expanduser", lambda path: path)  # as it is without HOME and a user's name
+    with pytest.raises(RuntimeError) as caught:
+        Path("~/faces").expanduser()
+    assert "Set HOME, or write the path without ~" in said_of(caught.value, capsys)
 
 
 @pytest.mark.parametrize(

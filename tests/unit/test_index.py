@@ -10,6 +10,7 @@ from smart_retail.data.sources.table import FaceTable
 from smart_retail.data.sources.utkface import UTKFace
 from smart_retail.data.splits import CONTRADICTORY, LEAKED, REPEATED
 from smart_retail.errors import ConfigError, DataError
+from smart_retail.tasks import tasks_of
 from tests.helpers.pictures import drawn_face, write_image
 from tests.helpers.trees import write_fer2013, write_table, write_utkface
 
@@ -115,6 +116,17 @@ class TestFingerprint:
         moved = tmp_path_factory.mktemp("moved") / "deep"
         shutil.copytree(table.parent, moved)
         assert self.fingerprint(moved / "faces.csv") == self.fingerprint(table)
+
+    def test_a_task_of_ones_own_changes_it_where_a_face_has_a_label(self, table):
+        tasks = tasks_of({"glasses": {"classes": ["none", "glasses"]}})
+        before = self.fingerprint(table)
+
+        def with_glasses():
+            return build_index([FaceTable(str(table))], SplitSettings(**ALL_TRAINING), tasks, workers=1).fingerprint()
+
+        assert with_glasses() == before
+        table.write_text("path,age,glasses\na.jpg,30,\nb.jpg,40,glasses\n")
+        assert with_glasses() != before
 
     def test_a_label_changes_it(self, table):
         before = self.fingerprint(table)

@@ -207,7 +207,7 @@ class _Face:
             upper = -tall * look.lids * BUMP**0.6 - slant
             lower = tall * (0.72 if look.corner_lift < 0.03 else 0.45) * BUMP**0.7 - slant
             x = cx + side * wide * U
-            pen.fill(np.append(x, x[::-1]), cy + np.append(upper, lower[::-1]), _WHITE)
+            pen.band(x, cy + upper, cy + lower, _WHITE)
             for radius, color in ((0.92, self.iris), (0.45, _DARK * 0.5)):
                 dx, dy = radius * tall * np.cos(LOOP), radius * tall * np.sin(LOOP)
                 at = side * dx / wide
@@ -228,7 +228,7 @@ class _Face:
             y = base + look.brow_inner * (1 - run) + look.brow_outer * run - look.brow_arch * BUMP
             x = cx + side * (U * 0.098 - look.brow_pinch * (1 - run))
             body = self.brow * (0.25 + 0.75 * (1 - run**2)) * np.minimum(1.0, 0.6 + 4 * run) / 2
-            pen.fill(np.append(x, x[::-1]), np.append(y - body, (y + body)[::-1]), self.brow_color)
+            pen.band(x, y - body, y + body, self.brow_color)
         size = 1.0 - 0.40 * self.baby + 0.14 * self.old
         x = 0.5 + 0.045 * size - 0.012 * BUMP
         pen.line(x, self.nose_y - 0.07 + 0.055 * U, skin * 0.84, 0.010)
@@ -250,24 +250,17 @@ class _Face:
         plain = self.skin * [0.80, 0.58, 0.56]
         color = mix(plain, np.array([190.0, 36.0, 58.0]), 0.85 * self.rouge)
         bow = 1.0 - 0.25 * np.exp(-((U / 0.16) ** 2))
-        outer = np.append(top - 0.024 * lip * shape * bow, (low + 0.030 * lip * shape)[::-1])
-        pen.fill(np.append(x, x[::-1]), outer, color)
+        pen.band(x, top - 0.024 * lip * shape * bow, low + 0.030 * lip * shape, color)
         if look.opening > 0.012:
-            pen.fill(np.append(x, x[::-1]), np.append(top, low[::-1]), _DARK * [1.6, 0.8, 0.9])
+            pen.band(x, top, low, _DARK * [1.6, 0.8, 0.9])
             inner = slice(2, -2)
             gap = (low - top)[inner]
             if self.spec.emotion == 5:
                 tongue = (low - 0.35 * (low - top))[inner]
-                pen.fill(
-                    np.append(x[inner], x[inner][::-1]),
-                    np.append(tongue + 0.01 * (1 - BUMP[inner]), low[inner][::-1]),
-                    np.array([178.0, 70.0, 76.0]),
-                )
+                pen.band(x[inner], tongue + 0.01 * (1 - BUMP[inner]), low[inner], np.array([178.0, 70.0, 76.0]))
             else:  # upper teeth when happy, both rows clenched in fear
                 part = 0.55 if self.spec.emotion == 2 else 0.92
-                edge = top[inner] + part * gap
-                both = np.append(top[inner] + 0.06 * gap, edge[::-1])
-                pen.fill(np.append(x[inner], x[inner][::-1]), both, _WHITE * 0.97)
+                pen.band(x[inner], top[inner] + 0.06 * gap, top[inner] + part * gap, _WHITE * 0.97)
                 if part > 0.6:
                     pen.line(x[inner], top[inner] + 0.5 * gap, _DARK * 2.4, 0.008)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,25 +101,26 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 def _wrong(about: dict[str, Any]) -> str:
     """Return which part of a pack's description cannot be."""
-
-    def are(parts: Any, **kinds: type) -> bool:
-        each = parts if isinstance(parts, list) and parts else [None]
-        return all(isinstance(p, dict) and all(type(p.get(k)) is kind for k, kind in kinds.items()) for p in each)
-
-    datasets: Any = about.get("datasets")
-    files: Any = about.get("files")
-    if not are(datasets, name=str, terms=str, skipped=dict):
-        return "list of data sets"
-    if not all(type(n) is int and n > 0 for d in datasets for n in d["skipped"].values()):
-        return "numbers of skipped files"
-    if not all(d["name"].isidentifier() for d in datasets):
-        return "names of data sets"
-    try:
-        checked(task_of(task) for task in about["tasks"])
-    except (ConfigError, TypeError, KeyError):
-        return "list of tasks"
-    if not are(files, name=str, bytes=int, sha256=str) or any(Path(f["name"]).name != f["name"] for f in files):
-        return "list of files"
+    sound: dict[str, Callable[[], bool]] = {
+        "number of faces": lambda: type(about["faces"]) is int,
+        "list of data sets": lambda: all(
+            d["name"].isidentifier()
+            and isinstance(d["terms"], str)
+            and all(type(n) is int and n > 0 for n in d["skipped"].values())
+            for d in about["datasets"] or [None]
+        ),
+        "list of tasks": lambda: bool(checked(task_of(task) for task in about["tasks"])),
+        "list of files": lambda: all(
+            Path(f["name"]).name == f["name"] and type(f["bytes"]) is int and isinstance(f["sha256"], str)
+            for f in about["files"] or [None]
+        ),
+    }
+    for part, check in sound.items():
+        try:
+            if not check():
+                return part
+        except (AttributeError, TypeError, KeyError, ConfigError):
+            return part
     return ""
 
 

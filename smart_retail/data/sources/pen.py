@@ -38,6 +38,10 @@ class Pen:
         """Fill the polygon whose corners are ``x`` and ``y``."""
         cv2.fillPoly(self.image, [self._fixed(x, y)], tuple(color.tolist()), cv2.LINE_AA, 4)
 
+    def band(self, x: Points, upper: Points, lower: Points, color: Color) -> None:
+        """Fill what lies between two lines over the same ``x``."""
+        self.fill(np.append(x, x[::-1]), np.append(upper, lower[::-1]), color)
+
     def line(self, x: Points, y: Points, color: Color, width: float, closed: bool = False) -> None:
         """Stroke a line of ``width`` sides of the frame."""
         pixels = max(1, round(width * self.image.shape[0]))

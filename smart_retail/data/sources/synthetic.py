@@ -5,21 +5,19 @@ They need no network and hold no person. A network trained on them knows nothing
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from smart_retail.data.cache import cache_folder
 from smart_retail.data.processes import progress
 from smart_retail.data.sources.base import Listing, Source, make_listing
 from smart_retail.data.sources.drawing import FaceSpec, draw_face, wears_glasses
 from smart_retail.errors import ConfigError
+from smart_retail.files import cache_folder, permit, place_aside
 from smart_retail.tasks import EMOTIONS, GENDERS, TASKS, Task
 
 TERMS = "synthetic: drawn by smart_retail, no real person; free of any terms"
@@ -55,24 +53,28 @@ class SyntheticFaces(Source):
         if self.count < 1:
             raise ConfigError(f"synthetic faces: count {self.count} must be 1 or more")
         folder = cache_folder() / f"synthetic-v{VERSION}-seed{self.seed}-{self.count}"
+        paths = [folder / f"{i:06d}.png" for i in range(self.count)]
         specs = self._specs()
         if not folder.is_dir():
-            _draw_all(folder, [(spec, self._rng(i)) for i, spec in enumerate(specs)])
-        rows = []
-        wanted = any(task.name == "glasses" for task in tasks)
-        for i, spec in enumerate(specs):
-            has_emotion = self.every_label or i % 2 == 0
-            has_person = self.every_label or i % 2 == 1
-            rows.append(
-                {
-                    "path": str(folder / f"{i:06d}.png"),
-                    "key": f"{self.name}/{self.seed}/{i:06d}.png",
-                    "gender": GENDERS[spec.gender] if has_person else None,
-                    "age": spec.age if has_person else None,
-                    "emotion": EMOTIONS[spec.emotion] if has_emotion else None,
-                    "glasses": GLASSES[wears_glasses(spec, self._rng(i))] if wanted else None,
-                }
-            )
+            with place_aside(folder, is_folder=True) as aside:
+                for i, spec in enumerate(progress(specs, len(specs), "drawing synthetic faces", "face")):
+                    face = cv2.cvtColor(draw_face(spec, self._rng(i), SIDE), cv2.COLOR_RGB2BGR)
+                    # imwrite says nothing of a full disk.
+                    (aside / paths[i].name).write_bytes(cv2.imencode(".png", face)[1].tobytes())
+                permit(aside)
+                try:
+                    aside.rename(folder)
+                except OSError:
+                    if not folder.is_dir():  # else another process drew the same faces meanwhile
+                        raise
+        rows: list[dict[str, Any]] = [{"path": str(p), "key": f"{self.name}/{self.seed}/{p.name}"} for p in paths]
+        for i, (row, spec) in enumerate(zip(rows, specs, strict=True)):
+            if self.every_label or i % 2 == 0:
+                row["emotion"] = EMOTIONS[spec.emotion]
+            if self.every_label or i % 2 == 1:
+                row |= {"gender": GENDERS[spec.gender], "age": spec.age}
+            if any(task.name == "glasses" for task in tasks):
+                row["glasses"] = GLASSES[wears_glasses(spec, self._rng(i))]
         return make_listing(self.name, rows, Counter(), TERMS, tasks)
 
     def _rng(self, number: int) -> np.random.Generator:
@@ -86,21 +88,3 @@ class SyntheticFaces(Source):
         emotions = rng.integers(len(EMOTIONS), size=self.count)
         labels = zip(genders, ages, emotions, strict=True)
         return [FaceSpec(int(g), float(a), int(e)) for g, a, e in labels]
-
-
-def _draw_all(folder: Path, faces: list[tuple[FaceSpec, np.random.Generator]]) -> None:
-    """Draw into a folder aside and rename it, so that a folder that is there is complete."""
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".synthetic-"))
-    try:
-        for i, (spec, rng) in enumerate(progress(faces, len(faces), "drawing synthetic faces", "face")):
-            face = draw_face(spec, rng, SIDE)
-            drawn = cv2.imencode(".png", cv2.cvtColor(face, cv2.COLOR_RGB2BGR))[1]
-            (aside / f"{i:06d}.png").write_bytes(drawn.tobytes())  # imwrite says nothing of a full disk
-        aside.chmod(0o755)
-        try:
-            aside.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process drew the same faces meanwhile
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

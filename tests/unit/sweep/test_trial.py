@@ -6,7 +6,7 @@ import time
 import pandas as pd
 import pytest
 
-from smart_retail.data.cache import locked
+from smart_retail.files import locked
 from smart_retail.sweep.settings import SweepSettings
 from smart_retail.sweep.trial import TrainingError, read_metrics, reason, results, run_command
 

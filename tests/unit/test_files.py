@@ -4,13 +4,30 @@ from pathlib import Path
 
 import pytest
 
-from smart_retail.data.cache import cache_folder, write_aside
+from smart_retail.files import cache_folder, locked, write_aside
 
 
 def test_the_cache_lies_where_the_variable_says(tmp_path, monkeypatch):
     monkeypatch.setenv("SMART_RETAIL_CACHE", str(tmp_path / "deep" / "cache"))
     assert cache_folder() == tmp_path / "deep" / "cache"
     assert cache_folder().is_dir()
+
+
+def test_without_a_place_to_write_the_cache_is_temporary_and_told_of_once(tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SMART_RETAIL_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = cache_folder()
+    assert (folder.parent, cache_folder()) == (tmp_path, folder)
+    assert caplog.text.count("set SMART_RETAIL_CACHE to a folder that can be written to") == 1
+
+
+def test_where_nothing_is_locked_files_are_written_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("smart_retail.files.fcntl", None)
+    with locked(tmp_path / "log") as log, write_aside(tmp_path / "file.txt") as aside:
+        log.write(b"begins")
+        aside.write_text("whole")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"log": "begins", "file.txt": "whole"}
 
 
 def test_a_written_file_appears_whole(tmp_path):
