@@ -80,6 +80,35 @@ def training_config(made_by: Any) -> dict[str, Any]:
     return config if isinstance(data, dict) and data.get("sources") else {}
 
 
+def data_section(words: Sequence[str]) -> dict[str, Any]:
+    """Return what a command's words say of the data, as far as that is plain without the parser; else nothing.
+
+    Of several files a later one counts; ``--data.sources.init_args.NAME VALUE`` changes the last source.
+
+    Raises:
+        ConfigError: a file is no YAML, or none of a config's size.
+    """
+    found: dict[str, Any] = {}
+    for path in named_files(words):
+        content = read_yaml(path) if path.is_file() else None
+        section = content.get("data") if isinstance(content, dict) else None
+        found |= section if isinstance(section, dict) else {}
+    for word, following in zip(words, [*words[1:], ""], strict=False):
+        name, equals, value = word.partition("=")
+        if name in ("--data", "--data.sources", "--data.sources+", "--data.tasks"):
+            return {}
+        sources = found.get("sources")
+        if (
+            (setting := name.removeprefix("--data.sources.init_args.")) != name
+            and isinstance(sources, list)
+            and sources
+        ):
+            given = parse_yaml(value if equals else following, word)
+            last = sources[-1] if isinstance(sources[-1], dict) else {}
+            found["sources"] = [*sources[:-1], last | {"init_args": (last.get("init_args") or {}) | {setting: given}}]
+    return found
+
+
 @cache
 def guard_parsers() -> None:
     """Let jsonargparse look at all YAML first, and import and call less of what it names.

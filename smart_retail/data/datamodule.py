@@ -6,6 +6,7 @@ import atexit
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from typing import Any
 import cv2
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from smart_retail.contract import CROPS, Contract
 from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.index import FaceIndex, SplitSettings, build_index
 from smart_retail.data.labels import ages
+from smart_retail.data.left_out import left_out, why_empty
 from smart_retail.data.sampler import BalancedSampler, OrderedSampler, face_weights
 from smart_retail.data.soft_labels import read_soft_labels, tasks_said
 from smart_retail.data.sources.base import Source, labelled
@@ -77,7 +80,7 @@ class FaceDataModule(pl.LightningDataModule):
             splits: shares, leaks, contradictions.
             augmentation: how training images are changed.
             soft_labels: file of ``smart-retail soften``: what teachers say of the training faces.
-            max_broken: share of unreadable images above which a run stops.
+            max_broken: share of unreadable and missing images above which a run stops.
             seed: of the order, the balance and the augmentation.
         """
         super().__init__()
@@ -115,6 +118,9 @@ class FaceDataModule(pl.LightningDataModule):
         """The faces; listed, scanned and split at the first use."""
         if self._index is None:
             self._index = build_index(self.sources, self.splits, self.contract.tasks, max_broken=self.max_broken)
+            if rank_zero_only.rank == 0:
+                for line in left_out(self._index):
+                    print(line, file=sys.stderr)
         return self._index
 
     def prepare_data(self) -> None:
@@ -153,10 +159,7 @@ class FaceDataModule(pl.LightningDataModule):
             if limit is not None and limit < len(faces):
                 faces = faces.sample(limit, random_state=self.seed).sort_index()
             if faces.empty:
-                raise DataError(
-                    f"no face in the {split} part of {', '.join(self.index.datasets)}; "
-                    "change data.splits.val_share and test_share, the split of a table, or add a source"
-                )
+                raise DataError(why_empty(self.index, split))
             self._parts[split] = FaceDataset(
                 faces.reset_index(drop=True),
                 self.index.datasets,

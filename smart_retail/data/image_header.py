@@ -11,16 +11,22 @@ JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers that begin a frame and tell its size; those left out are tables."""
 JPEG_ALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
 """Markers without a length behind them."""
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""Brands of HEIC files."""
+HEADER = 1 << 16
+"""Bytes in which an AVIF file tells the size of its pictures."""
 PNM = re.compile(rb"P[1-6](?:\s+|#[^\n]*\n)+(\d{1,9})(?:\s+|#[^\n]*\n)+(\d{1,9})\s")
 
 
 def image_format(data: bytes) -> str | None:
-    """Return ``JPEG``, ``PNG``, ``GIF``, ``BMP``, ``WEBP``, ``TIFF``, ``JPEG2000`` or ``PPM``; None for anything else.
+    """Return ``JPEG``, ``PNG``, ``GIF``, ``BMP``, ``WEBP``, ``TIFF``, ``JPEG2000``, ``AVIF``, ``PPM``; None for others.
 
-    These are Pillow's names of the formats that OpenCV reads too.
+    These are Pillow's names of the formats that OpenCV reads too. The first 1,024 bytes do.
     """
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
+    if data[4:12] in (b"ftypavif", b"ftypavis"):
+        return "AVIF"
     for start, name in (
         (b"\xff\xd8\xff", "JPEG"),
         (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -34,6 +40,11 @@ def image_format(data: bytes) -> str | None:
         if data.startswith(start):
             return name
     return "PPM" if PNM.match(data[:1024]) else None
+
+
+def is_heic(data: bytes) -> bool:
+    """Whether a file is a photo as iPhones keep it, which OpenCV cannot read."""
+    return data[4:8] == b"ftyp" and data[8:12] in HEIC
 
 
 def image_size(data: bytes, name: str) -> tuple[int, int] | None:
@@ -121,6 +132,14 @@ def _jpeg2000(data: bytes) -> tuple[int, int] | None:
     return struct.unpack_from(">II", data, at + 8) if at >= 0 else None
 
 
+def _avif(data: bytes) -> tuple[int, int] | None:
+    # Several pictures may lie in one file (alpha, tiles): the largest has to be unpacked.
+    at = [match.end() + 4 for match in re.finditer(b"ispe", data[:HEADER])]
+    return max(
+        (struct.unpack_from(">II", data, start) for start in at), key=lambda size: size[0] * size[1], default=None
+    )
+
+
 def _ppm(data: bytes) -> tuple[int, int] | None:
     match = PNM.match(data[:1024])
     return (int(match[1]), int(match[2])) if match else None
@@ -134,5 +153,6 @@ SIZES = {
     "WEBP": _webp,
     "TIFF": _tiff,
     "JPEG2000": _jpeg2000,
+    "AVIF": _avif,
     "PPM": _ppm,
 }
