@@ -177,20 +177,25 @@ def _records(text: str, delimiter: str, quote: str, file: Path) -> list[list[str
     Raises:
         DataError: a quotation mark is not closed: it would swallow rows.
     """
+    rows = list(_reader(text, delimiter, quote))
     try:
-        return list(_reader(text, delimiter, quote, strict=True))
-    except csv.Error as error:
-        rows = list(_reader(text, delimiter, quote))  # "a" , "b": a space behind the mark
-        torn = next((number for number, row in enumerate(rows, 1) if any("\n" in cell for cell in row)), len(rows))
-        if "end of data" in str(error) or torn < len(rows):
-            raise DataError(
-                f"{file}: the quotation mark in row {torn} is not closed, and hides what follows"
-            ) from error
-        return rows
+        for _ in _reader(text, delimiter, quote, strict=True):
+            pass
+        torn = 0
+    except csv.Error as error:  # other errors are of marks that are no end of a cell, as in "a" , "b"
+        torn = len(rows) if "end of data" in str(error) else 0
+    width = len(rows[0]) if rows else 0
+    for number, row in enumerate(rows, 1):
+        # A cell may have several lines, but those of it that could be rows are swallowed ones.
+        if any("\n" in cell and any(line.count(delimiter) == width - 1 for line in cell.split("\n")) for cell in row):
+            torn = torn or number
+    if torn:
+        raise DataError(f"{file}: the quotation mark in row {torn} is not closed, and hides what follows")
+    return rows
 
 
 def _framed(rows: Sequence[Sequence[str]], file: Path) -> pd.DataFrame:
-    """Return rows of text as a table; empty rows and empty columns without a name are left out.
+    """Return rows of text as a table, without empty rows, repeated headers, and empty columns without a name.
 
     Raises:
         DataError: there is no header, or rows are longer than it.
@@ -199,7 +204,7 @@ def _framed(rows: Sequence[Sequence[str]], file: Path) -> pd.DataFrame:
     if at is None:
         raise DataError(f"{file}: not readable as CSV (it is empty)")
     width = len(rows[at])
-    numbers = [n for n in range(at + 1, len(rows)) if any(rows[n])]
+    numbers = [n for n in range(at + 1, len(rows)) if any(cell.strip() for cell in rows[n]) and rows[n] != rows[at]]
     long = [n + 1 for n in numbers if len(rows[n]) > width and any(cell.strip() for cell in rows[n][width:])]
     if long:
         raise DataError(
