@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from smart_retail.data.images import read_image
 from smart_retail.data.sources.folder import FaceFolder
@@ -20,7 +21,7 @@ def folder(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         path.rename(tmp_path / name)
     for ending in (".gif", ".pgm", ".webp", ".jp2"):
-        (tmp_path / f"p{ending}").write_bytes(cv2.imencode(ending, drawn_face(1)[..., 0])[1].tobytes())
+        Image.fromarray(drawn_face(1)[..., 0]).save(tmp_path / f"p{ending}")
     for name, content in (("._IMG_1.JPG", b"\0\5\x16\7"), (".DS_Store", b""), ("Thumbs.db", b""), ("IMG_4.HEIC", HEIC)):
         (tmp_path / name).write_bytes(content)
     (tmp_path / "__MACOSX").mkdir()
