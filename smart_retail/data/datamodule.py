@@ -118,9 +118,7 @@ class FaceDataModule(pl.LightningDataModule):
         """The faces; listed, scanned and split at the first use."""
         if self._index is None:
             self._index = build_index(self.sources, self.splits, self.contract.tasks, max_broken=self.max_broken)
-            if rank_zero_only.rank == 0:
-                for line in left_out(self._index):
-                    print(line, file=sys.stderr)
+            rank_zero_only(_tell)(left_out(self._index))
         return self._index
 
     def prepare_data(self) -> None:
@@ -262,6 +260,11 @@ class FaceDataModule(pl.LightningDataModule):
     def on_after_batch_transfer(self, batch: FaceBatch, dataloader_idx: int) -> FaceBatch:
         """Normalise on the device: workers pass on bytes, a quarter of the floats' size."""
         return batch._replace(image=normalise(batch.image, self.contract))
+
+
+def _tell(lines: list[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
 
 
 def normalise(images: torch.Tensor, contract: Contract) -> torch.Tensor:

@@ -15,7 +15,7 @@ def left_out(index: FaceIndex) -> list[str]:
     ]
     if index.broken:
         path, why = index.broken[0]
-        lines.append(f"{len(index.broken):,} files are unreadable or not there, the first: {path}: {why}")
+        lines.append(f"unreadable or not there: {len(index.broken):,}, the first: {path}: {why}")
     lines += index.notes
     if index.part("test").empty and (why := _all_training(index)):
         lines.append(f"no face is left for `test`: {why}")

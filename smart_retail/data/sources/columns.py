@@ -12,7 +12,18 @@ from smart_retail.data.sources.place_columns import BOX, FORMS, ONE_COLUMN, Plac
 from smart_retail.errors import ConfigError, DataError
 from smart_retail.tasks import Task
 
-PATHS = ("filepath", "file", "filename", "imagepath", "imgpath", "image", "img", "imagefile", "imgfile", "imagename")
+PATHS: tuple[str, ...] = (
+    "filepath",
+    "file",
+    "filename",
+    "imagepath",
+    "imgpath",
+    "image",
+    "img",
+    "imagefile",
+    "imgfile",
+    "imagename",
+)
 PATHS += ("imgname", "picture", "picturepath", "photo", "photopath", "facepath", "facefile", "relativepath", "relpath")
 WORDS = {
     "path": PATHS,

@@ -101,7 +101,7 @@ def _read_part(
     labels = read_labels(cells, (GENDER, AGE), problems, skipped, [])
     problems.stop(f"it is not as its authors publish it, see {PAGE}")
     labels["race"], labels["official"] = cells["race"], split
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, row in zip(cells["file"], labels.to_dict("records"), strict=True):
         path = str(images / name)
         if not Path(path).is_file():
@@ -112,7 +112,9 @@ def _read_part(
             skipped["listed twice"] += 1
             continue
         seen.add(name)
-        rows.append({"path": path, "key": f"{FairFace.name}/{name}"} | row)
+        rows.append(
+            {"path": path, "key": f"{FairFace.name}/{name}"} | {str(column): value for column, value in row.items()}
+        )
     if not rows:
         raise DataError(f"{file}: none of its {len(frame)} files is there; they were looked for below {images}")
     return rows

@@ -113,7 +113,7 @@ def meanings(given: Mapping[Any, Any], column: str, classes: Sequence[str]) -> d
     Raises:
         ValueError: a class is named that there is not; the message says which.
     """
-    found = {}
+    found: dict[str, str] = {}
     for key, value in given.items():
         # YAML reads an unquoted yes, no, on and off as true and false.
         words = (SYNONYMS["yes" if key else "no"] + ("yes" if key else "no",)) if isinstance(key, bool) else (str(key),)
@@ -181,7 +181,7 @@ def _votes(cells: Cells, task: Task, problems: Problems) -> np.ndarray | None:
             votes[:, place] = np.nan_to_num(read[name][0], nan=0.0, posinf=np.inf, neginf=-np.inf)
     told = np.array([", ".join(row) for row in zip(*(cells[name] for name in there), strict=True)], object)
     none = np.array([all(is_empty(cells[name][at]) for name in there) for at in range(len(votes))], bool)
-    wrong = np.column_stack([bad for _, bad in read.values()]).any(axis=1)
+    wrong = np.asarray(np.column_stack([bad for _, bad in read.values()]).any(axis=1))
     title = ", ".join(there)
     problems.add(title, "must be numbers of votes, or shares", told, wrong)
     total = votes.sum(axis=1)

@@ -106,7 +106,7 @@ def _columns(names: Sequence[str], cells: Mapping[str, np.ndarray], problems: Pr
     """Return (N, names) numbers; a row of which some are missing or none is wrong, and NaN altogether."""
     read = [numbers_of(cells[name]) for name in names]
     numbers = np.column_stack([found for found, _ in read])
-    wrong = np.column_stack([bad for _, bad in read]).any(axis=1)
+    wrong = np.asarray(np.column_stack([bad for _, bad in read]).any(axis=1))
     none = np.isnan(numbers)
     told, title = _joined(cells, names), ", ".join(names)
     problems.add(title, "must be numbers (pixels)", told, wrong)

@@ -86,7 +86,7 @@ class FaceTable(Source):
         if "race" in cells:
             faces["race"] = ["" if is_empty(word) else word for word in cells["race"]]
         root = Path(self.root).expanduser() if self.root else file.parent
-        faces["path"], names = find_files(cells["path"], root)
+        faces["path"], names = find_files(cells["path"].tolist(), root)
         places = {name: as_text(frame[name]) for name in columns.places.columns}
         faces = faces.assign(**read_places(columns.places, places, faces["path"].tolist(), problems, notes))
         lost = (faces["path"] == "").to_numpy()

@@ -102,7 +102,7 @@ def _workbook(file: Path, what: str) -> pd.DataFrame:
         DataError: openpyxl is not there, or cannot read it.
     """
     try:
-        import openpyxl
+        import openpyxl  # type: ignore[import-untyped]
     except ImportError as error:
         raise DataError(f"{file}: {what}; {TO_CSV}, or pip install openpyxl, which reads .xlsx") from error
     try:
