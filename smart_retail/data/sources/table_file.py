@@ -99,14 +99,16 @@ def _workbook(file: Path, what: str) -> pd.DataFrame:
     """Read the first sheet of a workbook.
 
     Raises:
-        DataError: openpyxl is not there, or cannot read it.
+        DataError: it is an old one, or openpyxl is not there, or cannot read it.
     """
+    if ".xls)" in what:
+        raise DataError(f"{file}: {what}; {TO_CSV}")
     try:
         import openpyxl  # type: ignore[import-untyped]
     except ImportError as error:
         raise DataError(f"{file}: {what}; {TO_CSV}, or pip install openpyxl, which reads .xlsx") from error
     try:
-        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        book = openpyxl.load_workbook(io.BytesIO(file.read_bytes()), read_only=True, data_only=True)
     except Exception as error:  # of zip, of XML, of its own
         raise DataError(f"{file}: {what} that openpyxl cannot read ({one_line(error)}); {TO_CSV}") from error
     rows = [["" if cell is None else _shown(cell) for cell in row] for row in book.worksheets[0].values]
