@@ -15,6 +15,8 @@ SIZE = 1_000_000
 """Bytes of a config file."""
 UNFOLDED = 100_000
 """Characters once every alias stands for what it means: a few lines can mean billions."""
+LOGS = "lightning_logs"
+"""Folder of all runs."""
 
 
 def check_config_files(words: Sequence[str]) -> None:
@@ -90,6 +92,8 @@ def data_section(words: Sequence[str]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for path in named_files(words):
+        if LOGS in path.absolute().parts:
+            return {}  # of a run, whose paths may start from another folder
         content = read_yaml(path) if path.is_file() else None
         section = content.get("data") if isinstance(content, dict) else None
         found |= section if isinstance(section, dict) else {}

@@ -47,3 +47,9 @@ def test_settings_of_the_command_line_count(tmp_path):
 def test_what_is_no_table_is_left_to_the_parser(tmp_path, text):
     (tmp_path / "x.yaml").write_text(text)
     check_tables(data_section(["--config", str(tmp_path / "x.yaml")]))
+
+
+def test_the_config_of_a_run_is_left_to_who_finds_its_data(tmp_path):
+    folder = tmp_path / "lightning_logs" / "own" / "version_0"
+    write_table(folder, "path,gender\na.jpg,Q\n", ["a.jpg"])
+    assert data_section(["--config", config(folder)]) == {}

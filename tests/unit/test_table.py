@@ -75,6 +75,8 @@ def test_a_column_called_path_is_taken_whatever_else_is_there(tmp_path):
 def test_rows_without_a_label_or_a_file_are_skipped_and_counted(tmp_path):
     listing = listed(tmp_path, "path,age\na.jpg,3\nb.jpg,\nc.jpg,4\n")
     assert listing.skipped == {"no label at all": 1, "file not found": 1}
+    assert listing.notes == ["the first face without a label: row 3, b.jpg"]
+    assert [path.rpartition("/")[2] for path in listing.missing] == ["c.jpg"]
 
 
 def test_landmarks_become_the_contracts_square(tmp_path):
