@@ -99,7 +99,7 @@ class FaceTable(Source):
             skipped["file not found"] = int(lost.sum())
         if (without := ~lost & ~labelled).any():
             skipped["no label at all"] = int(without.sum())
-            first = without.argmax()
+            first = int(without.argmax())
             notes.append(f"the first face without a label: row {frame.index[first]}, {cells['path'][first]}")
         missing = [str(root / cells["path"][at]) for at in np.flatnonzero(lost)]
         if missing and len(missing) == len(faces):
