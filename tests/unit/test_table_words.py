@@ -43,7 +43,7 @@ def test_a_column_of_one_gender_holds_yes_and_no(folder):
 
 def test_numbers_of_classes_are_told_and_foreign_ones_are_refused(folder):
     assert any("read as 0 male, 1 female" in note for note in column(folder, "gender", "0", "1").notes)
-    with pytest.raises(DataError, match=r"values: \{gender: \{1: male.*'1' \(row 2\), '2' \(row 3\)"):
+    with pytest.raises(DataError, match=r"values: \{gender: \{1: its class.*'1' \(row 2\), '2' \(row 3\)"):
         column(folder, "gender", "1", "2")
     with pytest.raises(DataError, match=r"none of 0 to 5.*'0' .*'6' "):
         column(folder, "emotion", "0", "6")

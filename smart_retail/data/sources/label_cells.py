@@ -77,7 +77,7 @@ def read_classes(
         if foreign and is_number(cell):
             raise ValueError(
                 f"has numbers that are none of 0 to {len(classes) - 1}; say what they mean: values: {{{column}: "
-                f"{{{plain(words[0])}: {classes[0]}, ...}}}}"
+                f"{{{plain(words[0])}: its class, ...}}}}"
             )
         try:
             return class_of(cell, column, classes)
