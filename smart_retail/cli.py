@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from smart_retail import __version__
-from smart_retail.config_files import check_config_files
+from smart_retail.config_files import check_config_files, data_section
 from smart_retail.failures import WRONG, exit_code
 from smart_retail.own_code import find_in_working_directory, import_own
 
@@ -62,6 +62,8 @@ def main(args: Sequence[str] | None = None) -> int:
         find_in_working_directory()
         check_config_files(rest)
         import_own(rest)
+        if "FaceTable" in str(data := data_section(rest)):
+            import_module("smart_retail.data.sources.table").check_tables(data)  # in a second, and not after PyTorch
         module, _, function = COMMANDS[name][0].partition(":")
         code = getattr(import_module(module), function)(rest)
         sys.stdout.flush()  # here, where a closed pipe is caught

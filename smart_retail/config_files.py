@@ -16,6 +16,8 @@ SIZE = 1_000_000
 """Bytes of a config file."""
 UNFOLDED = 100_000
 """Characters once every alias stands for what it means: a few lines can mean billions."""
+LOGS = "lightning_logs"
+"""Folder of all runs."""
 
 
 def check_config_files(words: Sequence[str]) -> None:
@@ -126,6 +128,37 @@ PLACES = ("root", "table", "folder", "path")
 def _values(of: Any) -> dict[str, Any]:
     """Return the values of a mapping or of a namespace, to be changed there."""
     return of if isinstance(of, dict) else getattr(of, "__dict__", {})
+
+
+def data_section(words: Sequence[str]) -> dict[str, Any]:
+    """Return what a command's words say of the data, as far as that is plain without the parser; else nothing.
+
+    Of several files a later one counts; ``--data.sources.init_args.NAME VALUE`` changes the last source.
+
+    Raises:
+        ConfigError: a file is no YAML, or none of a config's size.
+    """
+    found: dict[str, Any] = {}
+    for path in named_files(words):
+        if LOGS in path.absolute().parts:
+            return {}  # of a run, whose paths may start from another folder
+        content = read_yaml(path) if path.is_file() else None
+        section = content.get("data") if isinstance(content, dict) else None
+        found |= section if isinstance(section, dict) else {}
+    for word, following in zip(words, [*words[1:], ""], strict=False):
+        name, equals, value = word.partition("=")
+        if name in ("--data", "--data.sources", "--data.sources+", "--data.tasks"):
+            return {}
+        sources = found.get("sources")
+        if (
+            (setting := name.removeprefix("--data.sources.init_args.")) != name
+            and isinstance(sources, list)
+            and sources
+        ):
+            given = parse_yaml(value if equals else following, word)
+            last = sources[-1] if isinstance(sources[-1], dict) else {}
+            found["sources"] = [*sources[:-1], last | {"init_args": (last.get("init_args") or {}) | {setting: given}}]
+    return found
 
 
 @cache

@@ -57,13 +57,13 @@ def face_grid(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> 
     return figure
 
 
-def captions(batch: FaceBatch, tasks: Sequence[Task]) -> list[str]:
+def captions(labels: Labels, tasks: Sequence[Task]) -> list[str]:
     """Return the labels of each face in words.
 
     An age that is a range has its ends, a class without a majority the most voted one and its share, and what is
     not labelled at all a question mark.
     """
-    rows = [_words(batch.labels, task) for task in tasks]
+    rows = [_words(labels, task) for task in tasks]
     return [", ".join(words) for words in zip(*rows, strict=True)]
 
 
@@ -98,7 +98,7 @@ def batch_grid(batch: FaceBatch, contract: Contract, count: int = 32) -> Figure:
     images = batch.image[:count]
     if images.dtype != torch.uint8:
         images = denormalise(images, contract)
-    return face_grid(images.permute(0, 2, 3, 1).cpu().numpy(), captions(batch, contract.tasks)[:count])
+    return face_grid(images.permute(0, 2, 3, 1).cpu().numpy(), captions(batch.labels, contract.tasks)[:count])
 
 
 def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Any
 import cv2
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from smart_retail.contract import CROPS, Contract
 from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.index import FaceIndex, SplitSettings, build_index
 from smart_retail.data.labels import ages
+from smart_retail.data.left_out import left_out, why_empty
 from smart_retail.data.processes import usable_cores
 from smart_retail.data.sampler import BalancedSampler, OrderedSampler, face_weights
 from smart_retail.data.soft_targets import read_soft_targets, taught_tasks
@@ -81,7 +84,7 @@ class FaceDataModule(pl.LightningDataModule):
             own_augmentation: functions of your own that change them afterwards, as ``[my_ideas.glare]``; see
                 docs/extend.md.
             soft_targets: file of ``smart-retail soft_targets``: what teachers predict of the training faces.
-            max_broken: share of unreadable images above which a run stops.
+            max_broken: share of unreadable and missing images above which a run stops.
             seed: of the order, the balance and the augmentation.
         """
         super().__init__()
@@ -116,6 +119,7 @@ class FaceDataModule(pl.LightningDataModule):
         """The faces; listed, scanned and split at the first use."""
         if self._index is None:
             self._index = build_index(self.sources, self.splits, self.contract.tasks, max_broken=self.max_broken)
+            rank_zero_only(_tell)(left_out(self._index))
         return self._index
 
     def prepare_data(self) -> None:
@@ -154,10 +158,7 @@ class FaceDataModule(pl.LightningDataModule):
             if limit is not None and limit < len(faces):
                 faces = faces.sample(limit, random_state=self.seed).sort_index()
             if faces.empty:
-                raise DataError(
-                    f"no face in the {split} part of {', '.join(self.index.datasets)}; "
-                    "change data.splits.val_share and test_share, the split of a table, or add a source"
-                )
+                raise DataError(why_empty(self.index, split))
             self._parts[split] = FaceDataset(
                 faces.reset_index(drop=True),
                 self.index.datasets,
@@ -260,6 +261,11 @@ class FaceDataModule(pl.LightningDataModule):
     def on_after_batch_transfer(self, batch: FaceBatch, dataloader_idx: int) -> FaceBatch:
         """Normalise on the device: workers pass on bytes, a quarter of the floats' size."""
         return batch._replace(image=normalise(batch.image, self.contract))
+
+
+def _tell(lines: list[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
 
 
 def normalise(images: torch.Tensor, contract: Contract) -> torch.Tensor:

@@ -76,6 +76,7 @@ class FaceDataset(Dataset[tuple[Tensor, int] | None]):
         self.datasets = torch.tensor([number[name] for name in faces["dataset"]], dtype=torch.int64)
         self.soft: SoftTargets | None = None
         self.image_size, self.transform, self.max_broken = contract.image_size, transform, max_broken
+        self.tasks = contract.tasks
         self.read = self.broken = 0
 
     def __len__(self) -> int:

@@ -20,20 +20,31 @@ JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers that begin a frame and tell its size; those left out are tables."""
 JPEG_ALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
 """Markers without a length behind them."""
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""Brands of HEIC files."""
+HEADER = 1 << 16
+"""Bytes in which an AVIF file tells the size of its pictures."""
 PNM = re.compile(rb"P[1-6](?:\s+|#[^\n]*\n)+(\d{1,9})(?:\s+|#[^\n]*\n)+(\d{1,9})\s")
 TIFF_WIDTH, TIFF_HEIGHT = 256, 257
 TIFF_INTEGERS = {3: "H", 4: "I"}
 
 
 def image_format(data: bytes) -> str | None:
-    """Return ``JPEG``, ``PNG``, ``GIF``, ``BMP``, ``WEBP``, ``TIFF``, ``JPEG2000`` or ``PPM``; None for anything else.
+    """Return ``JPEG``, ``PNG``, ``GIF``, ``BMP``, ``WEBP``, ``TIFF``, ``JPEG2000``, ``AVIF``, ``PPM``; None for others.
 
-    These are Pillow's names of the formats that OpenCV reads too.
+    These are Pillow's names of the formats that OpenCV reads too. The first 1,024 bytes do.
     """
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
+    if data[4:12] in (b"ftypavif", b"ftypavis"):
+        return "AVIF"
     found = (name for start, name in SIGNATURES.items() if data.startswith(start))
     return next(found, "PPM" if PNM.match(data[:1024]) else None)
+
+
+def is_heic(data: bytes) -> bool:
+    """Whether a file is a photo as iPhones keep it, which OpenCV cannot read."""
+    return data[4:8] == b"ftyp" and data[8:12] in HEIC
 
 
 def image_size(data: bytes, name: str) -> tuple[int, int] | None:
@@ -57,6 +68,8 @@ def _size(data: bytes, name: str) -> Any:
             return unpack_from(">HH", data, frame + 5)[::-1]
         case "PNG":
             return unpack_from(">II", data, 16)
+        case "AVIF":
+            return _avif(data)
         case "GIF":
             return unpack_from("<HH", data, 6)
         case "BMP":
@@ -108,3 +121,9 @@ def _tiff(data: bytes) -> tuple[int, ...]:
         if kind in TIFF_INTEGERS:
             (found[tag],) = unpack_from(order + TIFF_INTEGERS[kind], data, entry + 8)
     return found[TIFF_WIDTH], found[TIFF_HEIGHT]
+
+
+def _avif(data: bytes) -> tuple[int, ...]:
+    # Several pictures may lie in one file (alpha, tiles): the largest has to be unpacked.
+    sizes = (unpack_from(">II", data, match.end() + 4) for match in re.finditer(b"ispe", data[:HEADER]))
+    return max(sizes, key=lambda size: size[0] * size[1])

@@ -8,14 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from smart_retail.data.image_header import image_format, image_size, jpeg_frame
+from smart_retail.data.image_header import image_format, image_size, is_heic, jpeg_frame
 from smart_retail.errors import BrokenImageError
 
 # One decoder thread per process: parallelism comes from DataLoader workers, and OpenCV's own pool
 # does not survive a fork.
 cv2.setNumThreads(0)
-ENDINGS = {".bmp", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-"""Of the files that are taken from a folder."""
 MAX_PIXELS = 1 << 27
 """Larger images are refused by their header, before they are decoded: a PNG of 100 kB can unfold to
 gigabytes. An image of this size takes up to about 0.8 GB for a moment."""
@@ -23,6 +21,7 @@ MAX_BYTES = 1 << 29
 MAX_CHUNKS = 100_000
 MAX_SCANS = 100
 """A progressive JPEG has about ten scans; a hostile one thousands, each as long to decode as an image."""
+HEIC = "a HEIC photo, which OpenCV does not read: save it as JPEG, as by `heif-convert` or the phone's own export"
 PACKED = re.compile(r"\.parquet#\d{1,9}$")
 """How a path into a pack ends, see ``data.packed_images``."""
 
@@ -34,7 +33,7 @@ def read_image(path: str | Path) -> np.ndarray:
     EXIF rotation is applied. The content decides, not the ending of the name.
 
     Args:
-        path: a JPEG, PNG, WebP, BMP, TIFF, GIF, JPEG 2000 or PPM file, or an image in a pack.
+        path: a JPEG, PNG, WebP, BMP, TIFF, GIF, JPEG 2000, PPM or (if OpenCV can) AVIF file, or an image in a pack.
 
     Returns:
         (H, W, 3) uint8, RGB.
@@ -88,6 +87,7 @@ def _check(data: bytes, path: str | Path) -> str:
     extent = image_size(data, name) if name else None
     if name is None or extent is None:
         what = "it is empty" if not data else "its header is broken" if name else "no format that is known here"
+        what = HEIC if is_heic(data) else what
         raise BrokenImageError(f"{path}: cannot be decoded as an image ({what})")
     if extent[0] * extent[1] > MAX_PIXELS:
         raise BrokenImageError(f"{path}: {extent[0]}x{extent[1]} pixels are too many (the most is {MAX_PIXELS:,})")

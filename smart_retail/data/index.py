@@ -55,7 +55,8 @@ class FaceIndex:
         skipped: data set to (reason to number of files).
         terms: the terms of use of each data set.
         tasks: what their labels are of.
-        broken: path of each unreadable file, and what is wrong with it.
+        broken: path of each unreadable or missing file, and what is wrong with it.
+        notes: what a person should know of how tables were read.
     """
 
     faces: pd.DataFrame
@@ -63,6 +64,7 @@ class FaceIndex:
     terms: list[str]
     tasks: tuple[Task, ...] = TASKS
     broken: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def datasets(self) -> list[str]:
@@ -114,7 +116,7 @@ def build_index(
         sources: the data sets; names must differ.
         settings: how to split.
         tasks: what is to be learnt.
-        max_broken: largest share of unreadable files in a data set.
+        max_broken: largest share of unreadable and missing files in a data set.
         workers: processes to decode with; None for one per core.
 
     Raises:
@@ -123,32 +125,37 @@ def build_index(
     """
     if not sources:
         raise ConfigError("no source of faces: set data.sources (configs/data has examples)")
-    parts, skipped, terms, broken = [], {}, [], []
+    parts, skipped, terms, broken, notes = [], {}, [], [], []
     for listing in _listings(sources, tasks):
         scans = listing.scans
         if scans is None:
             scans = scan_faces(listing.faces, workers or usable_cores())
         bad = (scans["error"] != "").to_numpy()
         paths = listing.faces.loc[bad, "path"]
-        broken += list(zip(paths, scans.loc[bad, "error"], strict=True))
-        if bad.mean() > max_broken:
-            path, why = broken[-1]
+        lost = [
+            *zip(paths, scans.loc[bad, "error"], strict=True),
+            *((path, "no such file") for path in listing.missing),
+        ]
+        broken += lost
+        if len(lost) > max_broken * (every := len(bad) + len(listing.missing)):
+            path, why = lost[0]
             raise DataError(
-                f"data set {listing.name}: {bad.sum()} of {len(bad)} images are unreadable, more than the allowed "
-                f"share {max_broken} (data.max_broken); for example {path}: {why}"
+                f"data set {listing.name}: {len(lost)} of {every} images are unreadable or not there, more than the "
+                f"allowed share {max_broken} (data.max_broken); for example {path}: {why}"
             )
         if bad.any():
             listing.skipped["unreadable image"] = int(bad.sum())
         parts.append(pd.concat([listing.faces, scans], axis=1)[~bad])
         skipped[listing.name] = listing.skipped
         terms.append(listing.terms)
+        notes += [f"{listing.name}: {note}" for note in listing.notes]
     faces = pd.concat(parts, ignore_index=True)
     faces["exact"], faces["cluster"] = cluster(faces)
     shares = {"val_share": settings.val_share, "test_share": settings.test_share}
     sides = assign_splits(faces, **shares, seed=settings.seed, drop_leaks=settings.drop_leaks)
     faces = pd.concat([faces, sides], axis=1)
     _leave_out(faces, settings, tasks)
-    return FaceIndex(faces.drop(columns="error"), skipped, terms, tuple(tasks), broken)
+    return FaceIndex(faces.drop(columns="error"), skipped, terms, tuple(tasks), broken, notes)
 
 
 def _listings(sources: Sequence[Source], tasks: Sequence[Task]) -> list[Listing]:

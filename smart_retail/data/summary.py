@@ -1,30 +1,21 @@
-"""What a person should know of the data before training: tables and a contact sheet."""
+"""What a person should know of the data before training: tables."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pandas as pd
 from rich.box import MINIMAL
 from rich.console import Console
 from rich.table import Table
 
-from smart_retail.data.dataset import FaceDataset
 from smart_retail.data.index import FaceIndex
-from smart_retail.data.sampler import Draw
 from smart_retail.data.sources.base import labelled
 from smart_retail.data.splits import contradictions
-from smart_retail.errors import ConfigError, DataError
-from smart_retail.files import write_aside
 from smart_retail.tasks import SPLITS, Task
 
 MAX_RANGES_TOLD = 20
 """Ranges of ages that are told one by one."""
 GROUPS = (("same pixels", "exact"), ("near", "cluster"))
-AUGMENTED_A_FACE = 11
-"""Augmented pictures of a face on the contact sheet."""
 
 
 def print_summary(index: FaceIndex, console: Console | None = None) -> None:
@@ -40,7 +31,9 @@ def print_summary(index: FaceIndex, console: Console | None = None) -> None:
             left_out.add_row(name, str(reason), f"{count:,}")
     console.print(left_out if left_out.row_count else "Nothing was left out.")
     for path, why in index.broken[:5]:
-        console.print(f"unreadable: {path}: {why}", style="yellow", markup=False)
+        console.print(f"unreadable or missing: {path}: {why}", style="yellow", markup=False)
+    for note in index.notes:
+        console.print(f"note: {note}", markup=False)
     console.print("\nTerms of use")
     for terms in index.terms:
         console.print(f"  {terms}", markup=False)
@@ -72,7 +65,7 @@ def _names(index: FaceIndex) -> list[str]:
 
 
 def _classes(index: FaceIndex) -> Table:
-    table = _table("Training labels", "label", "share of the training faces that have it", text=2)
+    table = _table("Training labels", "label", "share of the training faces that have it (faces)", text=2)
     train = index.part("train")
     for task in index.tasks:
         if not task.is_classes:
@@ -80,8 +73,8 @@ def _classes(index: FaceIndex) -> Table:
             continue
         shares = _class_shares(train, task)
         if len(shares):
-            told = zip(task.classes, shares.mean(0), strict=True)
-            table.add_row(task.name, ", ".join(f"{n} {s:.0%}" for n, s in told))
+            told = zip(task.classes, shares.mean(0), shares.sum(0), strict=True)
+            table.add_row(task.name, ", ".join(f"{n} {share:.0%} ({faces:,.0f})" for n, share, faces in told))
     return table
 
 
@@ -122,7 +115,7 @@ def _crowds(faces: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _duplicates(index: FaceIndex) -> Table:
+def _duplicates(index: FaceIndex) -> Table | str:
     table = _table("Duplicates", "data set", "duplicates", "groups", "files", *_names(index), "leaks", text=2)
     for name, part in index.faces.groupby("dataset", sort=False):
         for kind, column in GROUPS:
@@ -132,7 +125,10 @@ def _duplicates(index: FaceIndex) -> Table:
             groups = [duplicates.loc[wrong[task.name], column].nunique() for task in index.tasks]
             leaks = _leaks(part, column)
             counts = [duplicates[column].nunique(), len(duplicates), *groups, leaks]
-            table.add_row(str(name), kind, *(f"{n:,}" for n in counts))
+            if any(counts):
+                table.add_row(str(name), kind, *(f"{n:,}" for n in counts))
+    if not table.row_count:
+        return "No duplicates were found."
     across = index.faces.groupby("cluster")["dataset"].nunique()
     table.caption = (
         f"{', '.join(_names(index))}: groups whose labels disagree; leaks: official validation and test faces with a "
@@ -146,56 +142,3 @@ def _leaks(part: pd.DataFrame, column: str) -> int:
     """Count validation and test faces with a duplicate that officially is a training face."""
     training = part.loc[part["official"] == "train", column]
     return int((part["official"].isin(["val", "test"]) & part[column].isin(training)).sum())
-
-
-def contact_sheet(data: FaceDataset, datasets: list[str], *, size: int, rows: int = 6) -> np.ndarray:
-    """Draw what the network will see: each row a face, as it is and augmented, no two alike.
-
-    Args:
-        data: training faces with their augmentation.
-        datasets: names of the data sets; each gets ``rows`` rows, spread over its faces.
-        size: side of a face in pixels.
-        rows: faces of each data set.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-
-    Raises:
-        DataError: a face cannot be read.
-    """
-    strips: list[np.ndarray] = []
-    for number in range(len(datasets)):
-        members = np.flatnonzero(data.datasets.numpy() == number)
-        for row in members[np.linspace(0, len(members) - 1, min(rows, len(members)), dtype=int)]:
-            seeds = range(len(strips) * AUGMENTED_A_FACE, (len(strips) + 1) * AUGMENTED_A_FACE)
-            draws: list[int | Draw] = [int(row), *(Draw(int(row), size, seed) for seed in seeds)]
-            faces = [data[draw] for draw in draws]
-            if any(face is None for face in faces):
-                raise DataError(f"{data.paths[row]} cannot be read any more")
-            images = [face[0].numpy().transpose(1, 2, 0) for face in faces if face is not None]
-            images[0] = cv2.resize(images[0], (size, size), interpolation=cv2.INTER_AREA)
-            strips.append(np.hstack(images))
-    return np.vstack(strips)
-
-
-def write_contact_sheet(data: FaceDataset, datasets: list[str], path: Path, *, size: int, rows: int = 6) -> None:
-    """Write a contact sheet.
-
-    Args:
-        data: as for ``contact_sheet``, likewise ``datasets``, ``size`` and ``rows``.
-        datasets: names of the data sets.
-        path: a PNG or JPEG file; pictures of people, so mind where it goes.
-        size: side of a face in pixels.
-        rows: faces of each data set.
-
-    Raises:
-        ConfigError: OpenCV cannot write such a file.
-        DataError: a face cannot be read.
-    """
-    sheet = cv2.cvtColor(contact_sheet(data, datasets, size=size, rows=rows), cv2.COLOR_RGB2BGR)
-    try:
-        encoded = cv2.imencode(path.suffix, sheet)[1]
-    except cv2.error as error:
-        raise ConfigError(f"{path}: give the sheet a name that ends in .png or .jpg") from error
-    with write_aside(path) as aside:
-        aside.write_bytes(encoded.tobytes())

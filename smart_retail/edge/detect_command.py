@@ -8,15 +8,20 @@ import sys
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from smart_retail.arguments import command_parser, next_steps, parse
 from smart_retail.data.crops import LANDMARKS
 from smart_retail.data.images import read_image
-from smart_retail.data.sources.table import BOX, is_empty, path_column, read_table
+from smart_retail.data.sources.columns import path_column
+from smart_retail.data.sources.place_columns import find_places, key_of
+from smart_retail.data.sources.places import read_boxes
+from smart_retail.data.sources.problems import Problems
+from smart_retail.data.sources.table_file import as_text, read_table
+from smart_retail.data.sources.table_paths import find_files
 from smart_retail.edge.detector import Detection, Detector, Landmarks, open_detector
 from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
 from smart_retail.files import write_aside
@@ -68,20 +73,23 @@ def add_landmarks(source: Path, output: Path, root: Path, detector: Detector) ->
         raise ConfigError(f"--output {output} must end in .csv or .parquet")
     if output.resolve() == source.resolve():
         raise ConfigError(f"--output {output} is the table itself, which would lose rows; give another name")
-    # Cells go out as they came in: numbers with leading zeros, ranges, and words that pandas takes for empty.
-    table = read_table(source, dtype=str, keep_default_na=False)
-    column = path_column(table, source)
+    # Cells go out as they came in: numbers with leading zeros, ranges, and words for what is not there.
+    table = read_table(source)
+    column = path_column(list(table.columns), source)
+    written = as_text(table[column]).tolist()
+    files, names = find_files(written, root)
+    regions = _regions(table, files, source)
     rows, places = [], []
     left_out: dict[str, list[str]] = {"without a face": [], "unreadable": []}
-    bar = tqdm(table.to_dict("records"), unit="photo", disable=not sys.stderr.isatty(), file=sys.stderr)
-    for number, row in enumerate(bar):
-        path = root / str(row[column])
+    bar = tqdm(files, unit="photo", disable=not sys.stderr.isatty(), file=sys.stderr)
+    for number, file in enumerate(bar):
+        path = Path(file or root / written[number])
         try:
             image = read_image(path)
         except BrokenImageError as error:
             left_out["unreadable"].append(str(error))
             continue
-        face = nearest(detector.detect(image), _region(row, image, f"{source}, row {number + 2}"))
+        face = nearest(detector.detect(image), _region(regions[number], image))
         if face is None or face.landmarks is None:
             left_out["without a face"].append(str(path))
             continue
@@ -93,7 +101,9 @@ def add_landmarks(source: Path, output: Path, root: Path, detector: Detector) ->
         raise DataError(f"{source}: none of its {len(table)} photos gave a face")
     found = table.iloc[rows].reset_index(drop=True)
     found[[*LANDMARKS, SCORE]] = np.round(places, 3)
-    found[column] = [relocated(str(path), root, output.parent) for path in found[column]]
+    found[column] = [
+        written[n] if Path(written[n]).is_absolute() else relocated(names[n], root, output.parent) for n in rows
+    ]
     found = found.rename(columns=dict(zip(table.columns, table.attrs["spelling"], strict=True)))
     found.attrs.clear()  # Parquet would keep them
     with write_aside(output) as aside:
@@ -118,9 +128,7 @@ def nearest(faces: Iterable[Detection], region: np.ndarray) -> Detection | None:
 
 
 def relocated(path: str, root: Path, folder: Path) -> str:
-    """Return a path that starts from ``root`` as one that starts from ``folder``; absolute ones stay."""
-    if Path(path).is_absolute():
-        return path
+    """Return a path that starts from ``root`` as one that starts from ``folder``."""
     return Path(os.path.relpath(root.resolve() / path, folder.resolve())).as_posix()
 
 
@@ -130,15 +138,26 @@ def _centre(landmarks: Landmarks) -> np.ndarray:
     return np.asarray(((left + right) / 2 + mouth) / 2)
 
 
-def _region(row: dict[Any, Any], image: np.ndarray, where: str) -> np.ndarray:
+def _regions(table: pd.DataFrame, files: Sequence[str], source: Path) -> np.ndarray:
+    """Return (N, 4) boxes of a table's rows, NaN where there is none.
+
+    Raises:
+        DataError: they are no boxes.
+    """
+    places = find_places({key_of(name): name for name in reversed(table.columns)})
+    if not places.box:
+        return np.full((len(table), 4), np.nan)
+    problems, notes = Problems(source, table.index.to_numpy()), list[str]()
+    boxes = read_boxes(places, {name: as_text(table[name]) for name in places.box}, files, problems, notes)
+    problems.stop("A row without a box has the face nearest to its photo's centre")
+    for note in notes:
+        print(note, file=sys.stderr)
+    return boxes
+
+
+def _region(box: np.ndarray, image: np.ndarray) -> np.ndarray:
     """Return the box of a row, else the whole photo."""
-    cells = [row.get(name, "") for name in BOX]
-    if any(cell == "" or is_empty(cell) for cell in cells):
-        return np.array([0, 0, *image.shape[1::-1]], np.float64)
-    try:
-        return np.array([float(cell) for cell in cells])
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{where}: {', '.join(BOX)} must be numbers (pixels)") from error
+    return np.array([0, 0, *image.shape[1::-1]], np.float64) if np.isnan(box).any() else box
 
 
 def _tell(why: str, files: list[str]) -> None:

@@ -14,7 +14,8 @@ from jsonargparse import ArgumentParser
 from tqdm import tqdm
 
 from smart_retail.arguments import command_parser, next_steps, parse
-from smart_retail.data.images import ENDINGS, read_image
+from smart_retail.data.image_files import walk
+from smart_retail.data.images import read_image
 from smart_retail.edge.annotate import draw
 from smart_retail.edge.answers import WRITERS, Answer
 from smart_retail.edge.bundle import verify
@@ -113,18 +114,21 @@ def add_runtime(parser: ArgumentParser) -> None:
 
 
 def find_images(names: Sequence[str]) -> list[str]:
-    """Return files as they are, and the images in folders and below, sorted.
+    """Return files as they are, and the images in folders and below, sorted; tells what is left out of folders.
 
     Raises:
         DataError: there is none.
     """
     files: list[str] = []
+    left_out: dict[str, list[str]] = {}
     for name in names:
-        path = Path(name)
-        if path.is_dir():
-            files += sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in ENDINGS and not p.is_dir())
-        else:
+        if not Path(name).is_dir():
             files.append(name)
+            continue
+        for path, why in walk(Path(name)):
+            (left_out.setdefault(why, []) if why else files).append(str(path))
+    for why, paths in left_out.items():
+        print(f"left out: {len(paths):,} {why}, as {printable(paths[0])}", file=sys.stderr)
     if not files:
         raise DataError(f"no image in {', '.join(names)}" if names else "name images, or folders of them")
     return files

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from smart_retail.arguments import next_steps
 from smart_retail.data.pack import PackSettings, check_pack_place, write_pack
-from smart_retail.data.summary import print_summary, write_contact_sheet
+from smart_retail.data.summary import print_summary
+from smart_retail.sheet import write_contact_sheet
 from smart_retail.training.data_cli import parse_data
 
 
@@ -40,7 +41,7 @@ def data(words: Sequence[str]) -> None:
 
 def _add_options(parser: ArgumentParser) -> None:
     usual = PackSettings()
-    parser.add_argument("--sheet", type=Path, help="write a picture of augmented crops to this .png or .jpg")
+    parser.add_argument("--sheet", type=Path, help="draw faces, their labels and crops into this .png or .jpg")
     parser.add_argument("--pack", type=Path, help="write all faces into this folder, for another machine")
     parser.add_argument("--pack_size", type=int, default=usual.size, help="side of a packed face in pixels")
     parser.add_argument("--pack_quality", type=int, default=usual.quality, help="of WebP, to 100; 101: no loss")

@@ -55,7 +55,10 @@ def test_predictions_without_a_label_are_left_out():
 
 def test_a_caption_has_a_question_mark_where_there_is_no_label():
     labels = {"gender": torch.tensor([1, -1]), "age": torch.tensor([34.0, -1]), "emotion": torch.tensor([-1, 2])}
-    assert captions(relabelled(face_batch("..", "..", ".."), **labels), TASKS) == ["female, 34, ?", "?, ?, happy"]
+    assert captions(relabelled(face_batch("..", "..", ".."), **labels).labels, TASKS) == [
+        "female, 34, ?",
+        "?, ?, happy",
+    ]
 
 
 def test_a_caption_has_the_ends_of_a_range_and_the_share_of_the_most_voted_emotion():
@@ -64,7 +67,7 @@ def test_a_caption_has_the_ends_of_a_range_and_the_share_of_the_most_voted_emoti
         age_range=torch.tensor([[20.0, 29.0], [70.0, AGE_MAX]]),
         emotion_votes=torch.tensor([[0.3, 0.0, 0.0, 0.3, 0.4, 0.0], [0.0] * 6]),
     )
-    assert captions(batch, TASKS) == ["?, 20-29, sad 40%", "?, 70+, ?"]
+    assert captions(batch.labels, TASKS) == ["?, 20-29, sad 40%", "?, 70+, ?"]
 
 
 def test_the_grid_shows_the_pixels_that_were_normalised():

@@ -69,12 +69,16 @@ class Listing:
         skipped: what was left out or altered, reason to number of files.
         terms: under what terms the images may be used, for the model card.
         scans: what ``duplicates.scan_faces`` says of them, where the source knows.
+        missing: paths of files that are named, but not there; they count as broken ones.
+        notes: what a person should know of how the labels were read.
     """
 
     faces: pd.DataFrame
     skipped: Counter[str] = field(default_factory=Counter)
     terms: str = ""
     scans: pd.DataFrame | None = None
+    missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -105,7 +109,11 @@ class Source(ABC):
 
 
 def make_listing(
-    name: str, rows: list[dict[str, Any]], skipped: Counter[str], terms: str, tasks: Sequence[Task] = TASKS
+    name: str,
+    rows: list[dict[str, Any]] | pd.DataFrame,
+    skipped: Counter[str],
+    terms: str,
+    tasks: Sequence[Task] = TASKS,
 ) -> Listing:
     """Build a listing from rows with some of its columns; years beyond the range are clipped.
 
@@ -114,11 +122,11 @@ def make_listing(
     Raises:
         DataError: there is no row, a path that is no text, or a class that the task does not have.
     """
-    if not rows:
+    if not len(rows):
         left_out = ", ".join(f"{n} {why}" for why, n in skipped.items()) or "nothing was found"
         raise DataError(f"data set {name}: no usable face ({left_out})")
     try:
-        faces = pd.DataFrame(rows)
+        faces = pd.DataFrame(rows).reset_index(drop=True)
     except UnicodeEncodeError as error:
         raise DataError(f"data set {name}: {error.object!a} is no text in UTF-8; rename the folder") from error
     columns = COLUMNS | label_columns(tasks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,15 @@ import numpy as np
 from smart_retail.data.crops import CROP, LANDMARKS, square_from_landmarks
 from smart_retail.data.image_header import image_size
 from smart_retail.data.images import read_image_bytes
-from smart_retail.data.sources.ages import parse_age
 from smart_retail.data.sources.base import FRAMING, Listing, Source, find_root, make_listing
-from smart_retail.data.sources.table import class_name, face_place, path_column, read_table
+from smart_retail.data.sources.columns import path_column
+from smart_retail.data.sources.label_cells import read_labels
+from smart_retail.data.sources.place_columns import find_places, key_of
+from smart_retail.data.sources.places import read_places
+from smart_retail.data.sources.problems import Problems
+from smart_retail.data.sources.table_file import as_text, read_table
 from smart_retail.errors import BrokenImageError, ConfigError, DataError
-from smart_retail.tasks import GENDERS, TASKS, Task
+from smart_retail.tasks import AGE, GENDER, TASKS, Task
 
 PAGE = "https://github.com/joojs/fairface"
 TERMS = "FairFace: CC BY 4.0, commercial use allowed; name the authors (Karkkainen and Joo 2021)"
@@ -68,18 +72,22 @@ class FairFace(Source):
             raise DataError(f"{root} is not FairFace: folders `train` and `val` are missing; get them from {PAGE}")
         known = _read_landmarks(self.landmarks or [])
         rows: list[dict[str, Any]] = []
-        skipped, seen = Counter[str](), set[str]()
+        skipped, seen, lost = Counter[str](), set[str](), list[str]()
         for split in ("train", "val"):
-            part = _read_part(root / f"fairface_label_{split}.csv", images, split, skipped, seen)
+            part = _read_part(root / f"fairface_label_{split}.csv", images, split, skipped, seen, lost)
             square = _usual_square([row["path"] for row in part], self.padding)
             for row in part:
                 place = known.get(Path(row["path"]).resolve()) if known else None
                 skipped["cut at dlib's place, no landmarks"] += bool(known) and place is None
                 rows.append(row | (dict(zip(CROP, square, strict=True)) if place is None else place))
-        return make_listing(self.name, rows, +skipped, TERMS, tasks)
+        listing = make_listing(self.name, rows, +skipped, TERMS, tasks)
+        listing.missing = lost
+        return listing
 
 
-def _read_part(file: Path, images: Path, split: str, skipped: Counter[str], seen: set[str]) -> list[dict[str, Any]]:
+def _read_part(
+    file: Path, images: Path, split: str, skipped: Counter[str], seen: set[str], lost: list[str]
+) -> list[dict[str, Any]]:
     """Return the rows of one list whose files are there; counts the others, and files that were seen before.
 
     Raises:
@@ -88,32 +96,24 @@ def _read_part(file: Path, images: Path, split: str, skipped: Counter[str], seen
     frame = read_table(file)
     if missing := COLUMNS - set(frame.columns):
         raise DataError(f"{file}: no column {', '.join(sorted(missing))}; it is not FairFace's list, see {PAGE}")
-    rows = []
-    for number, (name, age, gender, race) in enumerate(
-        zip(*(frame[c] for c in ("file", "age", "gender", "race")), strict=True), start=2
-    ):
-        if not (images / str(name)).is_file():
+    cells = {name: as_text(frame[name]) for name in COLUMNS}
+    problems = Problems(file, frame.index.to_numpy())
+    labels = read_labels(cells, (GENDER, AGE), problems, skipped, [])
+    problems.stop(f"it is not as its authors publish it, see {PAGE}")
+    labels["race"], labels["official"] = cells["race"], split
+    rows: list[dict[str, Any]] = []
+    for name, row in zip(cells["file"], labels.to_dict("records"), strict=True):
+        path = str(images / name)
+        if not Path(path).is_file():
             skipped["file not found"] += 1
+            lost.append(path)
             continue
-        if str(name) in seen:
+        if name in seen:
             skipped["listed twice"] += 1
             continue
-        seen.add(str(name))
-        try:
-            exact, low, high = parse_age(str(age))
-        except ValueError as error:
-            raise DataError(f"{file}, row {number}: age {error}") from error
+        seen.add(name)
         rows.append(
-            {
-                "path": str(images / str(name)),
-                "key": f"{FairFace.name}/{name}",
-                "official": split,
-                "gender": class_name(gender, GENDERS, f"{file}, row {number}: gender"),
-                "age": exact,
-                "age_low": low,
-                "age_high": high,
-                "race": str(race),
-            }
+            {"path": path, "key": f"{FairFace.name}/{name}"} | {str(column): value for column, value in row.items()}
         )
     if not rows:
         raise DataError(f"{file}: none of its {len(frame)} files is there; they were looked for below {images}")
@@ -143,14 +143,22 @@ def _usual_square(paths: list[str], padding: float) -> tuple[float, float, float
 
 def _read_landmarks(files: list[str]) -> dict[Path, dict[str, float]]:
     """Return landmarks by the path of an image."""
-    places: dict[Path, dict[str, float]] = {}
+    known: dict[Path, dict[str, float]] = {}
     for name in files:
         file = Path(name).expanduser()
         frame = read_table(file)
-        column = path_column(frame, file)
-        if missing := set(LANDMARKS) - set(frame.columns):
-            raise DataError(f"{file}: no column {', '.join(sorted(missing))}; `smart-retail detect` writes them")
-        for number, row in enumerate(frame[[column, *LANDMARKS]].to_dict("records"), start=2):
-            if place := face_place({str(k): v for k, v in row.items()}, f"{file}, row {number}"):
-                places[(file.parent / str(row[column])).resolve()] = place
-    return places
+        column = path_column(list(frame.columns), file)
+        places, problems = (
+            find_places({key_of(name): name for name in frame.columns}),
+            Problems(file, frame.index.to_numpy()),
+        )
+        if not places.points:
+            lost = ", ".join(sorted(set(LANDMARKS) - set(frame.columns)))
+            raise DataError(f"{file}: no column {lost}; `smart-retail detect` writes them")
+        paths, cells = as_text(frame[column]).tolist(), {name: as_text(frame[name]) for name in places.columns}
+        points = read_places(replace(places, box=()), cells, paths, problems, [])
+        problems.stop("write it anew with `smart-retail detect`")
+        for path, row in zip(paths, zip(*(points[name] for name in LANDMARKS), strict=True), strict=True):
+            if not np.isnan(row[0]):
+                known[(file.parent / path).resolve()] = dict(zip(LANDMARKS, row, strict=True))
+    return known

@@ -8,34 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smart_retail.data.images import ENDINGS
+from smart_retail.data.image_files import HEIC, look
 from smart_retail.data.sources.ages import parse_age
 from smart_retail.data.sources.base import Listing, Source, make_listing
 from smart_retail.data.sources.table import check_name
+from smart_retail.data.sources.vocabulary import MEANING, PARTS
 from smart_retail.errors import ConfigError, DataError, printable
 from smart_retail.tasks import TASKS, Task
-
-PARTS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-"""Folders above the classes, and the split that each is."""
-SYNONYMS = {
-    "angry": ("anger",),
-    "fear": ("fearful", "scared", "afraid"),
-    "happy": ("happiness", "joy"),
-    "sad": ("sadness",),
-    "surprise": ("surprised", "suprise"),
-    "male": ("man", "men", "males"),
-    "female": ("woman", "women", "females"),
-}
-MEANING = {other: name for name, others in SYNONYMS.items() for other in others}
-"""What folders are called, in lower case, and the class that each is."""
 
 
 @dataclass
@@ -101,8 +80,8 @@ class FaceFolder(Source):
                 if path.is_dir():
                     skipped["in a folder inside a class folder"] += _count(path)
                     continue
-                if path.suffix.lower() not in ENDINGS:
-                    skipped["no image file"] += 1
+                if why := look(path):
+                    skipped[HEIC if why == HEIC else "no image file"] += 1
                     continue
                 key = f"{self.name}/{path.relative_to(root).as_posix()}"
                 rows.append({"path": str(path), "key": key, "official": split} | label)

@@ -1,10 +1,10 @@
-"""A CSV or Parquet file of one's own faces: how licensed data gets in."""
+"""A table of one's own faces, as CSV, Parquet or Excel: how licensed data gets in."""
 
 from __future__ import annotations
 
 import keyword
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,43 +12,46 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from smart_retail.contract import Contract
-from smart_retail.data.crops import CROP, LANDMARKS, square_from_box, square_from_landmarks
-from smart_retail.data.sources.ages import Age, age_range, parse_age
-from smart_retail.data.sources.base import Listing, Source, label_columns, make_listing
-from smart_retail.errors import ConfigError, DataError, one_line
-from smart_retail.tasks import AGE_MAX, AGE_MIN, SPLITS, TASKS, Task
+from smart_retail.data.sources.base import Listing, Source, make_listing
+from smart_retail.data.sources.columns import Columns, find_columns
+from smart_retail.data.sources.label_cells import meanings, read_labels, read_splits
+from smart_retail.data.sources.places import read_places
+from smart_retail.data.sources.problems import Problems
+from smart_retail.data.sources.table_file import as_text, read_table
+from smart_retail.data.sources.table_paths import find_files, nearby
+from smart_retail.data.sources.vocabulary import is_empty, plain
+from smart_retail.errors import ConfigError, DataError
+from smart_retail.tasks import SPLITS, TASKS, Task, tasks_of
 
-BOX = ("left", "top", "right", "bottom")
-PATHS = ("file", "image", "filename")
-"""What the column of paths may be called besides ``path``."""
-MAX_COORDINATE_PX = 1e6
-"""Coordinates beyond this are no pixels of any image."""
 OVERALL = "overall"
 """What metrics call all data sets together: no data set may have this name."""
+YES, NO = ("1", "true", "yes", "y", "t"), ("0", "-1", "false", "no", "n", "f")
 
 
 @dataclass
 class FaceTable(Source):
-    """A table with a column ``path`` and any of: a task's labels (gender, age, emotion), split, race.
+    """A table with a column of paths and any of: a task's labels (gender, age, emotion), split, race.
 
-    The column may be called ``file``, ``image`` or ``filename`` where there is no ``path`` and only one of those.
-    Where a face lies in its image is told by six landmark columns (left_eye_x, left_eye_y,
-    right_eye_x, right_eye_y, mouth_x, mouth_y), by a box (left, top, right, bottom), both in pixels,
-    or by nothing if the files are face crops. Empty cells are missing labels. Gender is male or
-    female (or 0, 1), emotion one of the six names (or 0 to 5), age in years or as a range ("20-29", "70+", see
+    Columns and values are known by the names that people usually give them (see ``vocabulary`` and ``columns``); what
+    is read under another name and what is not used is told. Where a face lies in its picture is told by the eyes and
+    the mouth (left_eye_x, left_eye_y, right_eye_x, right_eye_y, mouth_x, mouth_y), by a box (left, top, right, bottom;
+    x, y, w, h; xmin, ...; bbox), both in pixels, or by nothing if the files are face crops. Empty cells are missing
+    labels. Gender is male or female, emotion one of the six names, age in years or as a range ("20-29", "70+", see
     ``ages.parse_age``), which ``age_low`` and ``age_high`` tell too; a task of one's own has its own classes. What
-    several people said stands in a column a class (``emotion_votes_angry``, ...), in votes or shares. A value that is
-    none of these stops with its row. Neither case nor spaces around column names matter. Several faces of one
-    picture are several rows; the key of the second ends in ``#2``.
+    several people said stands in a column a class (``emotion_votes_angry``, ...), in votes or shares. Values that are
+    none of these are refused, all in one message. Several faces of one picture are several rows; the key of the second
+    ends in ``#2``.
 
     Args:
-        table: the CSV or Parquet file.
+        table: CSV in any dialect, Parquet, or Excel where openpyxl is installed.
         root: folder that relative paths start from; None for the folder of the table.
         name: name of the data set in tables and metrics.
         terms: under what terms the images may be used; goes into the model card.
         split: train, val or test for the rows that name none; None parts them by the shares of the config.
             With ``test`` a table is there to measure on alone.
+        columns: a name of the table's to ours, ``{Geschlecht: gender}``, or to null for a column to leave out.
+        values: by column what its cells mean, ``{gender: {W: female}, emotion: {7: neutral, 3: null}}``; null is a
+            missing value.
     """
 
     table: str
@@ -56,6 +59,8 @@ class FaceTable(Source):
     name: str = "own"
     terms: str = "not stated"
     split: str | None = None
+    columns: dict[str, str | None] | None = None
+    values: dict[str, dict[Any, Any]] | None = None
 
     def __post_init__(self) -> None:
         """Check name and split."""
@@ -67,37 +72,92 @@ class FaceTable(Source):
         """List the faces. See ``Source.load``."""
         file = Path(self.table).expanduser()
         frame = read_table(file)
-        column = path_column(frame, file)
-        if not set(label_columns(tasks)) & set(frame.columns):
-            named = [name for task in tasks for name in (task.name, *(() if task.is_classes else task.range_columns))]
-            raise DataError(f"{file}: none of the label columns {', '.join(named)} is there")
+        columns = find_columns(list(frame.columns), frame.attrs["spelling"], tasks, self.columns or {}, file)
+        notes = [*frame.attrs["notes"], *columns.notes]
+        cells = {ours: as_text(frame[theirs]) for ours, theirs in columns.ours.items()}
+        cells |= self._meant(cells, columns, tasks)
+        problems = Problems(file, frame.index.to_numpy())
+        problems.lines += columns.wrong
+        skipped = Counter[str]()
+        faces = read_labels(cells, tasks, problems, skipped, notes).reindex(range(len(frame)))
+        labelled = faces.notna().any(axis=1).to_numpy(bool)
+        if "split" in cells:
+            faces["official"] = read_splits(cells["split"], problems)
+        if "race" in cells:
+            faces["race"] = ["" if is_empty(word) else word for word in cells["race"]]
         root = Path(self.root).expanduser() if self.root else file.parent
-        skipped, met = Counter[str](), Counter[str]()
-        rows = []
-        first = None
-        for number, values in enumerate(frame.to_dict("records"), start=2):
-            cells, where = {str(k): v for k, v in values.items()}, f"{file}, row {number}"
-            labels = label_cells(cells, tasks, where)
-            row = labels | _about(cells, where) | face_place(cells, where)
-            path, key = root / str(values[column]), f"{self.name}/{values[column]}"
-            met[key] += 1  # of skipped rows, too: a face keeps its key when another is labelled
-            if met[key] > 1:
-                key = f"{key}#{met[key]}"
-            if not path.is_file():
-                skipped["file not found"] += 1
-                first = first or path
-                continue
-            if all(value is None for value in labels.values()):
-                skipped["no label at all"] += 1
-                continue
-            row["official"] = row["official"] or self.split or ""
-            rows.append(row | {"path": str(path), "key": key})
-        if first and skipped["file not found"] == len(frame):
+        faces["path"], names = find_files(cells["path"].tolist(), root)
+        places = {name: as_text(frame[name]) for name in columns.places.columns}
+        faces = faces.assign(**read_places(columns.places, places, faces["path"].tolist(), problems, notes))
+        lost = (faces["path"] == "").to_numpy()
+        problems.stop(_way_out(self, columns, lost, cells["path"], root))
+        faces["key"] = _keys(names, self.name)  # of skipped rows, too: a face keeps its key when another is labelled
+        if self.split:
+            official = faces["official"] if "official" in faces else pd.Series("", index=faces.index)
+            faces["official"] = official.where(official != "", self.split)
+        if lost.any():
+            skipped["file not found"] = int(lost.sum())
+        if (without := ~lost & ~labelled).any():
+            skipped["no label at all"] = int(without.sum())
+            first = int(without.argmax())
+            notes.append(f"the first face without a label: row {frame.index[first]}, {cells['path'][first]}")
+        missing = [str(root / cells["path"][at]) for at in np.flatnonzero(lost)]
+        if missing and len(missing) == len(faces):
             raise DataError(
-                f"{file}: none of its {len(frame)} files is there; the first was looked for at {first}. Set the "
-                f"source's `root` (now {root}) to the folder that the column `{column}` starts from"
+                f"{file}: none of its {len(missing)} files is there; the first was looked for at {missing[0]}"
+                f"{nearby(Path(missing[0]))}. Set the source's `root` (now {root}) to the folder that the column "
+                f"`{columns.ours['path']}` starts from"
             )
-        return make_listing(self.name, rows, skipped, f"{self.name}: {self.terms}", tasks)
+        listing = make_listing(self.name, faces[labelled & ~lost], skipped, f"{self.name}: {self.terms}", tasks)
+        listing.notes, listing.missing = notes, missing
+        return listing
+
+    def _meant(self, cells: Mapping[str, np.ndarray], columns: Columns, tasks: Sequence[Task]) -> dict[str, np.ndarray]:
+        """Return the columns whose cells mean something else, by the config or by their own name.
+
+        Raises:
+            ConfigError: ``values`` name a column or a class that there is not.
+        """
+        classes = {column: task.classes for task in tasks for column in (task.name, *task.opinions)}
+        ours = {theirs: name for name, theirs in columns.ours.items()} | {name: name for name in columns.ours}
+        given = {ours.get(str(name).strip().lower(), ""): told for name, told in (self.values or {}).items()}
+        if "" in given:
+            unknown = next(name for name in self.values or {} if str(name).strip().lower() not in ours)
+            raise ConfigError(f"values: {self.table} has no column {unknown}; those that are used: {', '.join(ours)}")
+        found = {}
+        if columns.gender_of:
+            genders = sorted(classes["gender"], key=lambda name: name != columns.gender_of)
+            both = {**dict.fromkeys(YES, genders[0]), **dict.fromkeys(NO, genders[1])}
+            found["gender"] = _replaced(cells["gender"], both)
+        for column, told in given.items():
+            try:
+                found[column] = _replaced(cells[column], meanings(dict(told), column, classes.get(column, ())))
+            except (ValueError, TypeError) as error:
+                raise ConfigError(f"values of {column}, {str(told)[:80]!r}: {error}") from error
+        return found
+
+
+def _replaced(cells: np.ndarray, meaning: Mapping[str, str]) -> np.ndarray:
+    codes, words = pd.factorize(cells)
+    return np.array([meaning.get(plain(word), word) for word in words], object)[codes]
+
+
+def _keys(names: Iterable[str], dataset: str) -> list[str]:
+    """Return a key for each row; those of one picture are numbered."""
+    met, keys = Counter[str](), []
+    for name in names:
+        met[name] += 1
+        keys.append(f"{dataset}/{name}" if met[name] == 1 else f"{dataset}/{name}#{met[name]}")
+    return keys
+
+
+def _way_out(source: FaceTable, columns: Columns, lost: np.ndarray, paths: np.ndarray, root: Path) -> str:
+    """Return the last lines of a message on cells that cannot be read."""
+    out = "Say what they mean in the source's `values: {column: {cell: class}}` (null: no value), or mend the table"
+    if lost.any():
+        first = root / paths[lost.argmax()]
+        out += f"\nBesides, {lost.sum():,} of its {len(lost):,} files are not there; the first: {first}{nearby(first)}"
+    return out
 
 
 def check_name(name: str) -> None:
@@ -112,166 +172,27 @@ def check_name(name: str) -> None:
         raise ConfigError(f"data set name {name!r} is taken; set the source's `name` to another")
 
 
-def read_table(file: Path, **options: Any) -> pd.DataFrame:
-    """Read a CSV or Parquet file; names of columns come out in lower case, without spaces around them.
+def check_tables(data: Mapping[str, Any]) -> None:
+    """Read the tables that a config names: what is wrong with one is told before PyTorch is loaded.
 
-    The table's ``attrs["spelling"]`` has the names as the file spells them, in the same order.
+    Whatever else may be wrong with the config is left to its parser.
 
     Args:
-        file: to be read; all but ``.parquet`` is CSV.
-        options: for ``pandas.read_csv``.
+        data: the section ``data`` of a config.
 
     Raises:
-        DataError: it is missing, damaged, or has two columns of one name.
+        ConfigError: a setting of a table cannot be.
+        DataError: a table cannot be read.
     """
-    if not file.is_file():
-        raise DataError(f"{file}: no such file; set the source's `table` to a CSV or Parquet file")
     try:
-        frame = (
-            pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, skipinitialspace=True, **options)
-        )
-    except Exception as error:  # pandas and pyarrow raise nearly anything on damaged files
-        raise DataError(f"{file}: not readable as {file.suffix or 'CSV'} ({one_line(error)})") from error
-    spelling = [str(name).strip() for name in frame.columns]
-    frame.columns = pd.Index([name.lower() for name in spelling])
-    frame.attrs["spelling"] = spelling
-    if twice := sorted(set(frame.columns[frame.columns.duplicated()])):
-        raise DataError(f"{file}: more than one column is called {', '.join(twice)[:200]}; keep one of each")
-    return frame
-
-
-def path_column(frame: pd.DataFrame, file: Path) -> str:
-    """Return the name of the column that names the image files.
-
-    Raises:
-        DataError: there is none, or there are several without one called ``path``.
-    """
-    found = ["path"] if "path" in frame else [name for name in PATHS if name in frame]
-    if len(found) > 1:
-        raise DataError(f"{file}: {' and '.join(found)} could each be the column of paths; call one of them `path`")
-    if not found:
-        one = " (commas must part the columns)" if len(frame.columns) == 1 else ""
-        raise DataError(
-            f"{file}: no column `path` (or {', '.join(PATHS)}); it has {', '.join(frame.columns[:20])[:200]}{one}"
-        )
-    return found[0]
-
-
-def label_cells(values: Mapping[str, Any], tasks: Sequence[Task], where: str) -> dict[str, Any]:
-    """Return the labels of a row; None for those that are not there.
-
-    Raises:
-        DataError: one is none of the task's; ``where`` begins the message.
-    """
-    found: dict[str, Any] = {}
-    for task in tasks:
-        if task.is_classes:
-            for column in (task.name, *task.opinions):
-                found[column] = class_name(values.get(column), task.classes, f"{where}: {column}")
-            votes = _votes(values, task, where)
-            if found[task.name] is None and votes and max(votes.values()) > 0.5:
-                # What most people say is the class to measure against, where the table names none.
-                found[task.name] = task.classes[int(np.argmax(list(votes.values())))]
-            found |= votes
-            continue
-        try:
-            found |= dict(zip((task.name, *task.range_columns), _years(values, task), strict=True))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"{where}: {task.name} {error}") from error
-    return found
-
-
-def _about(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    split = values.get("split")
-    split = "" if is_empty(split) else str(split).strip()
-    if split not in ("", *SPLITS):
-        raise DataError(f"{where}: split {_shown(split)} is none of {', '.join(SPLITS)}")
-    race = values.get("race")
-    return {"official": split, "race": "" if is_empty(race) else str(race)}
-
-
-def _years(values: Mapping[str, Any], task: Task) -> Age:
-    """Return the years of a row: by the task's column, and where that is empty by its two ends."""
-    if not is_empty(age := values.get(task.name)):
-        return parse_age(str(age))
-    ends = [values.get(column) for column in task.range_columns]
-    if all(is_empty(end) for end in ends):
-        return None, None, None
-    low, high = (
-        limit if is_empty(end) else float(str(end)) for end, limit in zip(ends, (AGE_MIN, AGE_MAX), strict=True)
-    )
-    return age_range(low, high)
-
-
-def _votes(values: Mapping[str, Any], task: Task, where: str) -> dict[str, float]:
-    """Return the shares of people's votes, which a row may tell in numbers or in shares."""
-    cells = [values.get(column) for column in task.vote_columns]
-    if all(is_empty(cell) for cell in cells):
-        return {}
-    try:
-        votes = np.array([0.0 if is_empty(cell) else float(str(cell)) for cell in cells])
-    except ValueError as error:
-        raise DataError(f"{where}: {', '.join(task.vote_columns)} must be numbers of votes, or shares") from error
-    if not (votes >= 0).all() or not 0 < votes.sum() < np.inf:
-        raise DataError(f"{where}: {', '.join(task.vote_columns)} are {', '.join(f'{v:g}' for v in votes)}")
-    return dict(zip(task.vote_columns, (votes / votes.sum()).tolist(), strict=True))
-
-
-def is_empty(value: object) -> bool:
-    """Whether a cell has no value."""
-    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))  # type: ignore[call-overload]
-
-
-def _shown(value: object) -> str:
-    return repr(value)[:80]
-
-
-def class_name(value: object, names: tuple[str, ...], where: str) -> str | None:
-    """Return the class that a cell gives by its name or its number, None for an empty cell.
-
-    Raises:
-        DataError: it is none of the names; ``where`` begins the message.
-    """
-    if is_empty(value):
-        return None
-    text = str(value).strip().lower().removesuffix(".0")
-    if text in names:
-        return text
-    if text.isascii() and text.isdecimal() and int(text) < len(names):
-        return names[int(text)]
-    raise DataError(f"{where} {_shown(value)} is none of {', '.join(names)} (or 0 to {len(names) - 1})")
-
-
-def face_place(values: dict[str, Any], where: str) -> dict[str, float]:
-    """Return the landmarks of a row, or the square of its box, or nothing for a file that is a crop.
-
-    Raises:
-        DataError: they are no numbers or no face's; ``where`` begins the message.
-    """
-    for columns in (LANDMARKS, BOX):
-        if not set(columns) <= set(values):
-            continue
-        try:
-            numbers = np.array([float(values[c]) for c in columns])
-        except (TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"{where}: {', '.join(columns)} must be numbers (pixels)") from error
-        if np.isnan(numbers).all():
-            continue
-        if columns is LANDMARKS:
-            square = square_from_landmarks(numbers[:2], numbers[2:4], numbers[4:], Contract())
-            if np.array_equal(numbers[:2], numbers[2:4]):
-                raise DataError(f"{where}: both eyes are at {numbers[0]:g}, {numbers[1]:g}; give each its own place")
-        else:
-            left, top, right, bottom = numbers
-            if right <= left or bottom <= top:
-                raise DataError(
-                    f"{where}: left, top, right, bottom are {left:g}, {top:g}, {right:g}, {bottom:g}; right must be "
-                    "more than left and bottom more than top (a width and a height must be added to left and top)"
-                )
-            square = square_from_box(left, top, right, bottom)
-        # Not a number fails the comparison too.
-        if not (np.abs(square) < MAX_COORDINATE_PX).all() or square.side < 1:
-            raise DataError(f"{where}: {', '.join(columns)} do not make a square in the image")
-        found = (LANDMARKS, numbers) if columns is LANDMARKS else (CROP, square[:3])
-        return dict(zip(*found, strict=True))
-    return {}
+        tasks = tasks_of(data.get("tasks"))
+        tables = [
+            FaceTable(**(source.get("init_args") or {}))
+            for source in data["sources"]
+            if str(source["class_path"]).rpartition(".")[2] == FaceTable.__name__
+        ]
+    except (TypeError, KeyError, AttributeError):
+        return
+    for table in tables:
+        if Path(table.table).is_file():  # a run's may lie elsewhere, see ``config_files.find_data``
+            table.load(tasks)
