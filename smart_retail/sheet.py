@@ -9,12 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from smart_retail.files import write_aside
 from smart_retail.data.crops import Square, crop_square, place
 from smart_retail.data.dataset import FaceDataset
 from smart_retail.data.images import read_image
 from smart_retail.data.sampler import Draw
 from smart_retail.errors import BrokenImageError, ConfigError, DataError
+from smart_retail.files import write_aside
 from smart_retail.plots import captions, pixels
 
 COLUMNS = ("the picture", "cut here: {size} px", "augmented", "and again")
