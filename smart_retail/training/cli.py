@@ -93,9 +93,8 @@ class FaceCLI(LightningCLI):
         parser.add_lightning_class_args(EMA, "ema")
         parser.add_lightning_class_args(LastCheckpoint, "last")
         parser.add_lightning_class_args(Figures, "figures")
-        parser.add_argument(
-            "--model.weights", type=str | None, default=SUPPRESS, help=SUPPRESS
-        )  # what init_weights was called once
+        # What old checkpoints call init_weights.
+        parser.add_argument("--model.weights", type=str | None, default=SUPPRESS, help=SUPPRESS)
         parser.link_arguments("data.tasks", "model.tasks")
         parser.link_arguments("data.image_size", "model.image_size")
         parser.link_arguments("data.crop", "model.crop")
