@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # for editors, type checkers and the API reference
     from smart_retail.edge.prediction import Face, Prediction
     from smart_retail.edge.predictor import Predictor
     from smart_retail.edge.smoother import TrackSmoother
+    from smart_retail.edge.watch import watch
     from smart_retail.export.export import export_bundle
     from smart_retail.models.load import load_model
     from smart_retail.training.module import FaceAttributeModule
@@ -52,6 +53,7 @@ __all__ = [
     "draw",
     "export_bundle",
     "load_model",
+    "watch",
 ]
 
 _HOMES = {
@@ -76,6 +78,7 @@ _HOMES = {
     "draw": "smart_retail.edge.annotate",
     "export_bundle": "smart_retail.export.export",
     "load_model": "smart_retail.models.load",
+    "watch": "smart_retail.edge.watch",
 }
 
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "export": ("smart_retail.export.export_command:export", "write a bundle: FP32 and INT8, checked"),
     "weights": ("smart_retail.export.weights_command:weights", "write a network as one small file to start from"),
     "predict": ("smart_retail.edge.predict_command:predict", "judge face crops, or the faces in photos: faces/*.jpg"),
+    "watch": ("smart_retail.edge.watch_command:watch_source", "count the people before a camera: watch 0"),
     "detect": ("smart_retail.edge.detect_command:detect", "find the faces in a table of photos"),
     "verify": ("smart_retail.edge.predict_command:verify_bundle", "recheck a bundle"),
     "benchmark step": ("smart_retail.training.benchmark:step", "images a second of the training step"),
