@@ -12,7 +12,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from smart_retail.data.images import ENDINGS, read_image
+from smart_retail.data.image_files import look
+from smart_retail.data.images import read_image
 from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
 
 TIMEOUT_MS = 10_000
@@ -138,7 +139,7 @@ class Folder:
         Raises:
             DataError: there is none.
         """
-        self.files = sorted((p for p in path.iterdir() if p.suffix.lower() in ENDINGS), key=_by_number)
+        self.files = sorted((p for p in path.iterdir() if not p.is_dir() and not look(p)), key=_by_number)
         self.pace = pace
         if not self.files:
             raise DataError(f"{printable(str(path))}: no picture in this folder")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from smart_retail.data.images import ENDINGS
+from smart_retail.data.image_files import look
 from smart_retail.edge.frames import Folder, Frame, Pace, Source, Video, open_capture, shown
 from smart_retail.errors import ConfigError
 
@@ -39,7 +39,7 @@ def open_source(source: str | int | Path, *, max_fps: float | None = None) -> So
             f"{shown(name)}: no such file or folder; a camera is a number (0) or a device, a stream an address "
             "(rtsp://..., http://...)"
         )
-    if not live and path.suffix.lower() in ENDINGS:
+    if not live and not look(path):
         raise ConfigError(
             f"{shown(name)} is one picture: smart-retail predict judges it, a folder of frames is watched"
         )
