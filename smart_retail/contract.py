@@ -18,6 +18,8 @@ MAX_NUMBER = 1e6
 CROPS = ("eyes", "upright")
 INT8_TOP = {7: 64, 8: 127}
 """Largest weight of an INT8 network by its bits, as ONNX Runtime rounds: its reduced range is symmetric, -64 to 64."""
+WEIGHT_BITS = "weight_bits"
+"""Name of the bits in an INT8 file's metadata, which those of 7 have: they run in the fast kernels of any processor."""
 
 
 @dataclass(frozen=True)

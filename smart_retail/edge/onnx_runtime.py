@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from smart_retail.contract import WEIGHT_BITS
 from smart_retail.edge.processor import saturates
 from smart_retail.edge.session import Port, Provider
 from smart_retail.errors import ConfigError
@@ -69,20 +70,12 @@ class OnnxRuntime:
         """
         ort = _onnxruntime()
         wanted = _wanted(ort, providers, half, threads)
-        options = ort.SessionOptions()
-        own_threads = any(_short(name) == "xnnpack" for name, _ in wanted)
-        options.intra_op_num_threads = 1 if own_threads else threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # x86 kernels without VNNI add pairs of signed products in 16 bits, and 8 bit weights overflow there.
-        # This makes them unsigned, which does not. With VNNI the answers are the same without it, and it
-        # would halve the speed.
-        if saturates():
-            options.add_session_config_entry("session.x64quantprecision", "1")
-        # Threads that spin between two images eat the cores that decode and detect.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads != 1 or own_threads else "1")
-        # Without its fallback, which prints, and which goes on without the provider that was asked for.
-        session = ort.InferenceSession(str(path), options, providers=wanted, enable_fallback=False)
+        # x86 kernels without VNNI add pairs of signed products in 16 bits, and 8 bit weights overflow there. Unsigned
+        # ones do not. With VNNI the answers are the same without that, and it would halve the speed.
+        careful = saturates()
+        session = _open(ort, path, wanted, threads, careful=careful)
+        if careful and session.get_modelmeta().custom_metadata_map.get(WEIGHT_BITS) == "7":  # these never overflow
+            session = _open(ort, path, wanted, threads, careful=False)
         if idle := [_short(name) for name, _ in wanted if name not in session.get_providers()]:
             raise ConfigError(
                 f"--providers {', '.join(idle)}: onnxruntime could not start it here; its driver or libraries are "
@@ -102,6 +95,20 @@ class OnnxRuntime:
         """Return the outputs for a batch; see ``session.Session``."""
         found: Sequence[np.ndarray] = self.session.run(None, {self.inputs[0].name: images})
         return found
+
+
+def _open(ort: Any, path: Path, wanted: Sequence[Any], threads: int, *, careful: bool) -> Any:
+    options = ort.SessionOptions()
+    own_threads = any(_short(name) == "xnnpack" for name, _ in wanted)
+    options.intra_op_num_threads = 1 if own_threads else threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if careful:
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    # Threads that spin between two images eat the cores that decode and detect.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads != 1 or own_threads else "1")
+    # Without its fallback, which prints, and which goes on without the provider that was asked for.
+    return ort.InferenceSession(str(path), options, providers=wanted, enable_fallback=False)
 
 
 def _onnxruntime() -> ModuleType:

@@ -37,7 +37,8 @@ class Int8Settings:
         percentile: share in percent of an activation that stays inside, for percentile.
         weight_bits: 8 is more accurate. On x86 without VNNI its kernels overflow unless the session asks
             for ``session.x64quantprecision`` (the Predictor does; INT8 is then 1.2 to 1.3 times
-            as fast as FP32). 7 never overflows and is fast everywhere, but loses more (docs/measured.md).
+            as fast as FP32). 7 never overflows, is 1.7 to 1.8 times as fast there, and loses a little more: for a
+            shop whose devices have no VNNI (docs/measured.md).
         correct_bias: take back the shift of the means that rounding brings, see ``quantise.bias_correction``. After
             quantisation-aware training there is none: the training has learnt to live with it.
     """

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnx
 
+from smart_retail.contract import WEIGHT_BITS
 from smart_retail.errors import ExportError
 from smart_retail.quantise.ranges import Range
 
@@ -56,7 +57,8 @@ def with_rounding(model: onnx.ModelProto, ranges: Mapping[str, Range], weight_bi
             made = onnx.load(path)
     finally:
         root.setLevel(level)
-    onnx.helper.set_model_props(made, {p.key: p.value for p in model.metadata_props})
+    told = {WEIGHT_BITS: "7"} if weight_bits == 7 else {}  # a runtime may take its fast kernels everywhere
+    onnx.helper.set_model_props(made, {p.key: p.value for p in model.metadata_props} | told)
     return made
 
 

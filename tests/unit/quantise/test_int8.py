@@ -131,6 +131,20 @@ def test_every_convolution_becomes_integer(
     assert largest <= (64 if bits == 7 else 128)
 
 
+@pytest.mark.parametrize("bits", [7, 8])
+def test_weights_of_7_bits_have_the_fast_kernels_where_others_overflow(
+    exported: Path, tmp_path: Path, faces: np.ndarray, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quantise(exported, tmp_path / "q.onnx", faces, CONTRACT, Int8Settings(weight_bits=bits, ranges="minmax"))
+    monkeypatch.setattr("smart_retail.edge.onnx_runtime.saturates", lambda: True)
+    options = open_session(tmp_path / "q.onnx").session.get_session_options()  # type: ignore[attr-defined]
+    if bits == 8:
+        assert options.get_session_config_entry("session.x64quantprecision") == "1"
+    else:
+        with pytest.raises(RuntimeError, match="does not have"):
+            options.get_session_config_entry("session.x64quantprecision")
+
+
 def test_minmax_ranges_hold_every_value(model: onnx.ModelProto) -> None:
     crops = drawn_faces(32, 8)
     recorder = Recorder(model, activations(model, ("Conv",)), CONTRACT)
