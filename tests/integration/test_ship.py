@@ -157,7 +157,7 @@ def test_predict_prints_every_format(trained: Path, tmp_path: Path, capsys: pyte
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [("error" in line) for line in lines] == [False, False, False, False, True]
     assert main([*words, "--format", "csv"]) == 0
-    assert capsys.readouterr().out.startswith("file,x,y,side,angle,gender,age")
+    assert capsys.readouterr().out.startswith("file,face,detector_score,left,top,right,bottom,")
     assert main([*words, "--draw", str(tmp_path / "drawn")]) == 0
     assert sorted(p.name for p in (tmp_path / "drawn").iterdir()) == ["0.png", "1.png", "2.png", "3.png"]
     table = capsys.readouterr().out
