@@ -73,18 +73,18 @@ def ends(answers: Tensor, labels: Tensor, task: Task) -> Tensor:
         labels: (B,) numbers of classes, or years; below 0 where there is none.
         task: of both.
     """
-    said = answers.argmax(1).float() if task.is_classes else answers.squeeze(1).float()
-    both = torch.stack([-said, said, -labels.float(), labels.float()])
+    predicted = answers.argmax(1).float() if task.is_classes else answers.squeeze(1).float()
+    both = torch.stack([-predicted, predicted, -labels.float(), labels.float()])
     return both.masked_fill(labels < 0, -torch.inf).amax(1)
 
 
 def constant(found: Tensor, tasks: Sequence[Task]) -> dict[str, str]:
     """Return the one answer of each task that has no other, though its labels differ; (tasks, 4) from ``ends``."""
-    said = {}
+    constant = {}
     for task, (low, high, low_label, high_label) in zip(tasks, found.tolist(), strict=True):
         if high_label > -low_label and high + low < (0.5 if task.is_classes else SAME_YEARS):
-            said[task.name] = task.classes[int(high)] if task.is_classes else f"{high:.0f} years"
-    return said
+            constant[task.name] = task.classes[int(high)] if task.is_classes else f"{high:.0f} years"
+    return constant
 
 
 def warn(text: str) -> None:

@@ -76,7 +76,7 @@ class Figures(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep what the validation step said."""
+        """Keep what the validation step joined."""
         if self._due(trainer) and outputs is not None:
             self.judged.append(judged(outputs, batch, _tasks(pl_module)))
 
@@ -158,16 +158,16 @@ def judged(outputs: dict[str, Tensor], batch: FaceBatch, tasks: Sequence[Task]) 
 
 def draw(parts: Sequence[dict[str, np.ndarray]], tasks: Sequence[Task], datasets: list[str]) -> dict[str, Figure]:
     """Return a figure for each task that has a label, of what ``judged`` returned."""
-    said = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     figures = {}
     for task in tasks:
-        labels, answers = said[task.name].T
+        labels, answers = joined[task.name].T
         if not (known := labels >= 0).any():
             continue
         if task.is_classes:
             counts = confusion(labels[known], answers[known], len(task.classes))
             figures[f"{task.name}_confusion"] = confusion_figure(counts, task.classes, task.name)
         else:
-            groups = said["dataset"][known]
+            groups = joined["dataset"][known]
             figures[f"{task.name}_scatter"] = age_scatter(labels[known], answers[known], groups, datasets)
     return figures

@@ -16,7 +16,7 @@ PASSING = "emotion"
 
 
 @dataclass
-class _Said:
+class _Smoothed:
     """What was made of a track so far."""
 
     prediction: Prediction
@@ -45,7 +45,7 @@ class TrackSmoother:
             raise ConfigError("smoother: memory must be 1 or more, emotion_half_life positive")
         self.memory, self.half_life = memory, emotion_half_life
         self.tracker = Tracker(patience=patience)
-        self.said: dict[int, _Said] = {}
+        self.smoothed: dict[int, _Smoothed] = {}
 
     def update(
         self, squares: Sequence[Square], predictions: Sequence[Prediction], seconds: float
@@ -61,15 +61,15 @@ class TrackSmoother:
             Number of the track and smoothed prediction of each face, in their order.
         """
         numbers = [number for number in self.tracker.update(squares, seconds) if number is not None]
-        self.said = {number: self.said[number] for number in self.tracker.tracks if number in self.said}
+        self.smoothed = {number: self.smoothed[number] for number in self.tracker.tracks if number in self.smoothed}
         for number, prediction in zip(numbers, predictions, strict=True):
-            if (track := self.said.get(number)) is None:
-                self.said[number] = _Said(prediction, seconds)
+            if (track := self.smoothed.get(number)) is None:
+                self.smoothed[number] = _Smoothed(prediction, seconds)
                 continue
             slow, fast = 1 / min(track.count + 1, self.memory), self._fading(seconds - track.seconds)
             blended = blend(track.prediction, prediction, lambda task: fast if task.startswith(PASSING) else slow)  # noqa: B023
-            self.said[number] = _Said(blended, seconds, track.count + 1)
-        return [(number, self.said[number].prediction) for number in numbers]
+            self.smoothed[number] = _Smoothed(blended, seconds, track.count + 1)
+        return [(number, self.smoothed[number].prediction) for number in numbers]
 
     def _fading(self, elapsed: float) -> float:
         return 1 - math.pow(0.5, max(0.0, elapsed) / self.half_life)

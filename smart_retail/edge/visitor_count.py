@@ -130,10 +130,10 @@ class VisitorCount:
     def _add(self, visitor: Visitor) -> None:
         self.pending.remove(visitor.number)
         for kept in (self.window, self.total):
-            kept.visitors[group(visitor.said, self.tasks, self.bounds)] += 1
+            kept.visitors[group(visitor.prediction, self.tasks, self.bounds)] += 1
 
     def _event(self, kind: str, visitor: Visitor) -> VisitorEvent:
-        assert visitor.said is not None  # told of after its first good frames
+        assert visitor.prediction is not None  # told of after its first good frames
         seconds = visitor.last - visitor.first
         at = self.clock(visitor.last if kind == "left" else self.now)
-        return VisitorEvent(kind, at, visitor.number, visitor.said, visitor.good, seconds, visitor.spread)
+        return VisitorEvent(kind, at, visitor.number, visitor.prediction, visitor.good, seconds, visitor.spread)

@@ -26,7 +26,7 @@ class Visitor:
         number: of the track.
         first: seconds at which it was seen first.
         last: seconds at which it was seen last.
-        said: weighted mean of what the network said of the frames that were good enough; None before the first.
+        prediction: weighted mean of what the network said of the frames that were good enough; None before the first.
         good: number of those frames.
         bad: how often it could not be judged, by reason.
     """
@@ -34,36 +34,37 @@ class Visitor:
     number: int
     first: float
     last: float
-    said: Prediction | None = None
+    prediction: Prediction | None = None
     good: int = 0
     bad: Counter[str] = field(default_factory=Counter)
     weight: float = 0.0
     squares: dict[str, float] = field(default_factory=dict)
     classes: dict[str, Counter[str]] = field(default_factory=dict)
 
-    def add(self, said: Prediction, weight: float) -> None:
+    def add(self, prediction: Prediction, weight: float) -> None:
         """Take in what the network says of one frame, with a weight above 0."""
         self.weight += weight
-        before, share = self.said, weight / self.weight
-        self.said = said if before is None else blend(before, said, lambda task: share)
-        for task, found in said.attributes.items():
+        before, share = self.prediction, weight / self.weight
+        self.prediction = prediction if before is None else blend(before, prediction, lambda task: share)
+        for task, found in prediction.attributes.items():
             if isinstance(found.value, str):
                 self.classes.setdefault(task, Counter())[found.value] += 1
             else:
                 # West's running variance: no list of frames is kept.
-                was = float((before or said).attributes[task].value)
-                off = (found.value - was) * (found.value - float(self.said.attributes[task].value))
+                was = float((before or prediction).attributes[task].value)
+                off = (found.value - was) * (found.value - float(self.prediction.attributes[task].value))
                 self.squares[task] = self.squares.get(task, 0.0) + weight * off
         self.good += 1
 
     @property
     def spread(self) -> dict[str, float]:
         """How unsteady the network was: standard deviation of years, share of frames that name another class."""
-        if self.said is None:
+        if self.prediction is None:
             return {}
         years = {task: math.sqrt(max(0.0, squares) / self.weight) for task, squares in self.squares.items()}
         return years | {
-            task: 1 - counts[str(self.said.attributes[task].value)] / self.good for task, counts in self.classes.items()
+            task: 1 - counts[str(self.prediction.attributes[task].value)] / self.good
+            for task, counts in self.classes.items()
         }
 
 
@@ -78,9 +79,9 @@ def check_bounds(bounds: Sequence[int]) -> tuple[int, ...]:
     return tuple(bounds)
 
 
-def group(said: Prediction | None, tasks: Iterable[Task], bounds: Sequence[int]) -> tuple[str, ...]:
+def group(prediction: Prediction | None, tasks: Iterable[Task], bounds: Sequence[int]) -> tuple[str, ...]:
     """Return to which group somebody belongs, by task: a class, a range of years, or ``UNKNOWN``."""
-    return tuple(_group(said.attributes[task.name], bounds) if said else UNKNOWN for task in tasks)
+    return tuple(_group(prediction.attributes[task.name], bounds) if prediction else UNKNOWN for task in tasks)
 
 
 def _group(found: Attribute, bounds: Sequence[int]) -> str:

@@ -2,7 +2,7 @@
 
 >>> for event in smart_retail.watch("shop.mp4"):
 ...     if event.kind == "left":
-...         print(event.visitor, event.said.gender, round(event.said.age), event.seconds)
+...         print(event.visitor, event.prediction.gender, round(event.prediction.age), event.seconds)
 
 No picture, look or track is kept longer than its visitor is in view, and none is written.
 """
@@ -144,15 +144,16 @@ def _look_at(
     for i, crop in crops.items():
         reasons[i] = "blurred" if sharpness(crop) < MIN_SHARPNESS else None
     good = [i for i in crops if not reasons[i]]
-    said = dict(zip(good, predictor.predict_crops(np.stack([crops[i] for i in good])) if good else (), strict=True))
-    for i, prediction in said.items():
+    judged = predictor.predict_crops(np.stack([crops[i] for i in good])) if good else []
+    predictions = dict(zip(good, judged, strict=True))
+    for i, prediction in predictions.items():
         reasons[i] = "blank" if any(found.blank for found in prediction.attributes.values()) else None
     faces = []
     for i, number in enumerate(numbers):
         visitor = None if number is None else count.seen(number, reasons[i])
-        if visitor is not None and i in said and not reasons[i]:
-            kept = {task.name: said[i].attributes[task.name] for task in count.tasks}
+        if visitor is not None and i in predictions and not reasons[i]:
+            kept = {task.name: predictions[i].attributes[task.name] for task in count.tasks}
             visitor.add(Prediction(kept), weight(found[i], squares[i], contract))
-        faces.append(SeenFace(squares[i], number, visitor.said if visitor else None, reasons[i]))
+        faces.append(SeenFace(squares[i], number, visitor.prediction if visitor else None, reasons[i]))
     hidden = [track.square for number, track in tracker.tracks.items() if number not in numbers]
     return FrameEvent(image, frame.seconds, faces, hidden)

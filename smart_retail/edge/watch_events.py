@@ -20,7 +20,7 @@ class VisitorEvent:
         kind: ``arrived`` or ``left``.
         time: of a live source the clock's, with its time zone; else hours, minutes and seconds of the video.
         visitor: number, never used again; nobody who comes back has the one from before.
-        said: weighted mean over the frames that were good enough.
+        prediction: weighted mean over the frames that were good enough.
         good_frames: their number.
         seconds: in view so far.
         spread: how unsteady the network was: standard deviation of years, share of frames that name another class.
@@ -29,7 +29,7 @@ class VisitorEvent:
     kind: str
     time: str
     visitor: int
-    said: Prediction
+    prediction: Prediction
     good_frames: int
     seconds: float
     spread: dict[str, float]
@@ -42,7 +42,7 @@ class VisitorEvent:
             "visitor": self.visitor,
             "seconds": round(self.seconds, 1),
             "good_frames": self.good_frames,
-            **self.said.to_dict(),
+            **self.prediction.to_dict(),
             "spread": {task: round(value, 3) for task, value in self.spread.items()},
         }
 
@@ -113,13 +113,13 @@ class SeenFace:
     Attributes:
         square: where it is.
         visitor: number of its track; None for one that the detector is unsure of and that belongs to nobody.
-        said: mean of its track so far, None before it was judged.
+        prediction: mean of its track so far, None before it was judged.
         reason: why it was not judged in this frame; None if it was.
     """
 
     square: Square
     visitor: int | None
-    said: Prediction | None
+    prediction: Prediction | None
     reason: str | None
 
 

@@ -110,8 +110,10 @@ def drawn(event: FrameEvent, *, blur: bool) -> np.ndarray:
             cv2.polylines(image, [points], isClosed=True, color=GREY)
             below = (int(points[:, 0].min()), int(points[:, 1].max()) + 14)
             cv2.putText(image, face.reason, below, cv2.FONT_HERSHEY_SIMPLEX, 0.45, GREY, 1, cv2.LINE_AA)
-    judged = [(face.square, face.said) for face in event.faces if face.said is not None and face.reason is None]
-    annotate(image, [square for square, _ in judged], [said for _, said in judged])
+    judged = [
+        (face.square, face.prediction) for face in event.faces if face.prediction is not None and face.reason is None
+    ]
+    annotate(image, [square for square, _ in judged], [prediction for _, prediction in judged])
     return image
 
 

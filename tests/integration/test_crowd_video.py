@@ -23,4 +23,4 @@ def test_eighteen_people_are_eighteen_visitors_and_the_right_ones(tmp_path: Path
     left = [event for event in watch(tmp_path / "crowd.mp4", detector=detector) if event.kind == "left"]
     assert len(left) == len(people) == 18
     visitors = sorted(left, key=lambda event: event.visitor)
-    assert sum(v.said.gender == p.gender for v, p in zip(visitors, people, strict=True)) >= 16
+    assert sum(v.prediction.gender == p.gender for v, p in zip(visitors, people, strict=True)) >= 16

@@ -68,7 +68,7 @@ def test_a_face_that_left_comes_back_as_a_new_one() -> None:
     smoother = TrackSmoother(patience=1.0)
     smoother.update([HERE], [said()], 0.0)
     [(number, _)] = smoother.update([HERE], [said(age=50)], 3.0)
-    assert number == 1 and list(smoother.said) == [1]
+    assert number == 1 and list(smoother.smoothed) == [1]
 
 
 def test_senseless_settings_are_refused() -> None:

@@ -182,7 +182,7 @@ def test_everybody_is_told_once_and_nobody_twice(folder: Path, predictor: Predic
     ]
     left = [event for event in events if event.kind == "left"]
     assert [event.good_frames for event in left] == [15, 15, 20]
-    assert all(set(event.said.attributes) == {"gender", "age"} for event in left)
+    assert all(set(event.prediction.attributes) == {"gender", "age"} for event in left)
     assert events[-1].kind == "end" and events[-1].visitors.total() == 3
     assert not any(isinstance(event, watch_module.FrameEvent) for event in events)
 
@@ -194,7 +194,7 @@ def test_emotions_are_judged_only_when_they_are_asked_for_and_the_law_is_told_fi
     first, second = islice(events, 2)
     events.close()
     assert first.message == EMOTIONS_NOTE and "Article 5(1)(f)" in EMOTIONS_NOTE
-    assert set(second.said.attributes) == {"emotion"}
+    assert set(second.prediction.attributes) == {"emotion"}
 
 
 def test_frames_are_yielded_only_when_they_are_asked_for(folder: Path, predictor: Predictor) -> None:

@@ -77,9 +77,11 @@ def test_a_visitors_answer_is_the_weighted_mean_of_its_frames_and_its_spread_is_
     visitor = Visitor(0, 0.0, 0.0)
     for female, age, share in ((0.9, 30, 1.0), (0.2, 60, 0.5), (0.9, 30, 0.5)):
         visitor.add(said(female, age), share)
-    assert visitor.said is not None
-    assert visitor.said.gender == "female" and visitor.said.gender_probabilities["female"] == pytest.approx(0.725)
-    assert visitor.said.age == pytest.approx(37.5)
+    assert visitor.prediction is not None
+    assert visitor.prediction.gender == "female" and visitor.prediction.gender_probabilities["female"] == pytest.approx(
+        0.725
+    )
+    assert visitor.prediction.age == pytest.approx(37.5)
     assert visitor.spread == pytest.approx({"age": np.sqrt(0.75 * 7.5**2 + 0.25 * 22.5**2), "gender": 1 / 3})
 
 
