@@ -75,10 +75,7 @@ class FaceTable(Source):
         notes = [*frame.attrs["notes"], *columns.notes]
         problems = Problems(file, frame.index.to_numpy(), columns.wrong)
         if isinstance(next(iter(frame[columns.ours["path"]].dropna()), ""), (bytes, dict)):
-            what = (
-                f"the column {columns.ours['path']} holds pictures; write each into a file, and its path into the table"
-            )
-            raise DataError(f"{file}: {what}")
+            raise DataError(f"{file}: column {columns.ours['path']} holds pictures; write files, and here their paths")
         cells = read_columns(frame, columns, tasks, self.values or {}, problems)
         skipped = Counter[str]()
         faces = read_labels(cells, tasks, problems, skipped, notes).reindex(range(len(frame)))
@@ -96,23 +93,15 @@ class FaceTable(Source):
             "Say what they mean in the source's `values: {column: {cell: class}}` (null: no value), or mend the table; "
             "`columns: {theirs: null}` leaves a column out"
         )
+        first = f"{missing[0]}{nearby(Path(missing[0]))}" if missing else ""
         if missing:
-            hint = nearby(Path(missing[0]))
-            out += (
-                f"\nBesides, {len(missing):,} of its {len(lost):,} files are not there; the first: {missing[0]}{hint}"
-            )
+            out += f"\nBesides, {len(missing):,} of its {len(lost):,} files are not there; the first: {first}"
         problems.stop(out)
         if len(missing) == len(faces):
-            where = (
-                "Addresses are not read: download the files"
-                if "://" in cells["path"][0]
-                else f"Set the source's `root` (now {root}) to the folder that the column `{columns.ours['path']}` "
-                "starts from"
-            )
-            raise DataError(
-                f"{file}: none of its {len(missing)} files is there; the first was looked for at {missing[0]}{hint}. "
-                f"{where}"
-            )
+            where = f"Set the source's `root` (now {root}) to the folder that `{columns.ours['path']}` starts from"
+            where = "Addresses are not read: download the files" if "://" in cells["path"][0] else where
+            what = f"none of its {len(missing)} files is there; the first was looked for at {first}"
+            raise DataError(f"{file}: {what}. {where}")
         faces["key"] = _keys(names, self.name)  # of skipped rows, too: a face keeps its key when another is labelled
         if self.split:
             faces["official"] = faces["official"].where(faces["official"] != "", self.split)
@@ -120,8 +109,8 @@ class FaceTable(Source):
             skipped["file not found"] = len(missing)
         if (without := ~lost & ~labelled).any():
             skipped["no label at all"] = int(without.sum())
-            first = int(without.argmax())
-            notes.append(f"the first face without a label: row {frame.index[first]}, {cells['path'][first]}")
+            at = int(without.argmax())
+            notes.append(f"the first face without a label: row {frame.index[at]}, {cells['path'][at]}")
         listing = make_listing(self.name, faces[labelled & ~lost], skipped, f"{self.name}: {self.terms}", tasks)
         listing.notes, listing.missing = notes, missing
         return listing

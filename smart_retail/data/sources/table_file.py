@@ -68,6 +68,8 @@ def read_table(file: Path) -> pd.DataFrame:
     frame.attrs = {"spelling": spelling, "notes": notes}
     if twice := sorted(set(frame.columns[frame.columns.duplicated()])):
         raise DataError(f"{file}: more than one column is called {', '.join(twice)[:200]}; keep one of each")
+    if frame.empty:
+        raise DataError(f"{file}: there is no row below the header ({', '.join(spelling)[:80]})")
     return frame
 
 
@@ -126,7 +128,8 @@ def _text(file: Path, notes: list[str]) -> pd.DataFrame:
     if "\0" in text:
         raise DataError(f"{file}: not readable as CSV (it is no text); {TO_CSV}")
     if text.lstrip()[:2] in ("[{", '{"'):
-        raise DataError(f"{file}: this is JSON; make it a CSV, as pandas does: pd.read_json(file).to_csv('faces.csv')")
+        how = "pd.read_json(file).to_csv('faces.csv'), with lines=True where each line is a row"
+        raise DataError(f"{file}: this is JSON; make it a CSV, as pandas does: {how}")
     if encoding == "cp1252":
         notes.append("read as cp1252, since it is no UTF-8")
     first, _, rest = text.partition("\n")
@@ -207,22 +210,19 @@ def _framed(rows: Sequence[Sequence[str]], file: Path) -> pd.DataFrame:
     """Return rows of text as a table, without empty rows, repeated headers, and empty columns without a name.
 
     Raises:
-        DataError: there is no header, or no row, or rows are longer than the header.
+        DataError: there is no header, or rows are longer than it.
     """
     filled = [number for number, row in enumerate(rows) if any(map(str.strip, row))]
     if not filled:
         raise DataError(f"{file}: not readable as CSV (it is empty)")
-    head = rows[filled[0]]
-    width, shown = len(head), ", ".join(head)[:80]
+    head, width = rows[filled[0]], len(rows[filled[0]])
     numbers = [n for n in filled[1:] if rows[n] != head]
-    if not numbers:
-        raise DataError(f"{file}: there is no row below the header ({shown})")
     if long := [n + 1 for n in numbers if any(map(str.strip, rows[n][width:]))]:
         raise DataError(
             f"{file}: {len(long)} rows have more cells than the header, the first is row {long[0]}; put a cell that "
-            f"holds the delimiter between quotation marks, and names of columns into the first row (now {shown})"
+            f"holds the delimiter between quotation marks, and the columns' names first (now {', '.join(head)[:80]})"
         )
-    cells = [[*rows[n][:width], *[""] * (width - len(rows[n]))] for n in numbers]
+    cells = [[*rows[n][:width], *[""] * (width - len(rows[n]))] for n in numbers] or np.empty((0, width), object)
     frame = pd.DataFrame(cells, pd.Index(numbers) + 1, dtype=object)
     # Excel is made to keep zeros by writing ="001".
     frame = frame.apply(lambda column: column.str.strip().str.replace(r'^="(.*)"$', r"\1", regex=True))
