@@ -16,8 +16,7 @@ from tqdm import tqdm
 from smart_retail.arguments import command_parser, next_steps, parse
 from smart_retail.data.crops import LANDMARKS
 from smart_retail.data.images import read_image
-from smart_retail.data.sources.columns import path_column
-from smart_retail.data.sources.place_columns import find_places, key_of
+from smart_retail.data.sources.columns import Columns, find_columns
 from smart_retail.data.sources.places import read_boxes
 from smart_retail.data.sources.problems import Problems
 from smart_retail.data.sources.table_file import as_text, read_table
@@ -75,10 +74,11 @@ def add_landmarks(source: Path, output: Path, root: Path, detector: Detector) ->
         raise ConfigError(f"--output {output} is the table itself, which would lose rows; give another name")
     # Cells go out as they came in: numbers with leading zeros, ranges, and words for what is not there.
     table = read_table(source)
-    column = path_column(list(table.columns), source)
+    columns = find_columns(table, source)
+    column = columns.ours["path"]
     written = as_text(table[column]).tolist()
     files, names = find_files(written, root)
-    regions = _regions(table, files, source)
+    regions = _regions(table, columns, files, source)
     rows, places = [], []
     left_out: dict[str, list[str]] = {"without a face": [], "unreadable": []}
     bar = tqdm(files, unit="photo", disable=not sys.stderr.isatty(), file=sys.stderr)
@@ -138,21 +138,24 @@ def _centre(landmarks: Landmarks) -> np.ndarray:
     return np.asarray(((left + right) / 2 + mouth) / 2)
 
 
-def _regions(table: pd.DataFrame, files: Sequence[str], source: Path) -> np.ndarray:
+def _regions(table: pd.DataFrame, columns: Columns, files: Sequence[str], source: Path) -> np.ndarray:
     """Return (N, 4) boxes of a table's rows, NaN where there is none.
 
     Raises:
         DataError: they are no boxes.
     """
-    places = find_places({key_of(name): name for name in reversed(table.columns)})
-    if not places.box:
-        return np.full((len(table), 4), np.nan)
-    problems, notes = Problems(source, table.index.to_numpy()), list[str]()
-    boxes = read_boxes(places, {name: as_text(table[name]) for name in places.box}, files, problems, notes)
+    problems, notes, boxes = Problems(source, table.index.to_numpy()), list[str](), columns.places.box
+    if columns.places.partial:
+        notes.append(
+            f"not used: {', '.join(columns.places.partial)}, since {', '.join(columns.places.missing)} is missing"
+        )
+    regions = np.full((len(table), 4), np.nan)
+    if boxes:
+        regions = read_boxes(columns.places, {name: as_text(table[name]) for name in boxes}, files, problems, notes)
     problems.stop("A row without a box has the face nearest to its photo's centre")
     for note in notes:
         print(note, file=sys.stderr)
-    return boxes
+    return regions
 
 
 def _region(box: np.ndarray, image: np.ndarray) -> np.ndarray:

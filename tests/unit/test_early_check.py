@@ -42,9 +42,17 @@ def test_settings_of_the_command_line_count(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["data: {sources: [1, {class_path: UTKFace}]}", "data: 3", "[1]", "data: {sources: [{class_path: FaceTable}]}"],
+    [
+        "data: {sources: [1, {class_path: UTKFace}]}",
+        "data: 3",
+        "[1]",
+        "data: {sources: [{class_path: FaceTable}]}",
+        "data: {sources: [{class_path: FaceTable, init_args: {table: faces.csv, columns: [age]}}]}",
+    ],
 )
-def test_what_is_no_table_is_left_to_the_parser(tmp_path, text):
+def test_what_is_no_table_is_left_to_the_parser(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faces.csv").write_text("path,age\na.jpg,3\n")
     (tmp_path / "x.yaml").write_text(text)
     check_tables(data_section(["--config", str(tmp_path / "x.yaml")]))
 

@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+import zipfile
 
 import pandas as pd
 import pytest
@@ -94,6 +95,12 @@ def test_numbers_and_gaps_of_parquet_become_the_text_that_a_csv_would_have():
         (b'path,age\na.jpg,3\n"b.jpg,4\nc.jpg,5\n', "quotation mark in row 3 is not closed"),
         (b'"path" ,age\na.jpg,3\n"b.jpg,4\nc.jpg,5\nd.jpg,6\n"e.jpg",7\n', "is not closed, and hides"),
         (b"path,age\na.jpg,3\0\n", "it is no text"),
+        (b"path,age\n", r"there is no row below the header \(path, age\)"),
+        (b"a.jpg,23\nb.jpg,25\n", "no column `path`.*the first row must name the columns"),
+        (b"# mine\npath,age\na.jpg,3\n", r"more cells than the header.*\(now # mine\)"),
+        (b"path,age\n" + b"a" * 140_000 + b",3\n", "row 2 has a cell of more than 131,072 letters"),
+        (b'path,age\n"a.jpg,3\n' + b"b.jpg,4\n" * 20_000, "quotation mark in row 2 is not closed"),
+        (b'{"path": "a.jpg", "age": 3}\n', "this is JSON; make it a CSV.*lines=True"),
         (b"path,age,age\na.jpg,3,4\n", "more than one column is called age"),
         (b"\xd0\xcf\x11\xe0rest", r"old Excel workbook \(\.xls\); save it as CSV"),
     ],
@@ -107,6 +114,27 @@ def test_a_workbook_without_openpyxl_is_refused_by_what_it_is_with_the_way_out(f
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(DataError, match=r"faces\.xlsx: an Excel workbook; save it as CSV .* pip install openpyxl"):
         read(folder, b"PK\x03\x04rest", "faces.xlsx")
+
+
+def test_a_zipped_table_is_no_workbook(folder):
+    with zipfile.ZipFile(folder / "faces.zip", "w") as packed:
+        packed.writestr("faces.csv", lines(","))
+    with pytest.raises(DataError, match=r"a zip file with faces\.csv; unpack it"):
+        FaceTable(str(folder / "faces.zip")).load()
+
+
+def test_a_parquet_index_without_a_name_is_a_column_of_paths_where_the_config_says_so(folder):
+    pd.DataFrame(ROWS[1:], columns=ROWS[0]).set_index("path").rename_axis(None).to_parquet(folder / "index.parquet")
+    with pytest.raises(DataError, match="it has index"):
+        FaceTable(str(folder / "index.parquet")).load()
+    assert len(FaceTable(str(folder / "index.parquet"), columns={"index": "path"}).load().faces) == 2
+
+
+def test_pictures_inside_a_parquet_file_are_refused(folder):
+    inside = {"image": [{"bytes": b"x", "path": "b.jpg"}], "age": [3]}
+    pd.DataFrame(inside).to_parquet(folder / "inside.parquet")
+    with pytest.raises(DataError, match="column image holds pictures; write files"):
+        FaceTable(str(folder / "inside.parquet")).load()
 
 
 def test_a_workbook_is_read_with_openpyxl(folder):

@@ -88,6 +88,12 @@ def test_a_file_of_another_case_or_ending_is_pointed_at(folder):
         built(folder / "lost.csv")
 
 
+def test_addresses_in_the_web_are_to_be_downloaded(folder):
+    (folder / "web.csv").write_text(table(["https://example.org/a.jpg,3"]))
+    with pytest.raises(DataError, match="Addresses are not read: download the files"):
+        built(folder / "web.csv")
+
+
 def test_a_table_of_training_faces_alone_is_told_how_to_get_a_test(folder):
     rows = [f"{row},train" for row in ROWS]
     (folder / "train.csv").write_text("\n".join(["path,age,split", *rows, ""]))

@@ -94,6 +94,8 @@ def test_a_list_of_four_numbers_is_told_apart_by_what_fits_into_the_pictures(fol
         ("x,y,w,h", "10,20,,30", "x, y, w, h are incomplete"),
         ("x,y,w,h", "10,20,0,30", "width and height must be more than 0"),
         ("x,y,w,h", "0.1,0.2,0.3,0.3", "are shares of the picture's sides; they must be pixels"),
+        ("x,y,w,h", '"1,024","2,048",30,30', "must be numbers .pixels., as 1024 or 10.5"),
+        ("bbox", "0.1 0.2 0.3 0.4", "bbox are shares of the picture's sides"),
         ("x1,y1,x2,y2", "40,50,30,30", "right must be more than left"),
         ("bbox", '"1,2,3"', "bbox must hold 4 numbers"),
     ],

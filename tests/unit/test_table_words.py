@@ -41,6 +41,33 @@ def test_a_column_of_one_gender_holds_yes_and_no(folder):
     assert column(folder, "is_female", "True", "no", "0").faces["gender"].tolist() == [1, 0, 0]
 
 
+def test_columns_of_both_genders_must_not_contradict_each_other(folder):
+    text = "path,male,female\na.jpg,1,0\nb.jpg,,1\nc.jpg,0,0\n"
+    with pytest.raises(DataError, match=r"male, female contradict each other: '0, 0' \(row 4\)"):
+        listed(folder, text)
+    assert listed(folder, text.replace("0,0", "0,")).faces["gender"].tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["age_group", "Age Class", "age_label"])
+def test_numbers_of_groups_are_not_taken_for_years(folder, name):
+    with pytest.raises(DataError, match=r"may be groups or years.*'0' \(row 2\), '3' \(row 3\)"):
+        column(folder, name, "0", "3")
+    assert column(folder, name, "0", "3", columns={name: "age"}).faces["age"].tolist() == [0, 3]
+    told = column(folder, name, "0", "3", values={"age": {0: "0-2", 3: "20-29"}}).faces
+    assert told["age_high"].tolist() == [2, 29]
+    assert column(folder, name, "20-29", "70+").faces["age_low"].tolist() == [20, 70]
+
+
+def test_ages_that_are_shares_are_told(folder):
+    assert any("no age is more than a year" in note for note in column(folder, "age", "0.23", "0.4").notes)
+    assert not any("year" in note for note in column(folder, "age", "0.5", "4").notes)
+
+
+def test_a_column_for_each_class_is_near_to_votes(folder):
+    (note,) = listed(folder, "path,age,happy,anger\na.jpg,3,1,0\n").notes
+    assert note.endswith("happy (near it: emotion_votes_happy), anger (near it: emotion_votes_angry)")
+
+
 def test_numbers_of_classes_are_told_and_foreign_ones_are_refused(folder):
     assert any("read as 0 male, 1 female" in note for note in column(folder, "gender", "0", "1").notes)
     with pytest.raises(DataError, match=r"values: \{gender: \{1: its class.*'1' \(row 2\), '2' \(row 3\)"):
@@ -122,6 +149,7 @@ def test_yes_and_no_of_yaml_are_words_of_a_table(folder):
     [
         ({"columns": {"gendr": "gender"}}, "has no column gendr; near it: gender"),
         ({"columns": {"gender": "sexx"}}, "is to be sexx, which is no column of ours"),
+        ({"columns": {"gender": "race", "age": "race"}}, "gender and age are both to be race; name one"),
         ({"values": {"mood": {1: "happy"}}}, "has no column mood"),
         ({"values": {"gender": {"W": "femal"}}}, "W is 'femal', which is none of male, female"),
         ({"values": {"gender": "female"}}, "values"),

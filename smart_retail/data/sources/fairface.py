@@ -14,9 +14,8 @@ from smart_retail.data.crops import CROP, LANDMARKS, square_from_landmarks
 from smart_retail.data.image_header import image_size
 from smart_retail.data.images import read_image_bytes
 from smart_retail.data.sources.base import FRAMING, Listing, Source, find_root, make_listing
-from smart_retail.data.sources.columns import path_column
+from smart_retail.data.sources.columns import find_columns
 from smart_retail.data.sources.label_cells import read_labels
-from smart_retail.data.sources.place_columns import find_places, key_of
 from smart_retail.data.sources.places import read_places
 from smart_retail.data.sources.problems import Problems
 from smart_retail.data.sources.table_file import as_text, read_table
@@ -147,16 +146,13 @@ def _read_landmarks(files: list[str]) -> dict[Path, dict[str, float]]:
     for name in files:
         file = Path(name).expanduser()
         frame = read_table(file)
-        column = path_column(list(frame.columns), file)
-        places, problems = (
-            find_places({key_of(name): name for name in frame.columns}),
-            Problems(file, frame.index.to_numpy()),
-        )
-        if not places.points:
+        columns, problems = find_columns(frame, file), Problems(file, frame.index.to_numpy())
+        if not columns.places.points:
             lost = ", ".join(sorted(set(LANDMARKS) - set(frame.columns)))
             raise DataError(f"{file}: no column {lost}; `smart-retail detect` writes them")
-        paths, cells = as_text(frame[column]).tolist(), {name: as_text(frame[name]) for name in places.columns}
-        points = read_places(replace(places, box=()), cells, paths, problems, [])
+        places = replace(columns.places, box=())
+        paths = as_text(frame[columns.ours["path"]]).tolist()
+        points = read_places(places, {name: as_text(frame[name]) for name in places.columns}, paths, problems, [])
         problems.stop("write it anew with `smart-retail detect`")
         for path, row in zip(paths, zip(*(points[name] for name in LANDMARKS), strict=True), strict=True):
             if not np.isnan(row[0]):

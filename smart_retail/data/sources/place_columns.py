@@ -16,8 +16,8 @@ SIZES = (("width", "height"), ("w", "h"), ("dx", "dy"))
 STARTS = (("left", "top"), ("x", "y"), ("xmin", "ymin"), ("x1", "y1"), ("minx", "miny"), ("topleftx", "toplefty"))
 CENTRES = (("cx", "cy"), ("xcenter", "ycenter"), ("centerx", "centery"), ("xcentre", "ycentre"), ("centrex", "centrey"))
 FORMS: dict[tuple[str, ...], str] = {
-    **dict.fromkeys(CORNERS, "corners"),
-    **{start + size: "size" for start in STARTS for size in SIZES},
+    **dict.fromkeys(CORNERS, "xyxy"),
+    **{start + size: "xywh" for start in STARTS for size in SIZES},
     **{centre + size: "centre" for centre in CENTRES for size in SIZES},
     ("x", "y", "side"): "square",  # as `smart-retail predict --format csv` writes them
 }
@@ -51,7 +51,7 @@ class Places:
 
     Attributes:
         box: the columns of a box, in the order of ``form``; one that holds all four; or none.
-        form: ``corners``, ``size``, ``centre``, ``square``; of one column ``xywh``, ``xyxy`` or "".
+        form: ``xyxy``, ``xywh``, ``centre`` (x, y, width, height), ``square`` (x, y, side); "" if only cells tell.
         points: point of ``POINTS`` to its columns, x and y, or one that holds both.
         partial: columns that are a part of a box or of landmarks, of which others are missing.
         missing: those.

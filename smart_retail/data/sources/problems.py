@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
+from smart_retail.data.sources.vocabulary import is_empty
 from smart_retail.errors import DataError, printable
 
 VALUES_TOLD, KINDS_TOLD = 12, 12
 """Distinct values of one kind that are told, and kinds."""
 LENGTH = 40
 """Letters of a value."""
+COMMA, THOUSANDS = r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?", r"[-+]?\d{1,3},\d{3}"
 Found = TypeVar("Found")
 
 
@@ -25,14 +28,14 @@ class Problems:
     Args:
         file: the table.
         rows: (N,) the number of each row.
+        lines: what is wrong with the table as a whole.
     """
 
-    def __init__(self, file: Path, rows: np.ndarray) -> None:
-        """Begin with none."""
-        self.file, self.rows = file, rows
-        self.lines: list[str] = []  # on the table as a whole
+    def __init__(self, file: Path, rows: np.ndarray, lines: Iterable[str] = ()) -> None:
+        """Begin with none of the cells."""
+        self.file, self.rows, self.lines = file, rows, list(lines)
         self.found: dict[tuple[str, str], list[str]] = {}
-        self.count = 0
+        self.values, self.count = Counter[tuple[str, str]](), 0
 
     def add(self, column: str, why: str, cells: np.ndarray, wrong: np.ndarray, known: Iterable[str] = ()) -> None:
         """Note the cells of a column that are wrong.
@@ -44,16 +47,17 @@ class Problems:
             wrong: (N,) bool.
             known: words of which one may have been meant.
         """
-        at = np.flatnonzero(wrong)
-        if not len(at):
+        if not wrong.any():
             return
-        self.count += len(at)
-        codes, words = pd.factorize(cells[at])
-        told = self.found.setdefault((column, why), [])
-        for code, word in enumerate(words):
-            inside = at[codes == code] if len(told) < VALUES_TOLD else ()
-            near = difflib.get_close_matches(word.lower(), list(known), 1, 0.7) if len(told) < VALUES_TOLD else []
-            told.append(_told(word, [int(self.rows[n]) for n in inside], near))
+        seen = pd.Series(self.rows[wrong]).groupby(cells[wrong], sort=False).agg(["size", "first"])
+        told, words = self.found.setdefault((column, why), []), list(known)
+        self.count += int(wrong.sum())
+        self.values[column, why] += len(seen)
+        for word, count, row in seen[: VALUES_TOLD - len(told)].itertuples(name=None):
+            near = difflib.get_close_matches(word.lower(), words, 1, 0.7)
+            where = f"row {row}" if count == 1 else f"{count:,} rows, the first is row {row}"
+            shown = printable(word if len(word) <= LENGTH else f"{word[:LENGTH]}...")
+            told.append(f"'{shown}' ({where}{f'; near it: {near[0]}' if near else ''})")
 
     def stop(self, way_out: str) -> None:
         """Raise what was found, if anything was.
@@ -63,24 +67,14 @@ class Problems:
         """
         if not self.found and not self.lines:
             return
-        kinds = list(self.found.items())
-        lines = [
-            f"  {column} {why}: {', '.join(told[:VALUES_TOLD])}"
-            + (f" and {len(told) - VALUES_TOLD:,} other values" if len(told) > VALUES_TOLD else "")
-            for (column, why), told in kinds[:KINDS_TOLD]
-        ]
-        more = [f"  and {len(kinds) - KINDS_TOLD} more kinds of mistakes"] if len(kinds) > KINDS_TOLD else []
-        whole = [f"  {line}" for line in self.lines]
+        lines = list(self.lines)
+        for (column, why), told in [*self.found.items()][:KINDS_TOLD]:
+            more = self.values[column, why] - len(told)
+            lines.append(f"{column} {why}: {', '.join(told)}" + (f" and {more:,} other values" if more else ""))
+        if len(self.found) > KINDS_TOLD:
+            lines.append(f"and {len(self.found) - KINDS_TOLD} more kinds of mistakes")
         what = f"{self.count:,} cell{'s' * (self.count > 1)} cannot be read" if self.count else "it cannot be read"
-        raise DataError("\n".join([f"{self.file}: {what}", *whole, *lines, *more, *[way_out] * bool(self.count)]))
-
-
-def _told(word: str, rows: list[int], near: list[str]) -> str:
-    if not rows:
-        return ""
-    shown = printable(word if len(word) <= LENGTH else f"{word[:LENGTH]}...")
-    where = f"row {rows[0]}" if len(rows) == 1 else f"{len(rows):,} rows, the first is row {rows[0]}"
-    return f"'{shown}' ({where}{f'; near it: {near[0]}' if near else ''})"
+        raise DataError("\n  ".join([f"{self.file}: {what}", *lines]) + f"\n{way_out}" * bool(self.count))
 
 
 def read_cells(
@@ -96,14 +90,50 @@ def read_cells(
         known: words of which one may have been meant.
     """
     codes, words = pd.factorize(cells)
-    found: list[Found | None] = []
+    found: list[Found | None] = [None] * len(words)
     wrong: dict[str, list[int]] = {}
     for code, word in enumerate(words):
         try:
-            found.append(read(word))
+            found[code] = read(word)
         except (ValueError, OverflowError) as error:
-            found.append(None)
             wrong.setdefault(str(error), []).append(code)
     for why, bad in wrong.items():
         problems.add(column, why, cells, np.isin(codes, bad), known)
     return [found[code] for code in codes]
+
+
+def joined(cells: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
+    """Return (N,) the text of several columns."""
+    found = np.empty(len(cells[names[0]]), object)
+    found[:] = [", ".join(row) for row in zip(*(cells[name] for name in names), strict=True)]
+    return found
+
+
+def read_numbers(
+    names: Sequence[str], cells: Mapping[str, np.ndarray], why: str, problems: Problems
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N, columns) numbers, NaN for missing ones, and (N,) bool: which rows hold something else.
+
+    A decimal comma is one where a column has a cell with which it can be nothing else: "1,024" may be a thousand.
+
+    Args:
+        names: of the columns.
+        cells: (N,) text by column.
+        why: what is wrong with a row that is none.
+        problems: takes those rows.
+    """
+    numbers = np.empty((len(problems.rows), len(names)))
+    odd = np.zeros(numbers.shape, bool)
+    for place, name in enumerate(names):
+        text = pd.Series(cells[name], dtype=object)
+        commas = text.str.fullmatch(COMMA)
+        if commas.any() and not text[commas].str.fullmatch(THOUSANDS).all():
+            text = text.where(~commas, text.str.replace(",", "."))
+        numbers[:, place] = pd.to_numeric(text.where(text != "", None), errors="coerce").to_numpy(
+            float, na_value=np.nan
+        )
+        empty = np.isnan(numbers[:, place])
+        odd[empty, place] = [not is_empty(cell) for cell in cells[name][empty]]
+    wrong = np.asarray(odd.any(axis=1))
+    problems.add(", ".join(names), why, joined(cells, names), wrong)
+    return numbers, wrong

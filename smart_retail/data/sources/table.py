@@ -10,22 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from smart_retail.data.sources.base import Listing, Source, make_listing
-from smart_retail.data.sources.columns import Columns, find_columns
-from smart_retail.data.sources.label_cells import meanings, read_labels, read_splits
+from smart_retail.data.sources.columns import find_columns
+from smart_retail.data.sources.label_cells import read_labels, read_splits
+from smart_retail.data.sources.meanings import read_columns
 from smart_retail.data.sources.places import read_places
 from smart_retail.data.sources.problems import Problems
 from smart_retail.data.sources.table_file import as_text, read_table
 from smart_retail.data.sources.table_paths import find_files, nearby
-from smart_retail.data.sources.vocabulary import is_empty, plain
+from smart_retail.data.sources.vocabulary import is_empty
 from smart_retail.errors import ConfigError, DataError
 from smart_retail.tasks import SPLITS, TASKS, Task, tasks_of
 
 OVERALL = "overall"
 """What metrics call all data sets together: no data set may have this name."""
-YES, NO = ("1", "true", "yes", "y", "t"), ("0", "-1", "false", "no", "n", "f")
 
 
 @dataclass
@@ -72,17 +71,16 @@ class FaceTable(Source):
         """List the faces. See ``Source.load``."""
         file = Path(self.table).expanduser()
         frame = read_table(file)
-        columns = find_columns(list(frame.columns), frame.attrs["spelling"], tasks, self.columns or {}, file)
+        columns = find_columns(frame, file, tasks, self.columns)
         notes = [*frame.attrs["notes"], *columns.notes]
-        cells = {ours: as_text(frame[theirs]) for ours, theirs in columns.ours.items()}
-        cells |= self._meant(cells, columns, tasks)
-        problems = Problems(file, frame.index.to_numpy())
-        problems.lines += columns.wrong
+        problems = Problems(file, frame.index.to_numpy(), columns.wrong)
+        if isinstance(next(iter(frame[columns.ours["path"]].dropna()), ""), (bytes, dict)):
+            raise DataError(f"{file}: column {columns.ours['path']} holds pictures; write files, and here their paths")
+        cells = read_columns(frame, columns, tasks, self.values or {}, problems)
         skipped = Counter[str]()
         faces = read_labels(cells, tasks, problems, skipped, notes).reindex(range(len(frame)))
         labelled = faces.notna().any(axis=1).to_numpy(bool)
-        if "split" in cells:
-            faces["official"] = read_splits(cells["split"], problems)
+        faces["official"] = read_splits(cells["split"], problems) if "split" in cells else ""
         if "race" in cells:
             faces["race"] = ["" if is_empty(word) else word for word in cells["race"]]
         root = Path(self.root).expanduser() if self.root else file.parent
@@ -90,56 +88,32 @@ class FaceTable(Source):
         places = {name: as_text(frame[name]) for name in columns.places.columns}
         faces = faces.assign(**read_places(columns.places, places, faces["path"].tolist(), problems, notes))
         lost = (faces["path"] == "").to_numpy()
-        problems.stop(_way_out(self, columns, lost, cells["path"], root))
+        missing = [str(root / cells["path"][at]) for at in np.flatnonzero(lost)]
+        out = (
+            "Say what they mean in the source's `values: {column: {cell: class}}` (null: no value), or mend the table; "
+            "`columns: {theirs: null}` leaves a column out"
+        )
+        first = f"{missing[0]}{nearby(Path(missing[0]))}" if missing else ""
+        if missing:
+            out += f"\nBesides, {len(missing):,} of its {len(lost):,} files are not there; the first: {first}"
+        problems.stop(out)
+        if len(missing) == len(faces):
+            where = f"Set the source's `root` (now {root}) to the folder that `{columns.ours['path']}` starts from"
+            where = "Addresses are not read: download the files" if "://" in cells["path"][0] else where
+            what = f"none of its {len(missing)} files is there; the first was looked for at {first}"
+            raise DataError(f"{file}: {what}. {where}")
         faces["key"] = _keys(names, self.name)  # of skipped rows, too: a face keeps its key when another is labelled
         if self.split:
-            official = faces["official"] if "official" in faces else pd.Series("", index=faces.index)
-            faces["official"] = official.where(official != "", self.split)
-        if lost.any():
-            skipped["file not found"] = int(lost.sum())
+            faces["official"] = faces["official"].where(faces["official"] != "", self.split)
+        if missing:
+            skipped["file not found"] = len(missing)
         if (without := ~lost & ~labelled).any():
             skipped["no label at all"] = int(without.sum())
-            first = int(without.argmax())
-            notes.append(f"the first face without a label: row {frame.index[first]}, {cells['path'][first]}")
-        missing = [str(root / cells["path"][at]) for at in np.flatnonzero(lost)]
-        if missing and len(missing) == len(faces):
-            raise DataError(
-                f"{file}: none of its {len(missing)} files is there; the first was looked for at {missing[0]}"
-                f"{nearby(Path(missing[0]))}. Set the source's `root` (now {root}) to the folder that the column "
-                f"`{columns.ours['path']}` starts from"
-            )
+            at = int(without.argmax())
+            notes.append(f"the first face without a label: row {frame.index[at]}, {cells['path'][at]}")
         listing = make_listing(self.name, faces[labelled & ~lost], skipped, f"{self.name}: {self.terms}", tasks)
         listing.notes, listing.missing = notes, missing
         return listing
-
-    def _meant(self, cells: Mapping[str, np.ndarray], columns: Columns, tasks: Sequence[Task]) -> dict[str, np.ndarray]:
-        """Return the columns whose cells mean something else, by the config or by their own name.
-
-        Raises:
-            ConfigError: ``values`` name a column or a class that there is not.
-        """
-        classes = {column: task.classes for task in tasks for column in (task.name, *task.opinions)}
-        ours = {theirs: name for name, theirs in columns.ours.items()} | {name: name for name in columns.ours}
-        given = {ours.get(str(name).strip().lower(), ""): told for name, told in (self.values or {}).items()}
-        if "" in given:
-            unknown = next(name for name in self.values or {} if str(name).strip().lower() not in ours)
-            raise ConfigError(f"values: {self.table} has no column {unknown}; those that are used: {', '.join(ours)}")
-        found = {}
-        if columns.gender_of:
-            genders = sorted(classes["gender"], key=lambda name: name != columns.gender_of)
-            both = {**dict.fromkeys(YES, genders[0]), **dict.fromkeys(NO, genders[1])}
-            found["gender"] = _replaced(cells["gender"], both)
-        for column, told in given.items():
-            try:
-                found[column] = _replaced(cells[column], meanings(dict(told), column, classes.get(column, ())))
-            except (ValueError, TypeError) as error:
-                raise ConfigError(f"values of {column}, {str(told)[:80]!r}: {error}") from error
-        return found
-
-
-def _replaced(cells: np.ndarray, meaning: Mapping[str, str]) -> np.ndarray:
-    codes, words = pd.factorize(cells)
-    return np.array([meaning.get(plain(word), word) for word in words], object)[codes]
 
 
 def _keys(names: Iterable[str], dataset: str) -> list[str]:
@@ -149,15 +123,6 @@ def _keys(names: Iterable[str], dataset: str) -> list[str]:
         met[name] += 1
         keys.append(f"{dataset}/{name}" if met[name] == 1 else f"{dataset}/{name}#{met[name]}")
     return keys
-
-
-def _way_out(source: FaceTable, columns: Columns, lost: np.ndarray, paths: np.ndarray, root: Path) -> str:
-    """Return the last lines of a message on cells that cannot be read."""
-    out = "Say what they mean in the source's `values: {column: {cell: class}}` (null: no value), or mend the table"
-    if lost.any():
-        first = root / paths[lost.argmax()]
-        out += f"\nBesides, {lost.sum():,} of its {len(lost):,} files are not there; the first: {first}{nearby(first)}"
-    return out
 
 
 def check_name(name: str) -> None:
@@ -186,13 +151,10 @@ def check_tables(data: Mapping[str, Any]) -> None:
     """
     try:
         tasks = tasks_of(data.get("tasks"))
-        tables = [
-            FaceTable(**(source.get("init_args") or {}))
-            for source in data["sources"]
-            if str(source["class_path"]).rpartition(".")[2] == FaceTable.__name__
-        ]
+        for source in data["sources"]:
+            if str(source["class_path"]).rpartition(".")[2] == FaceTable.__name__:
+                table = FaceTable(**(source.get("init_args") or {}))
+                if Path(table.table).is_file():  # a run's may lie elsewhere, see ``config_files.find_data``
+                    table.load(tasks)
     except (TypeError, KeyError, AttributeError):
         return
-    for table in tables:
-        if Path(table.table).is_file():  # a run's may lie elsewhere, see ``config_files.find_data``
-            table.load(tasks)

@@ -6,8 +6,9 @@ import codecs
 import csv
 import gzip
 import io
+import zipfile
 from collections.abc import Sequence
-from itertools import islice, zip_longest
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ DELIMITERS = ",;\t|"
 SAMPLE = 50
 """Rows by which the delimiter is found."""
 PARQUET = (".parquet", ".pq")
-OTHER_FORMS = ((b"PK\x03\x04", "an Excel workbook"), (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)"))
 TO_CSV = "save it as CSV (in a spreadsheet: Save as, CSV UTF-8)"
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -29,7 +29,6 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-NO_NAME = "column {} (no name)"
 
 
 def read_table(file: Path) -> pd.DataFrame:
@@ -43,29 +42,34 @@ def read_table(file: Path) -> pd.DataFrame:
         file: CSV (delimiter and encoding are found out, gzip is unpacked), Parquet, or Excel where openpyxl is there.
 
     Raises:
-        DataError: it is missing, damaged, of another form, or has two columns of one name.
+        DataError: it is missing, damaged, without rows, of another form, or has two columns of one name.
     """
     if not file.is_file():
         what = "is a folder" if file.is_dir() else "no such file"
         raise DataError(f"{file}: {what}; set the source's `table` to a CSV or Parquet file")
+    notes: list[str] = []
     try:
         with file.open("rb") as opened:
             start = opened.read(8)
         if file.suffix.lower() in PARQUET or start[:4] == b"PAR1":
             frame = _parquet(file)
-        elif other := next((what for mark, what in OTHER_FORMS if start.startswith(mark)), None):
-            frame = _workbook(file, other)
+        elif start.startswith(b"\xd0\xcf\x11\xe0"):
+            raise DataError(f"{file}: an old Excel workbook (.xls); {TO_CSV}")
+        elif start.startswith(b"PK\x03\x04"):
+            frame = _workbook(file, notes)
         else:
-            frame = _text(file, start)
+            frame = _text(file, notes)
     except DataError:
         raise
     except Exception as error:  # pandas and pyarrow raise nearly anything on damaged files
         raise DataError(f"{file}: not readable as {file.suffix or 'CSV'} ({one_line(error)})") from error
     spelling = [str(name).strip() for name in frame.columns]
     frame.columns = pd.Index([name.lower() for name in spelling])
-    frame.attrs["spelling"] = spelling
+    frame.attrs = {"spelling": spelling, "notes": notes}
     if twice := sorted(set(frame.columns[frame.columns.duplicated()])):
         raise DataError(f"{file}: more than one column is called {', '.join(twice)[:200]}; keep one of each")
+    if frame.empty:
+        raise DataError(f"{file}: there is no row below the header ({', '.join(spelling)[:80]})")
     return frame
 
 
@@ -88,53 +92,53 @@ def _shown(value: Any) -> str:
 
 def _parquet(file: Path) -> pd.DataFrame:
     frame = pd.read_parquet(file)
-    if any(name is not None for name in frame.index.names):
+    if not pd.api.types.is_integer_dtype(frame.index) or any(name is not None for name in frame.index.names):
         frame = frame.reset_index()  # a table may have been kept by its paths
     frame.index = pd.RangeIndex(2, 2 + len(frame))
-    frame.attrs = {"notes": []}
     return frame
 
 
-def _workbook(file: Path, what: str) -> pd.DataFrame:
+def _workbook(file: Path, notes: list[str]) -> pd.DataFrame:
     """Read the first sheet of a workbook.
 
     Raises:
-        DataError: it is an old one, or openpyxl is not there, or cannot read it.
+        DataError: it is none, or openpyxl is not there, or cannot read it.
     """
-    if ".xls)" in what:
-        raise DataError(f"{file}: {what}; {TO_CSV}")
+    if zipfile.is_zipfile(file) and "[Content_Types].xml" not in (inside := zipfile.ZipFile(file).namelist()):
+        raise DataError(f"{file}: a zip file with {', '.join(inside)[:200]}; unpack it")
     try:
         import openpyxl  # type: ignore[import-untyped]
     except ImportError as error:
-        raise DataError(f"{file}: {what}; {TO_CSV}, or pip install openpyxl, which reads .xlsx") from error
+        raise DataError(f"{file}: an Excel workbook; {TO_CSV}, or pip install openpyxl, which reads .xlsx") from error
     try:
         book = openpyxl.load_workbook(io.BytesIO(file.read_bytes()), read_only=True, data_only=True)
     except Exception as error:  # of zip, of XML, of its own
-        raise DataError(f"{file}: {what} that openpyxl cannot read ({one_line(error)}); {TO_CSV}") from error
-    rows = [["" if cell is None else _shown(cell) for cell in row] for row in book.worksheets[0].values]
-    frame = _framed(rows, file)
+        what = "an Excel workbook that openpyxl cannot read"
+        raise DataError(f"{file}: {what} ({one_line(error)}); {TO_CSV}") from error
     if others := book.sheetnames[1:]:
-        frame.attrs["notes"].append(f"only the first sheet was read, not {', '.join(others)[:200]}")
-    return frame
+        notes.append(f"only the first sheet was read, not {', '.join(others)[:200]}")
+    return _framed([["" if cell is None else _shown(cell) for cell in row] for row in book.worksheets[0].values], file)
 
 
-def _text(file: Path, start: bytes) -> pd.DataFrame:
+def _text(file: Path, notes: list[str]) -> pd.DataFrame:
     data = file.read_bytes()
-    if start[:2] == b"\x1f\x8b":
+    if data.startswith(b"\x1f\x8b"):
         data = gzip.decompress(data)
     text, encoding = _decoded(data, file)
     if "\0" in text:
         raise DataError(f"{file}: not readable as CSV (it is no text); {TO_CSV}")
-    notes = [f"read as {encoding}, since it is no UTF-8"] if encoding == "cp1252" else []
-    delimiter = ""
+    if text.lstrip()[:2] in ("[{", '{"'):
+        how = "pd.read_json(file).to_csv('faces.csv'), with lines=True where each line is a row"
+        raise DataError(f"{file}: this is JSON; make it a CSV, as pandas does: {how}")
+    if encoding == "cp1252":
+        notes.append("read as cp1252, since it is no UTF-8")
     first, _, rest = text.partition("\n")
-    if first.strip().strip('"').lower().startswith("sep=") and len(first.strip().strip('"')) == 5:
-        delimiter, text = first.strip().strip('"')[-1], rest  # Excel's own way to say it
+    first = first.strip().strip('"').lower()
+    delimiter = first[-1] if first.startswith("sep=") and len(first) == 5 else ""  # Excel's own way to say it
+    text = rest if delimiter else text
     quote = "'" if text.lstrip()[:1] == "'" else '"'
-    delimiter = delimiter or _delimiter(text, quote)
-    frame = _framed(_records(text, delimiter, quote, file), file)
-    frame.index += bool(text is rest)
-    frame.attrs["notes"] += notes
+    frame = _framed(_records(text, delimiter or _delimiter(text, quote), quote, file), file)
+    frame.index += bool(delimiter)
     return frame
 
 
@@ -179,18 +183,24 @@ def _records(text: str, delimiter: str, quote: str, file: Path) -> list[list[str
     Raises:
         DataError: a quotation mark is not closed: it would swallow rows.
     """
-    rows = list(_reader(text, delimiter, quote))
+    rows: list[list[str]] = []
+    torn = 0
     try:
-        for _ in _reader(text, delimiter, quote, strict=True):
+        rows.extend(_reader(text, delimiter, quote))
+        for _ in _reader(text, delimiter, quote, strict=True) if quote in text else ():
             pass
-        torn = 0
-    except csv.Error as error:  # other errors are of marks that are no end of a cell, as in "a" , "b"
-        torn = len(rows) if "end of data" in str(error) else 0
-    width = len(rows[0]) if rows else 0
-    for number, row in enumerate(rows, 1):
+    except csv.Error as error:  # others than these are of marks that are no end of a cell, as in "a" , "b"
+        if "limit" in str(error) and quote not in text:
+            raise DataError(
+                f"{file}: row {len(rows) + 1} has a cell of more than {csv.field_size_limit():,} letters"
+            ) from error
+        torn = len(rows) + 1 if "limit" in str(error) else len(rows) if "end of data" in str(error) else 0
+    for number, row in enumerate(rows if quote in text else (), 1):
         # A cell may have several lines, but those of it that could be rows are swallowed ones.
-        if any("\n" in cell and any(line.count(delimiter) == width - 1 for line in cell.split("\n")) for cell in row):
-            torn = torn or number
+        lines = [line for cell in row if "\n" in cell for line in cell.split("\n")]
+        if any(line.count(delimiter) == len(rows[0]) - 1 for line in lines):
+            torn = number
+            break
     if torn:
         raise DataError(f"{file}: the quotation mark in row {torn} is not closed, and hides what follows")
     return rows
@@ -202,33 +212,20 @@ def _framed(rows: Sequence[Sequence[str]], file: Path) -> pd.DataFrame:
     Raises:
         DataError: there is no header, or rows are longer than it.
     """
-    at = next((number for number, row in enumerate(rows) if any(cell.strip() for cell in row)), None)
-    if at is None:
+    filled = [number for number, row in enumerate(rows) if any(map(str.strip, row))]
+    if not filled:
         raise DataError(f"{file}: not readable as CSV (it is empty)")
-    width = len(rows[at])
-    numbers = [n for n in range(at + 1, len(rows)) if any(cell.strip() for cell in rows[n]) and rows[n] != rows[at]]
-    long = [n + 1 for n in numbers if len(rows[n]) > width and any(cell.strip() for cell in rows[n][width:])]
-    if long:
+    head, width = rows[filled[0]], len(rows[filled[0]])
+    numbers = [n for n in filled[1:] if rows[n] != head]
+    if long := [n + 1 for n in numbers if any(map(str.strip, rows[n][width:]))]:
         raise DataError(
             f"{file}: {len(long)} rows have more cells than the header, the first is row {long[0]}; put a cell that "
-            "holds the delimiter between quotation marks"
+            f"holds the delimiter between quotation marks, and the columns' names first (now {', '.join(head)[:80]})"
         )
-    columns = list(zip_longest(*(rows[n] for n in numbers), fillvalue=""))
-    found: dict[str, np.ndarray] = {}
-    for place in range(width):
-        cells = np.empty(len(numbers), object)
-        cells[:] = [_cell(cell) for cell in columns[place]] if place < len(columns) else ""
-        name = rows[at][place].strip()
-        if name or cells.any():
-            found[name or NO_NAME.format(place + 1)] = cells
-    names = [name.strip() or NO_NAME.format(place + 1) for place, name in enumerate(rows[at])]
-    if len(twice := [name for name in names if names.count(name) > 1]):
-        raise DataError(f"{file}: more than one column is called {twice[0][:200]}; keep one of each")
-    frame = pd.DataFrame(found, index=pd.Index([n + 1 for n in numbers], dtype=np.int64), dtype=object)
-    frame.attrs = {"notes": []}
-    return frame
-
-
-def _cell(cell: str) -> str:
-    cell = cell.strip()
-    return cell[2:-1] if cell.startswith('="') and cell.endswith('"') else cell  # how Excel is made to keep zeros
+    cells = [[*rows[n][:width], *[""] * (width - len(rows[n]))] for n in numbers] or np.empty((0, width), object)
+    frame = pd.DataFrame(cells, pd.Index(numbers) + 1, dtype=object)
+    # Excel is made to keep zeros by writing ="001".
+    frame = frame.apply(lambda column: column.str.strip().str.replace(r'^="(.*)"$', r"\1", regex=True))
+    named = np.array([name.strip() != "" for name in head])
+    frame.columns = pd.Index([name.strip() or f"column {place} (no name)" for place, name in enumerate(head, 1)])
+    return frame.loc[:, named | (frame != "").any().to_numpy()]

@@ -5,53 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 SYNONYMS = {
-    "male": ("m", "man", "men", "males", "boy", "boys", "masculine"),
-    "female": ("f", "w", "woman", "women", "females", "girl", "girls", "feminine"),
-    "angry": ("anger",),
-    "fear": ("fearful", "scared", "afraid"),
-    "happy": ("happiness", "joy", "joyful"),
-    "neutral": ("neutrality",),
-    "sad": ("sadness",),
-    "surprise": ("surprised", "suprise"),
-    "yes": ("true", "y"),
-    "no": ("false", "n"),
+    name: tuple(words.split())
+    for name, words in {
+        "male": "m man men males boy boys masculine",
+        "female": "f w woman women females girl girls feminine",
+        "angry": "anger",
+        "fear": "fearful scared afraid",
+        "happy": "happiness joy joyful",
+        "neutral": "neutrality",
+        "sad": "sadness",
+        "surprise": "surprised suprise",
+        "yes": "true y",
+        "no": "false n",
+    }.items()
 }
 MEANING = {other: name for name, others in SYNONYMS.items() for other in others}
 """What classes are called elsewhere, in lower case, and what they are here."""
 NONE_OF_OURS = {
-    "gender": frozenset(("other", "others", "nonbinary", "non-binary", "non binary", "diverse", "x")),
-    "emotion": frozenset(
-        (
-            *("disgust", "disgusted", "contempt", "contemptuous", "other", "others", "uncertain"),
-            *("nf", "no-face", "non-face", "noface", "nonface"),
-        )
+    "gender": ("other", "others", "nonbinary", "non-binary", "non binary", "diverse", "x"),
+    "emotion": (
+        *("disgust", "disgusted", "contempt", "contemptuous", "other", "others", "uncertain"),
+        *("nf", "no-face", "non-face", "noface", "nonface"),
     ),
 }
 """Words that people use for what is no class of a task: such a label is left out and counted."""
-EMPTY = frozenset(
-    (
-        *(
-            "",
-            "?",
-            "??",
-            "-",
-            "--",
-            ".",
-            "-1",
-            "n/a",
-            "na",
-            "n.a.",
-            "nan",
-            "<na>",
-            "#n/a",
-            "null",
-            "nil",
-            "none",
-            "unk",
-        ),
-        *("u", "unknown", "missing", "undefined", "unspecified", "unlabeled", "unlabelled", "not available"),
-    )
-)
+EMPTY = {
+    *("", "?", "??", "-", "--", ".", "-1", "n/a", "na", "n.a.", "nan", "<na>", "#n/a", "null", "nil", "none", "unk"),
+    *("u", "unknown", "missing", "undefined", "unspecified", "unlabeled", "unlabelled", "not available"),
+}
 """Words for a value that is not there."""
 PARTS = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
