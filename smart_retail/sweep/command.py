@@ -7,8 +7,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -21,13 +19,10 @@ from smart_retail.arguments import command_parser, parse
 from smart_retail.config_files import parse_yaml
 from smart_retail.errors import ConfigError, SmartRetailError, one_line
 from smart_retail.files import locked
-from smart_retail.sweep import leaderboard
 from smart_retail.sweep.settings import SweepSettings
-from smart_retail.sweep.study import Say, newest_trials, open_study, wait_for_work
-from smart_retail.sweep.trial import TakenOver, objective, run_command, train
+from smart_retail.sweep.study import open_study, say, table, wait_for_work, write
+from smart_retail.sweep.trial import TakenOver, newest_version, objective, run_command, train
 
-WIDTH = 200
-"""Columns of the table where it goes to a file or a pipe."""
 DESCRIPTION = """Try configurations with equal budgets and rank them: an Optuna study, each trial a fit in a
 process of its own. Started again, it goes on where it stopped. Started twice, also on another machine with
 the same --storage, the work is shared. A trial that fails is marked and the rest goes on. Any setting of fit
@@ -36,23 +31,16 @@ Examples: configs/sweep/ten.yaml (ten configurations), distillation.yaml, ablati
 
 
 def sweep(args: Sequence[str]) -> None:
-    """Run or continue a study; ``args`` are the words after ``sweep``.
-
-    Raises:
-        ConfigError: the sweep file, or a setting in it, or the storage, cannot be used.
-        TrainingError: the best could not be trained again, or exported.
-    """
+    """Run or continue a study; ``args`` are the words after ``sweep``, and an error names what cannot be used."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     options, plan = read_plan(args)
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    say = partial(console.print, soft_wrap=True, markup=False, highlight=False)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the training saves and ends
     try:
-        study = open_study(plan) if options.table else work(plan, options.retry, say)
-        console.print(leaderboard.table(leaderboard.write(study, plan), plan))
+        study = open_study(plan) if options.table else _work(plan, options.retry)
+        Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table(write(study, plan), plan))
         say(f"table: {plan.folder / 'leaderboard.csv'}")
         if options.refit or options.export:
-            finish(study, plan, options, say)
+            _finish(study, plan, options)
     except KeyboardInterrupt:
         say(f"stopped: the same command goes on with {plan.folder}")
         raise
@@ -63,11 +51,7 @@ def sweep(args: Sequence[str]) -> None:
 
 
 def read_plan(args: Sequence[str]) -> tuple[Namespace, SweepSettings]:
-    """Return the options of the command and the plan that they make.
-
-    Raises:
-        ConfigError: one of them cannot be used.
-    """
+    """Return the options of the command and the plan that they make; a ConfigError names what cannot be used."""
     parser = command_parser("sweep", DESCRIPTION, imports=True)
     parser.add_argument("--config", action="config", help="YAML with any of the settings below")
     parser.add_argument("--table", type=bool, default=False, help="only write and print the leaderboard")
@@ -85,9 +69,7 @@ def read_plan(args: Sequence[str]) -> tuple[Namespace, SweepSettings]:
 
 def split_settings(args: Sequence[str], own_names: set[str]) -> tuple[list[str], dict[str, Any]]:
     """Tell the sweep's own words from settings of ``fit``, as ``--data.seed 1``, which hold for all trials."""
-    own: list[str] = []
-    settings: dict[str, Any] = {}
-    words = iter(args)
+    own, settings, words = list[str](), dict[str, Any](), iter(args)
     for word in words:
         found = re.fullmatch(r"--(?:settings\.)?((\w+)\.[\w.]+)(?:=(.*))?", word, flags=re.DOTALL)
         if found is None or found[2] in own_names:
@@ -99,12 +81,8 @@ def split_settings(args: Sequence[str], own_names: set[str]) -> tuple[list[str],
     return own, settings
 
 
-def work(plan: SweepSettings, retry: bool, say: Say) -> optuna.Study:
-    """Run trials until none waits and no other worker is at one.
-
-    Raises:
-        ConfigError: a setting cannot be used; nothing has run then.
-    """
+def _work(plan: SweepSettings, retry: bool) -> optuna.Study:
+    """Run trials until none waits and no other worker is at one; a setting that cannot be used is refused before."""
     from torch.utils.tensorboard import SummaryWriter  # torch and Lightning: the help does without
 
     from smart_retail.training.cli import check_fit
@@ -113,39 +91,37 @@ def work(plan: SweepSettings, retry: bool, say: Say) -> optuna.Study:
     study = open_study(plan, retry)
 
     def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-        rows = leaderboard.write(study, plan)
-        for row in rows[rows["configuration"] == trial.user_attrs.get("name")].to_dict("records"):
-            say(f"{row['configuration']}: {row['state']} {row['reason']}")
-            with SummaryWriter(str(plan.folder / "hparams")) as board:  # the means over the seeds
-                board.add_hparams(*leaderboard.hparams(row), run_name=row["configuration"])  # type: ignore[no-untyped-call]
+        rows, name = write(study, plan), trial.user_attrs.get("name")
+        for row in rows[rows["configuration"] == name].to_dict("records"):
+            say(f"{name}: {row['state']} {row['reason']}")
+            given = {"configuration": name} | {str(k): str(v) for k, v in row.items() if "." in str(k)}
+            means = {f"sweep/{k}": v for k, v in row.items() if isinstance(v, float) and k not in given and v == v}
+            with SummaryWriter(str(plan.folder / "hparams")) as board:
+                board.add_hparams(given, means, run_name=name)  # type: ignore[no-untyped-call]
 
-    while wait_for_work(study, plan, say):
+    while wait_for_work(study, plan):
         try:
-            study.optimize(partial(objective, plan=plan, say=say), 1, catch=(SmartRetailError,), callbacks=[after])
+            study.optimize(lambda trial: objective(trial, plan), 1, catch=(SmartRetailError,), callbacks=[after])
         except TakenOver:
             say("another worker took the trial over, since this one gave no sign of life")
     return study
 
 
-def finish(study: optuna.Study, plan: SweepSettings, options: Namespace, say: Say) -> None:
-    """Train the best again and export it, as ``--refit`` and ``--export`` ask; one of several workers does it.
-
-    Raises:
-        ConfigError: no configuration is complete.
-        TrainingError: the training or the export failed.
-    """
-    if not (complete := [t for t in newest_trials(study).values() if t.state == optuna.trial.TrialState.COMPLETE]):
-        raise ConfigError(f"study {plan.name} has no complete configuration to refit or to export")
+def _finish(study: optuna.Study, plan: SweepSettings, options: Namespace) -> None:
+    """Train the best again and export it, as ``--refit`` and ``--export`` ask; one of several workers does it."""
+    try:
+        best = study.best_trial.user_attrs
+    except ValueError as error:
+        raise ConfigError(f"study {plan.name} has no complete configuration to refit or to export") from error
     better: Any = max if plan.direction == "maximize" else min
-    best = better(complete, key=lambda trial: trial.value).user_attrs
-    runs = [best[f"seed_{seed}"] for seed in plan.seeds]
-    version = Path(better(runs, key=lambda run: run["values"]["objective"])["folder"])
+    seed = better(plan.seeds, key=lambda seed: best[f"seed_{seed}"]["values"]["objective"])
+    version = newest_version(plan.folder / best["name"] / f"seed_{seed}")
     try:
         with locked(plan.folder / "export.log", wait=False) as log:
             if options.refit:
                 run = f"refit/{best['name']}/epochs_{options.refit}"
                 words = plan.fit_arguments(best["settings"], plan.seeds[0], f"{plan.name}/{run}", options.refit)
-                version = train(plan.folder / run, words, say)
+                version = train(plan.folder / run, words)
             say(f"best: {best['name']}, {version}")
             if options.export:
                 config = [f"--config={options.export_config}"] * bool(options.export_config)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,13 +12,12 @@ from typing import Any, Literal
 import optuna
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
+from smart_retail.arguments import as_list
 from smart_retail.errors import ConfigError, one_line
 from smart_retail.runs import LOGS
 
-FOLDER = re.compile(r"(?!\.+$)[\w.-]{1,100}")
-"""A name that becomes a folder inside another one: dots alone would lead out of it."""
-CONFIG, ROOT = "config", "trainer.default_root_dir"
-"""Keys of a configuration: further YAML files instead of a setting; the folder that all runs lie below."""
+FOLDER = re.compile(r"(?!\.+$)[\w.-]{1,100}")  # a name inside another folder: dots alone would lead out of it
+CONFIG, ROOT = "config", "trainer.default_root_dir"  # more YAML files of a configuration; the folder of all runs
 
 
 @dataclass(frozen=True)
@@ -27,21 +25,18 @@ class SweepSettings:
     """Which configurations are tried, with what budget, and how the best is chosen.
 
     Attributes:
-        name: of the study; everything lies in lightning_logs/<name>, below trainer.default_root_dir if
-            `settings` has one.
+        name: of the study; everything lies in lightning_logs/<name>, below the trainer.default_root_dir of `settings`.
         configs: experiments that every trial starts from, as after `fit --config`.
         sampler: list (the `configurations`), grid, random or tpe (over `search`).
-        configurations: by name, the settings that each changes: `model.learning_rate: 0.002`. The key
-            `config` adds YAML files.
+        configurations: by name, the settings that each changes: `model.learning_rate: 0.002`; `config` adds YAML files.
         search: by setting, a list of values, or `{low: 0.001, high: 0.01, log: true, step: null}`.
         trials: number of configurations that random and tpe try.
-        seeds: every configuration is trained once with each (seed_everything and data.seed); the table
-            has mean and spread.
+        seeds: every configuration is trained once with each (seed_everything and data.seed): the table has the mean.
         epochs: budget of each training (trainer.max_epochs); null for what the experiment says.
         minutes: budget of each training (trainer.max_time), counted over all its resumptions.
         metric: what is compared, a column of metrics.csv; the best epoch counts.
         direction: maximize or minimize.
-        pruner: none, or median: stop a training that is worse than the median of the others at that epoch.
+        pruner: none, or median: stop a training that is worse than the median of the others at its epoch.
         pruner_start: finished trials before which nothing is pruned.
         storage: URL of a database that workers on several machines reach; null for SQLite in the study's folder.
         grace_period: seconds without a heartbeat after which a worker counts as dead and its trial is taken up again.
@@ -76,9 +71,6 @@ class SweepSettings:
             raise ConfigError(f"seeds {self.seeds} must be different numbers, at least one")
         if self.minutes is not None and self.minutes > 1e6:
             raise ConfigError(f"minutes {self.minutes} must be 1000000 or less")
-        for name, settings in self.configurations.items():
-            if not isinstance((settings or {}).get(CONFIG, []), list):
-                raise ConfigError(f"configuration {name}: {CONFIG} must be a list of YAML files")
         try:
             json.dumps([self.configs, self.configurations, self.search, self.settings])  # as the study keeps them
         except (TypeError, ValueError) as error:
@@ -90,7 +82,7 @@ class SweepSettings:
             if self.sampler == "grid" and not isinstance(space, list):
                 raise ConfigError(f"search.{key}: a grid needs a list of values, not {space!r}")
             try:
-                _suggest(optuna.create_study().ask(), key, space)
+                self.suggest(optuna.create_study().ask(), key)
             except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
                 way_out = f"give a list of values or {{low, high, log, step}}, not {space!r:.80}"
                 raise ConfigError(f"search.{key}: {way_out} ({one_line(error, 100)})") from error
@@ -117,34 +109,23 @@ class SweepSettings:
             points = {f"search.{k}: {value}": {k: value} for k, values in ends.items() for value in values}
         return {name: self.fit_arguments(point, self.seeds[0], "check") for name, point in points.items()}
 
-    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Let the sampler choose settings for a trial."""
-        return {key: _suggest(trial, key, space) for key, space in self.search.items()}
+    def suggest(self, trial: optuna.Trial, key: str) -> Any:
+        """Let the sampler choose one of the settings for a trial."""
+        space = self.search[key]
+        if isinstance(space, list):  # Optuna takes plain values only: all go through as JSON, lists and mappings too
+            return json.loads(trial.suggest_categorical(key, [json.dumps(value) for value in space]))
+        whole = isinstance(space["low"], int) and isinstance(space["high"], int)
+        suggest: Any = trial.suggest_int if whole else trial.suggest_float
+        return suggest(key, **{name: value for name, value in space.items() if value is not None})
 
-    def fit_arguments(self, settings: Mapping[str, Any], seed: int, run: str, epochs: int | None = None) -> list[str]:
+    def fit_arguments(self, settings: dict[str, Any], seed: int, run: str, epochs: int | None = None) -> list[str]:
         """Return the command line of one training; ``epochs`` is a budget instead of the one of all trials."""
-        values = {"seed_everything": seed, "data.seed": seed} | self.settings | dict(settings)
-        files = [*self.configs, *values.pop(CONFIG, [])]
+        values = {"seed_everything": seed, "data.seed": seed} | self.settings | settings
+        files = [*self.configs, *as_list(values.pop(CONFIG, None))]
         if epochs or self.epochs:
             values["trainer.max_epochs"] = epochs or self.epochs
         if self.minutes and not epochs:
-            minutes, seconds = divmod(max(1, round(60 * self.minutes)), 60)
-            days, hours = minutes // 1440, minutes // 60 % 24
-            values["trainer.max_time"] = f"{days:02}:{hours:02}:{minutes % 60:02}:{seconds:02}"
+            values["trainer.max_time"] = {"seconds": max(1, round(60 * self.minutes))}
         values |= {"run": run, ROOT: str(self.settings.get(ROOT) or "."), "trainer.enable_progress_bar": False}
         words = [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
         return ["fit", *(f"--config={path}" for path in files), *words]
-
-    def fixed(self) -> dict[str, Any]:
-        """Return what must stay the same while a study goes on, or its trials could not be compared."""
-        names = ("configs", "settings", "seeds", "epochs", "minutes", "metric", "direction")
-        return {name: getattr(self, name) for name in names}
-
-
-def _suggest(trial: optuna.Trial, key: str, space: Any) -> Any:
-    if isinstance(space, list):
-        # Optuna takes plain values only: all go through as JSON, lists and mappings too.
-        return json.loads(trial.suggest_categorical(key, [json.dumps(value) for value in space]))
-    whole = isinstance(space["low"], int) and isinstance(space["high"], int)
-    suggest: Any = trial.suggest_int if whole else trial.suggest_float
-    return suggest(key, **{name: value for name, value in space.items() if value is not None})

@@ -14,9 +14,8 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from smart_retail.errors import ConfigError
-from smart_retail.sweep import leaderboard
 from smart_retail.sweep.settings import SweepSettings
-from smart_retail.sweep.study import newest_trials, open_study, wait_for_work
+from smart_retail.sweep.study import newest_trials, open_study, table, wait_for_work, write
 from smart_retail.sweep.trial import newest_version, report, results
 from smart_retail.training.reproduce import metrics
 from tests.helpers.faults import small_disk
@@ -45,9 +44,9 @@ def database() -> bytes:
     """Return that of a study with a trial that is complete, one that failed, and one that waits."""
 
     def tries(trial):
-        trial.set_user_attr("settings", PLAN.suggest(trial))
+        trial.set_user_attr("settings", {"x": PLAN.suggest(trial, "x")})
         values = {"objective": 0.5, "age_mae": 7.0, "parameters": 1e6}
-        trial.set_user_attr("seed_0", {"seconds": 3.0, "values": values, "folder": "there/version_0"})
+        trial.set_user_attr("seed_0", {"seconds": 3.0, "values": values})
         trial.report(0.5, 0)
         if trial.number:
             raise RuntimeError
@@ -69,8 +68,8 @@ def test_a_damaged_database(content):
         with only_clear_errors():
             try:
                 study = open_study(PLAN, retry=True)
-                wait_for_work(study, PLAN, print)
-                leaderboard.table(leaderboard.write(study, PLAN), PLAN)
+                wait_for_work(study, PLAN)
+                table(write(study, PLAN), PLAN)
             except StorageInternalError as error:  # which the command turns into a message
                 raise ConfigError("storage") from error
         names = {"study.db", "study.db-journal", "study.lock", "leaderboard.csv", "leaderboard.md"}
@@ -135,18 +134,18 @@ class Reported:
 
 @fuzz(80)
 @given(TABLES, st.one_of(st.just(TRAINED), damaged(TRAINED), json_values.map(lambda v: json.dumps(v).encode())))
-def test_a_damaged_training(table, config):
+def test_a_damaged_training(metrics_table, config):
     with tempfile.TemporaryDirectory() as folder:
         version = Path(folder) / "version_0"
         version.mkdir()
-        (version / "metrics.csv").write_bytes(table)
+        (version / "metrics.csv").write_bytes(metrics_table)
         (version / "config.yaml").write_bytes(config)
         assert newest_version(Path(folder)) == version
-        report(Reported(), "val/score", version, set())
+        report(Reported(), "val/score", Path(folder), set())
         with only_clear_errors():
             metrics(version)
         with only_clear_errors():
-            assert results(version, PLAN)["values"]["objective"] < float("inf")
+            assert results(version, PLAN)["objective"] < float("inf")
 
 
 def test_a_copy_of_a_run_beside_it_is_none_of_the_sweeps():

@@ -5,8 +5,8 @@ import pytest
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
 
-from smart_retail.sweep.leaderboard import leaderboard, table
 from smart_retail.sweep.settings import SweepSettings
+from smart_retail.sweep.study import leaderboard, table
 
 
 def trial(name, *scores, state=TrialState.COMPLETE, **attributes):
@@ -67,7 +67,7 @@ def test_a_metric_has_a_column_for_each_data_set_if_there_are_several():
     assert "age b mae" not in head(rows) and "age_b_mae" in rows
     shown = io.StringIO()
     Console(file=shown, width=300).print(table(rows, plan))
-    assert "60.0 ± 14.1%" in shown.getvalue()
+    assert "60.0% ± 14.1%" in shown.getvalue()
 
 
 def test_a_trial_that_has_only_begun_and_one_that_was_lost_have_rows_as_well():

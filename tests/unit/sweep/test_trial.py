@@ -6,9 +6,10 @@ import time
 import pandas as pd
 import pytest
 
+from smart_retail.errors import SmartRetailError
 from smart_retail.files import locked
 from smart_retail.sweep.settings import SweepSettings
-from smart_retail.sweep.trial import TrainingError, read_metrics, reason, results, run_command
+from smart_retail.sweep.trial import read_metrics, reason, results, run_command
 
 PLAN = SweepSettings(name="study", configs=[], configurations={"a": {}})
 
@@ -32,7 +33,7 @@ def test_a_command_that_fails_says_why_and_an_error_of_an_earlier_start_is_not_t
     (tmp_path / "log").write_text("error: an old one\n")
     with locked(tmp_path / "log") as log:
         run_command(["--help"], log)
-        with pytest.raises(TrainingError, match="no command 'nonsense'"):
+        with pytest.raises(SmartRetailError, match="no command 'nonsense'"):
             run_command(["nonsense"], log)
     assert "commands:" in (tmp_path / "log").read_text()
 
@@ -74,11 +75,11 @@ def write_run(folder, rows, config="data: {progressive: {0: 32, 1: 48}}"):
 def test_the_best_epoch_is_one_at_the_final_size(tmp_path):
     rows = {"epoch": [0, 1, 2], "step": [1, 2, 3], "val/score": [0.9, 0.5, 0.6], "val/age_mae": [1.0, 5.0, 6.0]}
     version = write_run(tmp_path / "version_0", rows)
-    assert results(version, PLAN)["values"] == {"score": 0.6, "age_mae": 6.0, "objective": 0.6}
+    assert results(version, PLAN) == {"score": 0.6, "age_mae": 6.0, "objective": 0.6}
     (version / "config.yaml").write_text("data: {progressive: null}")
-    assert results(version, PLAN)["values"]["score"] == 0.9
+    assert results(version, PLAN)["score"] == 0.9
     (version / "config.yaml").write_text("data: {progressive: {5: 48}}")
-    with pytest.raises(TrainingError, match="no val/score"):
+    with pytest.raises(SmartRetailError, match="no val/score"):
         results(version, PLAN)
 
 
@@ -86,7 +87,7 @@ def test_validations_from_before_a_resumption_count(tmp_path):
     version = write_run(tmp_path / "version_0", {"epoch": [1], "val/score": [0.4]})
     pd.DataFrame({"epoch": [0], "val/score": [0.7]}).to_csv(version / "metrics-1.csv")
     assert sorted(read_metrics(version, "val/score")["val/score"]) == [0.4, 0.7]
-    assert read_metrics(None, "val/score").empty
+    assert read_metrics(tmp_path, "val/score").empty
 
 
 def test_a_killed_workers_training_is_ended_too(tmp_path):
