@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from rich.box import MARKDOWN
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from smart_retail.errors import ConfigError, one_line
 from smart_retail.files import locked, write_aside
@@ -28,7 +27,7 @@ from smart_retail.sweep.settings import SweepSettings
 say = partial(print, flush=True)  # a sweep's log is read while it grows
 warnings.filterwarnings("ignore", category=ExperimentalWarning)  # heartbeats have been experimental since 2.9
 line_up_again = RetryHeartbeatStaleTrialCallback()  # lets a copy wait, which goes on from the trial's checkpoints
-STATES = ("complete", "pruned", "running", "waiting", "failed")  # by rank in the table
+STATES = pd.CategoricalDtype(["complete", "pruned", "running", "waiting", "failed"], ordered=True)  # by rank
 METRICS = {"_acc": "{:.1%}", "_mae": "{:.2f}"}  # how the names of shown metrics end, and their numbers look
 
 
@@ -108,7 +107,7 @@ def wait_for_work(study: optuna.Study, plan: SweepSettings) -> bool:
         time.sleep(1.0)
 
 
-def leaderboard(trials: Iterable[FrozenTrial], direction: str) -> pd.DataFrame:
+def leaderboard(trials: list[FrozenTrial], direction: str) -> pd.DataFrame:
     """Return one row a configuration, the best first.
 
     ``score`` is what is compared; it and the metrics (also of each data set: ``utkface/age_mae``) are
@@ -122,15 +121,14 @@ def leaderboard(trials: Iterable[FrozenTrial], direction: str) -> pd.DataFrame:
         done = [run["values"] | {"score": run["values"]["objective"]} for run in runs if "values" in run]
         metrics = sorted({name for values in done for name in values if name.endswith(tuple(METRICS))})
         values = pd.DataFrame(done, columns=["score", *metrics, "parameters", "latency_ms"], dtype=float)
-        row = {"configuration": given["name"], "state": "failed" if failed else trial.state.name.lower()}
+        row: Any = {"configuration": given["name"], "state": "failed" if failed else trial.state.name.lower()}
         for name in ("score", *metrics):
             row |= {name: values[name].mean(), f"{name}_spread": values[name].std()}
         row |= {"seeds": len(done), "minutes": pd.Series([run["seconds"] for run in runs], dtype=float).mean() / 60}
         row |= values[["parameters", "latency_ms"]].mean().to_dict()
-        row["reason"] = given.get("reason", "its worker was killed" * failed)
-        found.append(row | (given["settings"] or {}))
-    rows = pd.DataFrame(found, columns=None if found else ["state", "score"])
-    rows = rows.astype({"state": pd.CategoricalDtype(STATES, ordered=True)})
+        reason = given.get("reason", "its worker was killed" * failed)
+        found.append(row | {"reason": reason} | (given["settings"] or {}))
+    rows = pd.DataFrame(found, columns=None if found else ["state", "score"]).astype({"state": STATES})
     rows = rows.sort_values(["state", "score"], ascending=[True, direction == "minimize"], ignore_index=True)
     complete = rows["state"] == "complete"
     rows.insert(0, "rank", complete.cumsum().where(complete).astype("Int64"))
@@ -139,7 +137,7 @@ def leaderboard(trials: Iterable[FrozenTrial], direction: str) -> pd.DataFrame:
 
 def write(study: optuna.Study, plan: SweepSettings) -> pd.DataFrame:
     """Write ``leaderboard.csv`` and ``leaderboard.md`` into the study's folder, whole or not at all."""
-    rows = leaderboard(newest_trials(study).values(), plan.direction)
+    rows = leaderboard(list(newest_trials(study).values()), plan.direction)
     with write_aside(plan.folder / "leaderboard.csv") as aside:
         rows.to_csv(aside, index=False, float_format="%.6g")
     with write_aside(plan.folder / "leaderboard.md") as aside, aside.open("w", encoding="utf-8") as file:
@@ -147,7 +145,7 @@ def write(study: optuna.Study, plan: SweepSettings) -> pd.DataFrame:
     return rows
 
 
-def table(rows: pd.DataFrame, plan: SweepSettings) -> Table:
+def table(rows: Any, plan: SweepSettings) -> Table:
     """Return what is shown of the rows; a metric that was measured on several data sets has a column for each."""
     metrics = {"score": plan.metric}
     for metric in [name for name in rows if name.endswith(tuple(METRICS)) and "/" not in name]:
@@ -156,9 +154,8 @@ def table(rows: pd.DataFrame, plan: SweepSettings) -> Table:
             continue
         each = [name for name in rows if name.endswith(f"/{metric}")]
         metrics |= {name: name.replace("_", " ") for name in (each if len(each) > 1 else [metric])}
-    shown = Table("rank", "configuration", "state", *metrics.values(), "seeds", "minutes", box=MARKDOWN)
-    for title in ("million parameters", "latency ms", "why"):
-        shown.add_column(title, overflow="fold")
+    more = ("seeds", "minutes", "million parameters", "latency ms", Column("why", overflow="fold"))
+    shown = Table("rank", "configuration", "state", *metrics.values(), *more, box=MARKDOWN)
     for row in rows.to_dict("records"):
         cells = [_text("{:.0f}", row["rank"]), row["configuration"], row["state"]]
         cells += [_text(METRICS.get(name[-4:], "{:.4f}"), row[name], row[f"{name}_spread"]) for name in metrics]

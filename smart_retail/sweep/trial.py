@@ -78,7 +78,7 @@ def _train_seed(trial: optuna.Trial, plan: SweepSettings, seed: int) -> float:
 
 def report(trial: optuna.Trial, metric: str, run: Path, reported: set[int]) -> None:
     """Report the validations of a run that are not in ``reported`` yet; TrialPruned if the pruner sees no hope."""
-    scores = read_metrics(newest_version(run), metric).drop_duplicates("epoch").set_index("epoch")[metric]
+    scores: Any = read_metrics(newest_version(run), metric).drop_duplicates("epoch").set_index("epoch")[metric]
     for epoch, score in scores.drop(list(reported), errors="ignore").items():
         reported.add(epoch)
         trial.report(float(score), epoch)

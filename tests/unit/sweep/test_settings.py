@@ -25,6 +25,14 @@ def test_a_configuration_has_the_last_word_and_each_seed_its_own_order_of_faces(
     assert "--data.seed=3" in plan().fit_arguments({}, 3, "study/one/seed_3")
 
 
+def test_a_configuration_may_add_one_file_or_several_to_those_of_all():
+    for files in ("b.yaml", ["b.yaml"]):
+        assert plan(configs=["a.yaml"]).fit_arguments({"config": files}, 0, "x")[1:3] == [
+            "--config=a.yaml",
+            "--config=b.yaml",
+        ]
+
+
 def test_budgets_are_equal_whatever_a_configuration_says():
     given = plan(minutes=90, epochs=3).fit_arguments({"trainer.max_epochs": 9}, 0, "x")
     assert [word for word in given if "max" in word] == [

@@ -190,6 +190,17 @@ def test_trainings_of_a_study_that_is_gone_are_not_taken_for_this_ones():
         open_study(plan())
 
 
+def test_a_training_that_is_pruned_before_its_final_size_has_not_failed(monkeypatch):
+    def hopeless(*_):
+        raise TrialPruned("worse than the others")
+
+    monkeypatch.setattr("smart_retail.sweep.trial.train", hopeless)
+    study = open_study(plan())
+    study.optimize(partial(objective, plan=plan()), n_trials=1)
+    assert study.trials[0].state == TrialState.PRUNED
+    assert study.trials[0].user_attrs["reason"] == "worse than the others"
+
+
 def test_a_training_below_the_median_of_its_epoch_is_pruned():
     planned = plan(configurations={n: {} for n in "abcd"}, pruner="median", pruner_start=2)
     study = open_study(planned)
