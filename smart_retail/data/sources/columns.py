@@ -136,7 +136,7 @@ def _renamed(
         ConfigError: ``given`` names no column of the table, or none of ours, or one of ours twice.
     """
     goes_by = {name: name for name in shown}
-    keys = {key_of(name): name for name in reversed(shown)}
+    keys = {key_of(name): name for name in reversed([*shown])}
     named: dict[str, str] = {}
     for left, right in given.items():
         theirs, ours = keys.get(key_of(str(left))), None if right is None else str(right)

@@ -85,7 +85,9 @@ def _meanings(given: Mapping[Any, Any], column: str, classes: Sequence[str]) -> 
     found: dict[str, str] = {}
     for key, value in given.items():
         # YAML reads an unquoted yes, no, on and off as true and false.
-        names = ("yes" if key else "no",) if isinstance(key, bool) else ("" if key is None else plain(str(key)),)
+        names: tuple[str, ...] = (
+            ("yes" if key else "no",) if isinstance(key, bool) else ("" if key is None else plain(str(key)),)
+        )
         names += SYNONYMS[names[0]] if isinstance(key, bool) else ()
         text = "" if value is None else str(value)
         if classes and text:

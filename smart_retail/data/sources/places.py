@@ -58,7 +58,7 @@ def read_boxes(places: Places, cells: Cells, paths: Sequence[str], problems: Pro
     problems.add(title, "are shares of the picture's sides; they must be pixels", told, shares)
     known &= ~shares
     if form == "" and known.any():
-        form = _form_of(numbers[known], [paths[row] for row in np.flatnonzero(known)])
+        form = _form_of(numbers[known], [paths[int(row)] for row in np.flatnonzero(known)])
         if form == "":
             why = f"may be x y w h or x y x y; say which in columns: {{{title}: bbox_xywh}}, or bbox_xyxy"
             problems.add(title, why, told, known & (np.cumsum(known) == 1))

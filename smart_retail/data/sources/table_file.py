@@ -228,4 +228,5 @@ def _framed(rows: Sequence[Sequence[str]], file: Path) -> pd.DataFrame:
     frame = frame.apply(lambda column: column.str.strip().str.replace(r'^="(.*)"$', r"\1", regex=True))
     named = np.array([name.strip() != "" for name in head])
     frame.columns = pd.Index([name.strip() or f"column {place} (no name)" for place, name in enumerate(head, 1)])
-    return frame.loc[:, named | (frame != "").any().to_numpy()]
+    kept: pd.DataFrame = frame.loc[:, named | (frame != "").any().to_numpy()]
+    return kept
