@@ -50,12 +50,13 @@ def test_columns_of_both_genders_must_not_contradict_each_other(folder):
 
 @pytest.mark.parametrize("name", ["age_group", "Age Class", "age_label"])
 def test_numbers_of_groups_are_not_taken_for_years(folder, name):
+    text = f"path,{name}\na.jpg,0\nb.jpg,3\n"
     with pytest.raises(DataError, match=r"may be groups or years.*'0' \(row 2\), '3' \(row 3\)"):
-        column(folder, name, "0", "3")
-    assert column(folder, name, "0", "3", columns={name: "age"}).faces["age"].tolist() == [0, 3]
-    told = column(folder, name, "0", "3", values={"age": {0: "0-2", 3: "20-29"}}).faces
+        listed(folder, text)
+    assert listed(folder, text, columns={name: "age"}).faces["age"].tolist() == [0, 3]
+    told = listed(folder, text, values={"age": {0: "0-2", 3: "20-29"}}).faces
     assert told["age_high"].tolist() == [2, 29]
-    assert column(folder, name, "20-29", "70+").faces["age_low"].tolist() == [20, 70]
+    assert listed(folder, text.replace(",0", ",20-29").replace(",3", ",70+")).faces["age_low"].tolist() == [20, 70]
 
 
 def test_ages_that_are_shares_are_told(folder):
