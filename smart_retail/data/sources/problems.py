@@ -125,10 +125,11 @@ def read_numbers(
     numbers = np.empty((len(problems.rows), len(names)))
     odd = np.zeros(numbers.shape, bool)
     for place, name in enumerate(names):
-        text = pd.Series(cells[name], dtype=object)
-        commas = text.str.fullmatch(COMMA)
-        if commas.any() and not text[commas].str.fullmatch(THOUSANDS).all():
-            text = text.where(~commas, text.str.replace(",", "."))
+        text = pd.Series(cells[name], dtype=object, copy=True)
+        commas = text[[("," in cell) for cell in cells[name]]]
+        commas = commas[commas.str.fullmatch(COMMA).astype(bool)]
+        if not commas.str.fullmatch(THOUSANDS).astype(bool).all():
+            text[commas.index] = commas.str.replace(",", ".")
         numbers[:, place] = pd.to_numeric(text.where(text != "", None), errors="coerce").to_numpy(
             float, na_value=np.nan
         )

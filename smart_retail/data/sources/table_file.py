@@ -222,11 +222,14 @@ def _framed(rows: Sequence[Sequence[str]], file: Path) -> pd.DataFrame:
             f"{file}: {len(long)} rows have more cells than the header, the first is row {long[0]}; put a cell that "
             f"holds the delimiter between quotation marks, and the columns' names first (now {', '.join(head)[:80]})"
         )
-    cells = [[*rows[n][:width], *[""] * (width - len(rows[n]))] for n in numbers] or np.empty((0, width), object)
-    frame = pd.DataFrame(cells, pd.Index(numbers) + 1, dtype=object)
-    # Excel is made to keep zeros by writing ="001".
-    frame = frame.apply(lambda column: column.str.strip().str.replace(r'^="(.*)"$', r"\1", regex=True))
+    cells = [[*map(_cell, rows[n][:width]), *[""] * (width - len(rows[n]))] for n in numbers]
+    frame = pd.DataFrame(cells or np.empty((0, width), object), pd.Index(numbers) + 1, dtype=object)
     named = np.array([name.strip() != "" for name in head])
     frame.columns = pd.Index([name.strip() or f"column {place} (no name)" for place, name in enumerate(head, 1)])
     kept: pd.DataFrame = frame.loc[:, named | (frame != "").any().to_numpy()]
     return kept
+
+
+def _cell(cell: str) -> str:
+    cell = cell.strip()
+    return cell[2:-1] if cell.startswith('="') and cell.endswith('"') else cell  # how Excel is made to keep zeros
