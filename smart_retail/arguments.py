@@ -93,9 +93,9 @@ def nearest(name: str, known: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*alike, *(full for part in same for full in known if last[full] == part)]))[:3]
 
 
-def as_list(value: Item | list[Item] | None) -> list[Item]:
+def as_list(value: Item | list[Item] | tuple[Item, ...] | None) -> list[Item]:
     """Return a value that may be one or several as a list."""
-    return value if isinstance(value, list) else [] if value is None else [value]
+    return [*value] if isinstance(value, (list, tuple)) else [] if value is None else [value]
 
 
 def _keys(content: dict[Any, Any], before: str = "") -> Iterator[str]:

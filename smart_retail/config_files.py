@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smart_retail.errors import ConfigError, one_line
+from smart_retail.runs import LOGS
 
 DEPTH = 50
 """Levels of nesting; ours have six. Thousands overflow the parser's stack and end the process."""
@@ -16,8 +17,6 @@ SIZE = 1_000_000
 """Bytes of a config file."""
 UNFOLDED = 100_000
 """Characters once every alias stands for what it means: a few lines can mean billions."""
-LOGS = "lightning_logs"
-"""Folder of all runs."""
 
 
 def check_config_files(words: Sequence[str]) -> None:
@@ -110,15 +109,24 @@ def find_data(sources: Any, places: Sequence[Path]) -> None:
     for source in sources if isinstance(sources, list) else []:
         given = _values(_values(source).get("init_args"))
         for name, value in given.items():
-            if not isinstance(value, str) or not (name in PLACES or "/" in value or Path(value).suffix):
-                continue
-            try:
-                found = next((path for path in (Path(value), *(p / value for p in places)) if path.exists()), None)
-            except (OSError, ValueError):  # no name of a file
-                continue
-            if found is not None and found != Path(value):
-                print(f"note: {value} is not in this folder; {found} is taken", file=sys.stderr)
-                given[name] = str(found)
+            if isinstance(value, str) and (name in PLACES or "/" in value or Path(value).suffix):
+                given[name] = found_again(value, places)
+
+
+def found_again(named: Any, places: Sequence[Path]) -> Any:
+    """Return a path, or each one in a list or a mapping, as ``find_data`` puts it; what is none stays as it is."""
+    if isinstance(named, list):
+        return [found_again(value, places) for value in named]
+    if isinstance(named, dict):
+        return {name: found_again(value, places) for name, value in named.items()}
+    try:
+        found = next((path for path in (Path(named), *(p / named for p in places)) if path.exists()), None)
+    except (OSError, ValueError, TypeError):  # no name of a file
+        return named
+    if found is None or found == Path(named):
+        return named
+    print(f"note: {named} is not in this folder; {found} is taken", file=sys.stderr)
+    return str(found)
 
 
 PLACES = ("root", "table", "folder", "path")
@@ -140,7 +148,7 @@ def data_section(words: Sequence[str]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for path in named_files(words):
-        if LOGS in path.absolute().parts:
+        if LOGS.name in path.absolute().parts:
             return {}  # of a run, whose paths may start from another folder
         content = read_yaml(path) if path.is_file() else None
         section = content.get("data") if isinstance(content, dict) else None
@@ -176,23 +184,12 @@ def guard_parsers() -> None:
     def checked(text: str) -> Any:
         _check(text, "a setting, or a file that one names,")
         try:
-            return _renamed(load(text))
+            return load(text)
         except ODD_TAGS as error:
             raise yaml.YAMLError(one_line(error)) from error
 
     jsonargparse.set_loader("yaml", checked, (yaml.YAMLError,))
     jsonargparse.set_parsing_settings(instantiate_subclass_spec_in_any=False, import_path_denylist=[])
-
-
-RENAMED = {("data", "soft_labels"): "soft_targets"}
-"""Settings by their name in older configs, and what they are called now."""
-
-
-def _renamed(content: Any) -> Any:
-    for (section, old), new in RENAMED.items():
-        if isinstance(content, dict) and isinstance(part := content.get(section), dict) and old in part:
-            part[new] = part.pop(old)
-    return content
 
 
 ODD_TAGS = (ValueError, TypeError, KeyError, AttributeError, OverflowError)

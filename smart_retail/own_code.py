@@ -51,7 +51,9 @@ def import_own(words: Sequence[str]) -> None:
         except ModuleNotFoundError as error:
             if error.name and not f"{name}.".startswith(f"{error.name}."):
                 raise ConfigError(f"imports {name}: it needs {error.name}, which is not installed") from error
-            raise ConfigError(f"imports {name}: there is no {file} in {Path.cwd()}, and no such package") from error
+            raise ConfigError(
+                f"imports {name}: there is no {file} in {Path.cwd()} or on PYTHONPATH, and no such package"
+            ) from error
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             what = f"{type(error).__name__}: {one_line(error)} ({place.filename}, line {place.lineno})"

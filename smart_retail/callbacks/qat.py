@@ -37,7 +37,7 @@ class QuantisationAware(pl.Callback):
         """Set what to start from.
 
         Args:
-            checkpoint: trained float network: a checkpoint of ``fit`` or ``model.pth``.
+            checkpoint: trained float network: a run's folder (its best), a checkpoint of ``fit`` or ``model.pth``.
             settings: of the post-training quantisation that the training starts from.
         """
         self.checkpoint, self.settings = checkpoint, settings or Int8Settings()

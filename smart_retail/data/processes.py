@@ -23,11 +23,9 @@ Result = TypeVar("Result")
 
 def progress(items: Iterable[Result], count: int, what: str, unit: str) -> Iterator[Result]:
     """Yield items beside a bar; in a log file, where a bar is a thousand lines, one line says what begins."""
-    if sys.stderr.isatty():
-        yield from tqdm(items, total=count, desc=what, unit=unit, mininterval=1.0)
-    else:
+    if not sys.stderr.isatty():
         print(f"{what}: {count:,} {unit}s", file=sys.stderr, flush=True)
-        yield from items
+    yield from tqdm(items, total=count, desc=what, unit=unit, mininterval=1.0, disable=None)
 
 
 def usable_cores() -> int:

@@ -83,7 +83,7 @@ def predict(judges: Sequence[Judge], faces: pd.DataFrame, what: str = "") -> lis
         rows: list[np.ndarray] = []
         outputs: dict[int, list[np.ndarray]] = {number: [] for number in ours}
         names = what or ", ".join(judge.name for judge in ours.values())
-        with tqdm(total=len(faces), desc=names, unit="face", leave=False) as bar:
+        with tqdm(total=len(faces), desc=names, unit="face", leave=False, disable=None) as bar:
             for numbers, crops in FaceCrops(faces, contract).batches(BATCH):
                 rows.append(numbers)
                 for number, judge in ours.items():

@@ -107,14 +107,15 @@ def losses_between(reference: pd.DataFrame, other: pd.DataFrame, tasks: Sequence
 
     Returns:
         By task ``drop`` (points of accuracy, years of mean error; positive is worse), ``low`` and
-        ``high`` (95% interval, paired), ``faces``, ``unit``.
+        ``high`` (95% interval, paired; None of a single cluster), ``faces``, ``unit``.
     """
     found: dict[str, dict[str, Any]] = {}
     for task in tasks:
         gap = face_losses(other, task) - face_losses(reference, task)
         if (known := ~np.isnan(gap)).any():
             interval = bootstrap(mean_of(gap[known]), reference["cluster"].to_numpy()[known])
-            found[task.name] = dict(zip(("drop", "low", "high", "faces"), map(float, interval), strict=True))
+            values = [None if np.isnan(value) else float(value) for value in interval]
+            found[task.name] = dict(zip(("drop", "low", "high", "faces"), values, strict=True))
             found[task.name]["unit"] = "points" if task.is_classes else "years"
     return found
 

@@ -19,7 +19,6 @@ from smart_retail.evaluation.judging import Judge, as_columns, spread
 from smart_retail.models.checkpoint import read_checkpoint
 from smart_retail.models.load import network_of
 from smart_retail.models.network import FaceNet
-from smart_retail.runs import find_checkpoint
 
 TABLES = (".parquet", ".csv")
 SAME_EVERYWHERE = ("best", "last", "model", "predictions", "bundle")
@@ -78,7 +77,7 @@ def open_networks(path: Path, name: str, precision: str | None) -> list[Judge]:
         return open_bundle(path, name, precision)
     if path.is_dir() and not (path / "checkpoints").is_dir():
         raise ConfigError(f"{path} is neither a bundle (it has no {MANIFEST}) nor a run's folder")
-    content = read_checkpoint(find_checkpoint(str(path), run="run") if path.is_dir() else path)
+    content = read_checkpoint(path)
     network = network_of(content, str(path))
     return [Judge(name, network.contract, partial(_run, network), content.get("made_by") or {}, path=str(path))]
 

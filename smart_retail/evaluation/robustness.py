@@ -60,7 +60,7 @@ def robustness(
     outputs: list[list[np.ndarray]] = [[] for _ in judges]
     placed = [face_squares(faces, judge.contract) for judge in judges]
     read: list[int] = []
-    with tqdm(total=len(faces) * len(steps), desc="robustness", unit="face") as bar:
+    with tqdm(total=len(faces) * len(steps), desc="robustness", unit="face", disable=None) as bar:
         for row, path in enumerate(faces["path"]):
             bar.update(len(steps))
             try:

@@ -13,7 +13,7 @@ from smart_retail.evaluation.details import confidence, confusions, groups, mist
 from smart_retail.evaluation.metrics import ADULTS, MIN_GROUP_FACES
 from smart_retail.evaluation.report import Goal, Report, Row, Section, Table
 from smart_retail.evaluation.results import Results
-from smart_retail.evaluation.wording import cell, goals, in_years, metric_name, number, units
+from smart_retail.evaluation.wording import cell, goals, in_years, loss_in_words, metric_name, number, units
 
 LIMITS = (
     "Labels are what annotators saw: the look of a gender in two classes, of an age, of an expression. They say "
@@ -155,10 +155,7 @@ def _bundle(bundles: list[dict[str, Any]]) -> Section | None:
         text.append(
             f"Latency: one face, one thread, median of the processor time, on {device}, when the bundle was made."
         )
-    losses = [
-        f"{task} {loss['drop']:+.2f} ({loss['low']:+.2f} to {loss['high']:+.2f}) {loss['unit']}"
-        for task, loss in bundle["drop"].items()
-    ]
+    losses = [f"{task} {loss_in_words(loss)} {loss['unit']}" for task, loss in bundle["drop"].items()]
     if losses:
         text.append(f"What INT8 lost against FP32 on the validation faces of the export: {', '.join(losses)}.")
     return Section("The bundle", (), text, [Table(["", "size", "latency, ms", "deviation from PyTorch"], cells)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -83,3 +83,9 @@ def cell(row: Any, metric: str, column: str = "value", *, sign: str = "") -> Cel
         return Cell(number(row[column], metric, sign=sign))
     low, high = (number(row[end], metric, sign=sign) for end in ("low", "high"))
     return Cell(number(row[column], metric, sign=sign), f"{low} to {high}")
+
+
+def loss_in_words(loss: Mapping[str, Any]) -> str:
+    """Return what a task lost, with its interval where there is one; see ``metrics.losses_between``."""
+    reach = "" if loss["low"] is None else f" ({loss['low']:+.2f} to {loss['high']:+.2f})"
+    return f"{loss['drop']:+.2f}{reach}"

@@ -144,7 +144,7 @@ def _resized(checkpoint: str, manifest: Manifest, folder: Path, size: int) -> tu
     network = load_model(checkpoint)
     network.contract = contract
     crops = np.random.default_rng(0).integers(0, 256, (8, size, size, 3), np.uint8)
-    with tqdm(total=2, desc=f"exporting at {size} px", leave=False) as bar:
+    with tqdm(total=2, desc=f"exporting at {size} px", leave=False, disable=None) as bar:
         export_network(
             network, folder / PRECISIONS["fp32"], crops, source=manifest.input, form=manifest.form, ages=False
         )

@@ -62,13 +62,13 @@ class Gate:
         failed, unsure = [], []
         for task, d in drops.items():
             limit = (self.tasks or {}).get(task, self.points if d["unit"] == "points" else self.years)
-            line = (
-                f"{task} loses {d['drop']:.2f} {d['unit']} (allowed: {limit:g}; "
-                f"95% interval {d['low']:.2f} to {d['high']:.2f}, {d['faces']:.0f} faces)"
-            )
-            if d["low"] > limit:
+            known = d["low"] is not None
+            reach = f"95% interval {d['low']:.2f} to {d['high']:.2f}" if known else "no interval"
+            faces = f"{d['faces']:.0f} face" + "s" * (d["faces"] != 1)
+            line = f"{task} loses {d['drop']:.2f} {d['unit']} (allowed: {limit:g}; {reach}, {faces})"
+            if known and d["low"] > limit:
                 failed.append(line)
-            elif not d["high"] <= limit:  # no number, too: the interval of a single face
+            elif not known or d["high"] > limit:
                 unsure.append(line)
         if failed:
             limits = "a wider --gate.points, --gate.years or --gate.tasks.TASK"

@@ -8,7 +8,7 @@ from typing import Any
 from smart_retail.contract import Contract
 from smart_retail.edge.manifest import DROPS, Manifest
 from smart_retail.edge.processor import in_words
-from smart_retail.evaluation.wording import in_years, metric_name
+from smart_retail.evaluation.wording import in_years, loss_in_words, metric_name
 from smart_retail.tasks import Task
 
 USES = """- Counting visitors by group and time of day, without keeping faces, where people are told, the law
@@ -46,7 +46,7 @@ def _loss(drops: dict[str, dict[str, Any]], metric: str) -> str:
     """Return what a task lost, beside the metric that it was measured by."""
     task, _, kind = metric.rpartition("_")
     drop = drops.get(task) if kind in ("acc", "mae") else None
-    return f"{drop['drop']:+.2f} ({drop['low']:+.2f} to {drop['high']:+.2f})" if drop else ""
+    return loss_in_words(drop) if drop else ""
 
 
 def _value(metric: str, figure: dict[str, Any] | None) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from smart_retail.errors import CheckpointError, one_line
 from smart_retail.models.weights_file import read_safetensors
+from smart_retail.runs import find_checkpoint
 from smart_retail.tasks import TASKS
 
 PREFIX = "net."
@@ -18,12 +19,14 @@ PREFIX = "net."
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a file of tensors and plain values; nothing else in it is ever executed.
+    """Read a file of tensors and plain values, or the best checkpoint of a run's folder; nothing is ever executed.
 
     Raises:
         CheckpointError: it is missing, damaged, or holds anything else.
     """
-    if not Path(path).is_file():
+    if Path(path).is_dir():
+        path = find_checkpoint(str(path), run="")
+    elif not Path(path).is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
     content = read_safetensors(Path(path)) if Path(path).suffix == ".safetensors" else _load(path)
     if not isinstance(content, dict):

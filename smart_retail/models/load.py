@@ -19,7 +19,6 @@ from smart_retail.models.checkpoint import check_weights, network_weights, read_
 from smart_retail.models.fake_quantise import fake_quantise, is_fake_quantised
 from smart_retail.models.network import FaceNet
 from smart_retail.models.pretrained import start_from
-from smart_retail.runs import find_checkpoint
 from smart_retail.tasks import TASKS, tasks_of
 
 
@@ -65,8 +64,6 @@ def load_model(path: str | Path | None = None) -> FaceNet:
     """
     if path is None or (not Path(path).exists() and str(path) in available()) or (Path(path) / MANIFEST).is_file():
         return _of_bundle(find_bundle(path))
-    if Path(path).is_dir():
-        path = find_checkpoint(str(path), run="")
     return network_of(read_checkpoint(path), str(path))
 
 

@@ -33,7 +33,7 @@ def start_from(network: nn.Module, weights: str) -> list[str]:
     Args:
         network: a ``FaceNet``.
         weights: the name or the folder of a bundle, one of ``LITE_PACKAGES`` (that package must be installed), or a
-            path of a ``.safetensors`` file, of a ``.pth`` file of tensors, or of a checkpoint of this project. Names
+            path of a ``.safetensors`` file, of a ``.pth`` file of tensors, or of a run's folder or checkpoint. Names
             may be those of the whole network or of its backbone alone.
 
     Returns:

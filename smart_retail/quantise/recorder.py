@@ -41,7 +41,7 @@ class Recorder:
 
     def batches(self, crops: np.ndarray, what: str = "") -> Iterator[dict[str, np.ndarray]]:
         """Yield the activations batch by batch; ``what`` stands beside a progress bar, none without it."""
-        for start in tqdm(range(0, len(crops), BATCH), desc=what, leave=False, disable=not what):
+        for start in tqdm(range(0, len(crops), BATCH), desc=what, leave=False, disable=None if what else True):
             yield self.run(crops[start : start + BATCH])
 
 

@@ -19,7 +19,7 @@ from lightning.pytorch.trainer import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from smart_retail.arguments import OWN_MODULES, STRICT, Help, check_above, reading
+from smart_retail.arguments import OWN_MODULES, STRICT, Help, as_list, check_above, reading
 from smart_retail.callbacks.best_checkpoint import BestCheckpoint
 from smart_retail.callbacks.checkpoint_file import CheckpointFile
 from smart_retail.callbacks.clock import NO_CLOCK
@@ -34,7 +34,7 @@ from smart_retail.callbacks.metrics_table import MetricsTable
 from smart_retail.callbacks.model_file import ModelFile
 from smart_retail.callbacks.throughput import Throughput
 from smart_retail.callbacks.unreadable import Unreadable
-from smart_retail.config_files import find_data, guard_parsers, recorded_folder
+from smart_retail.config_files import find_data, found_again, guard_parsers, recorded_folder
 from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.errors import CheckpointError, ConfigError, one_line
@@ -55,6 +55,8 @@ TERMINATED = 128 + 15
 BASE = Path(__file__).parents[2] / "configs" / "base.yaml"  # of the checkout; an installed package has none
 PARSER: dict[str, Any] = {"default_config_files": [str(BASE), "configs/base.yaml"], "formatter_class": Help, **STRICT}
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")
+RENAMED = (("model", "weights", "init_weights"), ("data", "soft_labels", "soft_targets"))
+"""Settings that earlier versions called otherwise; old checkpoints and configs still do."""
 NO_SOURCES = "no source of faces: set data.sources; to begin with: --config configs/experiment/demo.yaml"
 
 
@@ -93,8 +95,8 @@ class FaceCLI(LightningCLI):
         parser.add_lightning_class_args(EMA, "ema")
         parser.add_lightning_class_args(LastCheckpoint, "last")
         parser.add_lightning_class_args(Figures, "figures")
-        # What old checkpoints call init_weights.
-        parser.add_argument("--model.weights", type=str | None, default=SUPPRESS, help=SUPPRESS)
+        for section, old, _ in RENAMED:
+            parser.add_argument(f"--{section}.{old}", type=str | None, default=SUPPRESS, help=SUPPRESS)
         parser.link_arguments("data.tasks", "model.tasks")
         parser.link_arguments("data.image_size", "model.image_size")
         parser.link_arguments("data.crop", "model.crop")
@@ -145,14 +147,23 @@ class FaceCLI(LightningCLI):
         self.find_data(config, places)
 
     def find_data(self, config: Namespace, places: Sequence[Path]) -> None:
-        """Find data that are not below this directory: where the network was trained, or where a config lies."""
+        """Find files that are not below this directory: where the network was trained, or where a config lies."""
+        for section, old, new in RENAMED:
+            config[section][new] = config[section].pop(old, None) or config[section][new]
         files = [Path(str(path)).absolute() for path in config.get("config") or []]
-        find_data(config.data.sources, [*places, *(p for f in files for p in (*training_folders(f), f.parent))])
+        places = [*places, *(p for f in files for p in (*training_folders(f), f.parent))]
+        find_data(config.data.sources, places)
+        for section, name in (
+            (config.data, "soft_targets"),
+            (config.model, "init_weights"),
+            (config.model, "teachers"),
+        ):
+            section[name] = found_again(section[name], places)
 
     def before_instantiate_classes(self) -> None:
         """Do not fetch weights that a checkpoint's would replace."""
         model = self._get(self.config, "model")
-        model["init_weights"] = model.pop("weights", None) or model["init_weights"]
+        model["init_weights"] = model.pop("weights", None) or model["init_weights"]  # of an old checkpoint
         if self.checkpoint is not None:
             if model["distillation"] is None:  # from a checkpoint of before it had settings of its own
                 model["distillation"] = Namespace(asdict(Distillation()))
@@ -168,7 +179,7 @@ class FaceCLI(LightningCLI):
             torch.set_num_threads(threads)
         fit = self.subcommand == "fit"
         trainer = self._get(self.config_init, "trainer")
-        callbacks = [*_listed(trainer.get("callbacks")), Unreadable()]
+        callbacks = [*as_list(trainer.get("callbacks")), Unreadable()]
         if not fit:
             kwargs.setdefault("logger", False)
             self.save_config_callback = None  # it would write into the working directory
@@ -181,7 +192,7 @@ class FaceCLI(LightningCLI):
             # of several checkpoints model.pth and the export take the first.
             callbacks = [ModelFile(self.config_dump_of_run()), BestCheckpoint(), *callbacks, Throughput()]
             callbacks += [HyperParameters(), Doubts(), self.table, Finite()]
-            kwargs.setdefault("plugins", [*_listed(trainer.get("plugins")), CheckpointFile()])
+            kwargs.setdefault("plugins", [*as_list(trainer.get("plugins")), CheckpointFile()])
         if not any(isinstance(callback, ProgressBar) for callback in callbacks) and not trainer.get("barebones"):
             shown = trainer.get("enable_progress_bar")
             kwargs["enable_progress_bar"] = shown = sys.stdout.isatty() if shown is None else shown
@@ -204,7 +215,7 @@ class FaceCLI(LightningCLI):
     def loggers(self, folder: Path, run: str, trainer: Any) -> list[Logger]:
         """Return ``metrics.csv``, TensorBoard and what the config names; the first one's folder is the run's."""
         logs, given = logs_of(trainer), trainer.get("logger")
-        theirs = [] if isinstance(given, bool) else _listed(given)
+        theirs = [] if isinstance(given, bool) else as_list(given)
         resumed_at = read_checkpoint(self.checkpoint).get("global_step") if self.checkpoint else None
         ours: list[Logger] = [MetricsTable(logs, run, folder.name, resumed_at)]
         if given is not False and not any(isinstance(logger, TensorBoardLogger) for logger in theirs):
@@ -215,11 +226,6 @@ class FaceCLI(LightningCLI):
         """Return the config of the run as plain values."""
         self._dump_config()
         return dict(self.config_dump)
-
-
-def _listed(value: Any) -> list[Any]:
-    """Return callbacks or plugins as the Trainer takes them, several, one or none, as a list."""
-    return [*value] if isinstance(value, (list, tuple)) else [] if value is None else [value]
 
 
 def logs_of(trainer: Any) -> Path:

@@ -179,12 +179,12 @@ class Teachers:
         crop: str | None = None,
         compiled: bool = False,
     ) -> None:
-        """Load checkpoints, ``model.pth`` or safetensors files: a list for all tasks, or some by task.
+        """Load networks, named as ``load_model`` takes them: a list for all tasks, or some by task.
 
         Of a list each teaches those of the student's tasks that it has itself, with the same classes.
 
         Args:
-            teachers: the files.
+            teachers: their names.
             tasks: of the student.
             crop: how the faces are cut that the teachers get, to warn where they learnt from others.
             compiled: run them through ``torch.compile``.

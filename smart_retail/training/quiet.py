@@ -16,6 +16,7 @@ WARNINGS = (
     r".*your dataloader is not resumable.*",  # the sampler is: FaceDataModule puts it where the run stopped
     r".*It is recommended to use `self.log.*sync_dist=True.*",  # torchmetrics have joined the ranks already
     r".*``compute`` method of metric .* was called before the ``update``.*",  # this rank saw no label of a task
+    r".*Found .* module\(s\) in eval mode.*",  # a frozen backbone is meant to be
     r".*The number of training batches .* is smaller than the logging interval.*",
 )
 TIPS = (

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from jsonargparse import ArgumentParser
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from smart_retail.arguments import as_list, check_above, next_steps
 from smart_retail.data.datamodule import FaceDataModule, normalise
 from smart_retail.data.dataset import FaceDataset
+from smart_retail.data.processes import progress
 from smart_retail.data.sampler import Draw
 from smart_retail.data.soft_targets import SoftTargets, write_soft_targets
 from smart_retail.errors import ConfigError
@@ -63,7 +63,8 @@ def _add_options(parser: ArgumentParser) -> None:
         "--teachers",
         type=str | list[str] | dict[str, str | list[str]],
         required=True,
-        help="a checkpoint; several, which are averaged: '[a.pth, b.pth]'; or by task: '{gender: a.pth, age: b.pth}'",
+        help="a run's folder, a checkpoint or a bundle; several, which are averaged: '[a.pth, b.pth]'; or by task: "
+        "'{gender: a.pth, age: b.pth}'",
     )
     parser.add_argument("--output", type=Path, required=True, help="an .npz file")
     parser.add_argument("--views", type=int, default=4, help="the plain crop and this many less one augmented")
@@ -126,11 +127,9 @@ def _add_view(
         num_workers=data.workers,
         collate_fn=faces.collate,
     )
-    with tqdm(total=len(draws), desc=what, unit="face") as bar:
-        for batch in loader:
-            for name, values in teachers(normalise(batch.image, contract), contract).soft.items():
-                sums[name][batch.row.numpy()] += values.numpy()
-            bar.update(len(batch.row))
+    for batch in progress(loader, len(loader), what, "step"):
+        for name, values in teachers(normalise(batch.image, contract), contract).soft.items():
+            sums[name][batch.row.numpy()] += values.numpy()
 
 
 def _resume(

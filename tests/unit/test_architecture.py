@@ -57,6 +57,12 @@ def test_models_are_pure_pytorch(path):
     assert not reaches(path, *forbidden)
 
 
+def test_no_bar_is_drawn_into_a_log_file():
+    calls = [node for path in files("") for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    bars = [{word.arg for word in call.keywords} for call in calls if getattr(call.func, "id", "") == "tqdm"]
+    assert bars and all("disable" in words for words in bars)
+
+
 @pytest.mark.parametrize("path", [*files("edge")], ids=lambda path: path.stem)
 def test_a_camera_knows_nothing_of_training(path):
     floors = ("models", "training", "callbacks", "quantise", "export", "evaluation", "sweep")

@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser
 from smart_retail.arguments import Help, command_parser, nearest, parse
 from smart_retail.cli import COMMANDS, main
 from smart_retail.errors import ConfigError
+from smart_retail.training.cli import RENAMED
 from smart_retail.training.data_cli import parse_data
 from smart_retail.training.settings_help import LINKED, RUN, SECTIONS, TRAINER, settings_of
 from tests.helpers.runs import run, write_config
@@ -69,11 +70,24 @@ def test_the_rest_of_the_trainer_is_folded(capsys):
     assert "--trainer.barebones" in said and "--model.backbone" not in said
 
 
+@pytest.mark.parametrize("way", ["words", "file"])
+def test_settings_are_read_by_their_older_names(way, tmp_path, monkeypatch, capsys):
+    theirs = tmp_path / "project"
+    theirs.mkdir()
+    (theirs / "a.npz").touch()
+    config = write_config(theirs, data={"soft_labels": "a.npz"}, model={"weights": "a.pth"})
+    monkeypatch.chdir(tmp_path)
+    words = ["--data.soft_labels", "a.npz", "--model.weights", "a.pth"] if way == "words" else []
+    found = parse_data(["--config", str(config), *words], "data", "").config
+    assert (found.data.soft_targets, found.model.init_weights) == (str(theirs / "a.npz"), "a.pth")
+    assert "note: a.npz is not in this folder" in capsys.readouterr().err
+
+
 def test_what_help_reads_from_the_source_is_what_the_parser_knows(fit_parser):
     real = {name.lstrip("-") for name in fit_parser._option_string_actions}
     groups = {name for name in real if any(other.startswith(f"{name}.") and other != f"{name}.help" for other in real)}
     ours = {name for name in real - groups if name.partition(".")[0] in SECTIONS and not name.endswith((".help", "+"))}
-    old = {"model.weights"}  # init_weights, in old checkpoints
+    old = {f"{section}.{name}" for section, name, _ in RENAMED}
     assert {setting.name for setting in LISTED} == ours - set(LINKED) - old
     assert {*TRAINER, *LINKED} <= real
     assert {*RUN} - {"ckpt_path"} <= real

@@ -1,7 +1,6 @@
 import pytest
-from jsonargparse import get_loader
 
-from smart_retail.config_files import check_config_files, guard_parsers
+from smart_retail.config_files import check_config_files
 from smart_retail.errors import ConfigError
 from tests.helpers.runs import run
 
@@ -29,8 +28,3 @@ def test_what_is_no_yaml_is_left_to_the_parser(tmp_path):
     path.write_bytes(b": [}")
     check_config_files(["--config", str(path), "--config", "missing.yaml", "--config"])
     check_config_files([])
-
-
-def test_a_setting_of_an_older_config_is_read_by_its_name_of_today():
-    guard_parsers()
-    assert get_loader("yaml")("data: {soft_labels: a.npz, seed: 1}") == {"data": {"soft_targets": "a.npz", "seed": 1}}

@@ -39,6 +39,13 @@ def test_half_precision_safetensors_start_a_network(tmp_path):
     assert same(network.state_dict(), {n: v.to(source.state_dict()[n].dtype) for n, v in halves.items()})
 
 
+def test_a_runs_folder_starts_a_network_from_its_best(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(tiny_network(seed=1).state_dict(), tmp_path / "checkpoints/best.ckpt")
+    network = tiny_network(seed=2, init_weights=str(tmp_path))
+    assert same(network.state_dict(), tiny_network(seed=1).state_dict())
+
+
 def test_a_backbone_alone_leaves_the_heads_and_says_so(tmp_path):
     source = tiny_network(seed=1)
     torch.save(source.backbone.state_dict(), tmp_path / "backbone.pth")

@@ -12,6 +12,7 @@ from smart_retail.evaluation.judging import Judge, as_columns, predict
 from smart_retail.evaluation.metrics import face_losses, losses_between, measure
 from smart_retail.evaluation.predictions import columns, tasks_of_table
 from smart_retail.evaluation.run import all_tasks
+from smart_retail.evaluation.wording import loss_in_words
 from smart_retail.tasks import AGE, EMOTION, GENDER, TASKS
 from tests.helpers.pictures import write_face
 
@@ -80,6 +81,8 @@ def test_a_loss_of_years_outside_known_ranges_is_a_loss_of_age(faces):
     assert (found["age"]["drop"], found["age"]["faces"], found["age"]["unit"]) == (30.5, 2, "years")
     assert (found["emotion"]["drop"], found["emotion"]["faces"], found["emotion"]["unit"]) == (0, 3, "points")
     assert "gender" not in found  # nobody knows it
+    alone = losses_between(good[:1], ruined[:1], TASKS)["age"]
+    assert (alone["low"], alone["high"], loss_in_words(alone)) == (None, None, f"{alone['drop']:+.2f}")
 
 
 def test_what_counts_against_a_network_is_a_hundred_points_or_the_years(faces):

@@ -33,7 +33,8 @@ def test_too_few_faces_to_tell_pass_and_are_told() -> None:
     unsure = Gate().check(lost)
     assert [line.partition(" ")[0] for line in unsure] == ["gender", "age"]
     assert "95% interval -3.00 to 9.00, 100 faces" in unsure[0]
-    assert len(Gate().check({"gender": drop(3, wide=float("nan"))})) == 1
+    alone = drop(3) | {"low": None, "high": None, "faces": 1}
+    assert Gate().check({"gender": alone}) == ["gender loses 3.00 points (allowed: 1; no interval, 1 face)"]
 
 
 def test_a_task_can_have_a_limit_of_its_own() -> None:
