@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     os.environ["SMART_RETAIL_CACHE"] = str(folder)
     torch.set_num_threads(1)
+    # A shell lets what it starts in the background ignore Ctrl-C, as `make test` does with half of the tests.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return folder
 
 
