@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 UNFROZEN = {"setuptools", "pip", "wheel"}
 """What ``pip freeze`` leaves out, setuptools before Python 3.12 only."""
-EXTRAS = ("edge", "train", "teacher", "notebooks", "dev")
+EXTRAS = ("edge", "train", "teacher", "docs", "notebooks", "dev")
 """What `make install` installs, which the locks are of."""
 
 
