@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -181,6 +181,20 @@ def tasks_of(settings: Mapping[str, Any] | None) -> tuple[Task, ...]:
             raise ConfigError(f"data.tasks.{name} is {str(values)[:80]!r}; write {{classes: [no, yes]}}")
         found[name] = task_of({"name": name, **values})
     return checked(found.values())
+
+
+def chosen(tasks: Sequence[Task], names: Iterable[str]) -> tuple[Task, ...]:
+    """Return the tasks of these names, in their own order.
+
+    Raises:
+        ConfigError: some do not exist, or none is named.
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    unknown = [name for name in dict.fromkeys(names) if name not in {task.name for task in tasks}]
+    if unknown or not names:
+        known = ", ".join(task.name for task in tasks)
+        raise ConfigError(f"--tasks {' '.join(map(str, unknown)) or 'without a name'}: this network knows {known}")
+    return tuple(task for task in tasks if task.name in names)
 
 
 def checked(tasks: Iterable[Task]) -> tuple[Task, ...]:

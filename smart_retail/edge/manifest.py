@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from smart_retail.contract import Contract
-from smart_retail.errors import BundleError, CheckpointError, one_line
+from smart_retail.errors import BundleError, CheckpointError, ConfigError, one_line
+from smart_retail.tasks import Task, checked, chosen, task_of
 
 NAME = "manifest.json"
 FORMAT = 2
@@ -22,6 +24,8 @@ DROPS = {"int8": "drop", "ptq": "drop_ptq"}
 tells of post-training quantisation of the same network (``ptq``), which it does not hold."""
 DISTRIBUTION = "_distribution"
 """Behind the name of a task of years: its output with the probability of each year."""
+LEARNT = "tasks_learnt"
+"""In ``made_by``: all tasks of the training, where a bundle leaves some out."""
 PARTS = ("variants", "metrics", "intervals", "latency", "made_by")
 """Entries that map names to values. (``calibration`` is checked where it is read.)"""
 MAX_BYTES = 1 << 24
@@ -68,6 +72,37 @@ class Manifest:
         values = asdict(self) | {"contract": self.contract.to_dict(), "outputs": list(self.outputs)}
         values = {"terms": values.pop("terms")} | dict(sorted(values.items()))
         return json.dumps(values, indent=2, allow_nan=False) + "\n"
+
+
+def of_tasks(manifest: Manifest, names: Iterable[str]) -> Manifest:
+    """Return a manifest that promises the answers to these tasks alone.
+
+    Raises:
+        ConfigError: some are not among its own, or none is named.
+    """
+    tasks = chosen(manifest.contract.tasks, names)
+    kept = set(output_names(tasks, distributions=True))
+    outputs = tuple(name for name in manifest.outputs if name in kept)
+    return replace(manifest, contract=replace(manifest.contract, tasks=tasks), outputs=outputs)
+
+
+def learnt(made_by: Mapping[str, Any], tasks: Iterable[Task]) -> tuple[Task, ...]:
+    """Return the tasks that a network of these tasks was trained on; its bundle may leave some out.
+
+    Raises:
+        BundleError: what ``made_by`` names are no tasks.
+    """
+    try:
+        return checked(map(task_of, made_by[LEARNT])) if LEARNT in made_by else tuple(tasks)
+    except (ConfigError, TypeError) as error:
+        raise BundleError(f"the manifest's {LEARNT} cannot be: {one_line(error)}") from error
+
+
+def output_names(tasks: Iterable[Task], *, distributions: bool) -> tuple[str, ...]:
+    """Return the names of a network's outputs: of each task, then of the distributions of years."""
+    tasks = tuple(tasks)
+    years = [task.name + DISTRIBUTION for task in tasks if not task.is_classes] if distributions else []
+    return (*(task.name for task in tasks), *years)
 
 
 def sha256(path: Path) -> str:

@@ -93,7 +93,11 @@ class OnnxRuntime:
 
     def run(self, images: np.ndarray) -> Sequence[np.ndarray]:
         """Return the outputs for a batch; see ``session.Session``."""
-        found: Sequence[np.ndarray] = self.session.run(None, {self.inputs[0].name: images})
+        return self.run_only(images, None)
+
+    def run_only(self, images: np.ndarray, names: Sequence[str] | None) -> Sequence[np.ndarray]:
+        """Return the outputs of these names, of all without any."""
+        found: Sequence[np.ndarray] = self.session.run(names, {self.inputs[0].name: images})
         return found
 
 

@@ -46,6 +46,9 @@ def predict(args: Sequence[str]) -> None:
     )
     parser.add_argument("images", nargs="+", type=str, help="image files, or folders of them")
     add_bundle(parser)
+    parser.add_argument(
+        "--tasks", nargs="+", type=str, help="what is told of faces; all that the network knows unless given"
+    )
     parser.add_argument("--format", type=Literal["table", "json", "csv"], default="table", help="json: one a line")
     parser.add_argument(
         "--detector", type=str, help="yunet, or a YuNet model file: find the faces in each picture first"
@@ -75,6 +78,7 @@ def predict(args: Sequence[str]) -> None:
         providers=options.providers,
         threads=options.threads,
         batch_size=options.batch_size,
+        tasks=options.tasks,
     )
     photos: list[str] = []
     answers = (

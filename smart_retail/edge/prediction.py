@@ -99,7 +99,7 @@ class Prediction:
 
     def _of(self, task: str) -> Attribute:
         if task not in self.attributes:
-            raise AttributeError(f"this network says nothing of {task}; it knows {', '.join(self.attributes)}")
+            raise AttributeError(f"nothing is said of {task} here, only of {', '.join(self.attributes)}")
         return self.attributes[task]
 
     def to_dict(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from smart_retail.data.crops import Square, crop_square, surroundings, whole_ima
 from smart_retail.edge.calibration import temperatures
 from smart_retail.edge.detector import YUNET, Detection, Detector, Landmarks, open_detector
 from smart_retail.edge.inputs import as_images, to_rgb
-from smart_retail.edge.manifest import PRECISIONS, Manifest, check_files, read_manifest
+from smart_retail.edge.manifest import PRECISIONS, Manifest, check_files, of_tasks, read_manifest
 from smart_retail.edge.prediction import Face, Prediction
 from smart_retail.edge.pretrained import DEFAULT, find_bundle
 from smart_retail.edge.readout import calibrated, to_predictions
@@ -31,12 +31,14 @@ class Options(TypedDict, total=False):
         providers: what computes, the preferred first; the CPU unless given, see ``edge.runtime.open_session``.
         threads: of one call on the CPU, 1 unless given; 0 for one a core.
         batch_size: faces that go through the network at once, 32 unless given.
+        tasks: names of what is judged; all that the network knows unless given.
     """
 
     runtime: str | Runtime
     providers: Provider | Sequence[Provider] | None
     threads: int
     batch_size: int
+    tasks: Iterable[str] | None
 
 
 class Predictor:
@@ -56,6 +58,7 @@ class Predictor:
         providers: Provider | Sequence[Provider] | None = None,
         threads: int = 1,
         batch_size: int = 32,
+        tasks: Iterable[str] | None = None,
     ) -> None:
         """Open one network; ``from_pretrained`` and ``from_bundle`` are the usual ways.
 
@@ -67,15 +70,34 @@ class Predictor:
             providers: what computes.
             threads: of one call; 0 for one a core.
             batch_size: faces that go through the network at once.
+            tasks: names of what is judged.
         """
         if batch_size < 1 or threads < 0:
             raise ConfigError(f"batch_size {batch_size} must be 1 or more, threads {threads} 0 or more")
-        self.path, self.manifest, self.batch_size = Path(path).absolute(), manifest, batch_size
-        self.temperatures = temperatures(manifest.calibration, manifest.contract.tasks)
+        self.path, self.batch_size = Path(path).absolute(), batch_size
+        self._judge(manifest, tasks)
         self._opening: dict[str, Any] = {"half": half, "runtime": runtime, "providers": providers, "threads": threads}
         self._detectors: dict[str, Detector] = {}
         self.session = open_session(self.path, **self._opening)
         check_session(self.session, manifest.contract, manifest.outputs, path)
+
+    def _judge(self, manifest: Manifest, tasks: Iterable[str] | None) -> None:
+        self.manifest = manifest if tasks is None else of_tasks(manifest, tasks)
+        self.temperatures = temperatures(manifest.calibration, self.contract.tasks)
+
+    def only(self, tasks: Iterable[str]) -> Predictor:
+        """Return a Predictor of some of the tasks, on the same open network.
+
+        Args:
+            tasks: their names.
+
+        Raises:
+            ConfigError: this one does not judge some of them.
+        """
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        other._judge(self.manifest, tasks)
+        return other
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is open: an open network cannot go to another process."""
@@ -94,11 +116,11 @@ class Predictor:
         Args:
             bundle: the folder.
             precision: ``int8``, ``fp32``, or ``fp16`` where the provider is fast with it; None for the fastest.
-            options: ``runtime``, ``providers``, ``threads``, ``batch_size``, see ``Options``.
+            options: ``runtime``, ``providers``, ``threads``, ``batch_size``, ``tasks``, see ``Options``.
 
         Raises:
             BundleError: the bundle is incomplete, altered or of a newer format.
-            ConfigError: it has no such precision, or the runtime or a provider is not there.
+            ConfigError: it has no such precision or task, or the runtime or a provider is not there.
         """
         manifest = read_manifest(bundle)
         there = [p for p, name in PRECISIONS.items() if name in manifest.files]
@@ -256,4 +278,5 @@ class Predictor:
             By task (N, classes) calibrated probabilities or (N, 1) years: ``gender``, ``age``, ``emotion``, ...; and
             ``age_distribution`` (N, 101) where the network has it.
         """
-        return calibrated(feed(self.session, crops, self.contract), self.temperatures, self.manifest.form)
+        answers = feed(self.session, crops, self.contract, self.manifest.outputs)
+        return calibrated(answers, self.temperatures, self.manifest.form)

@@ -122,13 +122,16 @@ def check_session(session: Session, contract: Contract, outputs: tuple[str, ...]
         raise BundleError(f"{path} says nothing of {', '.join(widths)}")
 
 
-def feed(session: Session, crops: np.ndarray, contract: Contract) -> dict[str, np.ndarray]:
+def feed(
+    session: Session, crops: np.ndarray, contract: Contract, names: Sequence[str] | None = None
+) -> dict[str, np.ndarray]:
     """Run crops through a network, preprocessed as its input asks for.
 
     Args:
         session: with a float32 or a uint8 input.
         crops: (N, S, S, 3) uint8 RGB.
         contract: of the network.
+        names: of the outputs that are wanted; all unless given.
 
     Returns:
         (N, ...) float32 by the name of the output.
@@ -137,11 +140,15 @@ def feed(session: Session, crops: np.ndarray, contract: Contract) -> dict[str, n
         BundleError: the network fails.
     """
     images = np.ascontiguousarray(crops) if session.inputs[0].kind == BYTES else normalise(crops, contract)
+    every = [port.name for port in session.outputs]
+    wanted = every if names is None else list(names)
+    only = getattr(session, "run_only", None) if names is not None else None
     try:
-        values = session.run(images)
+        values = only(images, wanted) if only else session.run(images)
     except Exception as error:  # ONNX Runtime raises a class of its own for each status
         raise BundleError(f"the network cannot be run on {len(crops)} faces ({one_line(error)})") from error
-    return {port.name: value for port, value in zip(session.outputs, values, strict=True)}
+    found = dict(zip(wanted if only else every, values, strict=True))
+    return {name: found[name] for name in wanted}
 
 
 def normalise(crops: np.ndarray, contract: Contract) -> np.ndarray:

@@ -21,7 +21,7 @@ class Port(NamedTuple):
 
 
 class Session(Protocol):
-    """An open network.
+    """An open network. It may also have ``run_only(images, names)``, which returns the outputs of these names alone.
 
     Attributes:
         inputs: of the file.

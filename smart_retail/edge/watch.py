@@ -27,8 +27,7 @@ from smart_retail.edge.tracker import Tracker, look
 from smart_retail.edge.visitor_count import VisitorCount
 from smart_retail.edge.visitors import AGE_BOUNDS
 from smart_retail.edge.watch_events import Event, FrameEvent, NoteEvent, SeenFace
-from smart_retail.errors import ConfigError
-from smart_retail.tasks import Task
+from smart_retail.tasks import Task, chosen
 
 FAINT_SCORE = 0.5
 """From which a find of the detector may carry a track on, see ``Tracker``."""
@@ -62,7 +61,7 @@ def watch(
             file is seen; of a live source always the latest, and it is opened again when it breaks off.
         detector: ``yunet``, a YuNet model file, or whatever finds faces.
         predictor: judges them; the package's own unless given.
-        tasks: what of; all but emotions unless given.
+        tasks: what of; all but emotions unless given. The others are not asked for.
         every: seconds of a window; those of a live source end with the clock's.
         good_frames: in which somebody must be seen well enough to be counted by group.
         patience: seconds for which a face may be missing and still be the same visitor.
@@ -82,6 +81,8 @@ def watch(
     find = open_detector(detector, min_score=FAINT_SCORE)
     predictor = predictor or Predictor.from_pretrained()
     wanted = wanted_tasks(predictor.contract.tasks, tasks)
+    if wanted:
+        predictor = predictor.only(task.name for task in wanted)
     tracker, motion = Tracker(patience=patience), CameraMotion()
     count = VisitorCount(wanted, age_groups=age_groups, good_frames=good_frames, every=every)
     opened = open_source(source, max_fps=max_fps)
@@ -108,20 +109,15 @@ def watch(
     yield from count.finish()
 
 
-def wanted_tasks(known: Sequence[Task], names: Sequence[str] | None) -> list[Task]:
+def wanted_tasks(known: Sequence[Task], names: Sequence[str] | None) -> tuple[Task, ...]:
     """Return what is told of people: the tasks of these names, or all but emotions.
 
     Raises:
         ConfigError: the network knows no such task.
     """
     if names is None:
-        return [task for task in known if not task.name.startswith(PASSING)]
-    unknown = [name for name in names if name not in {task.name for task in known}]
-    if unknown or not names:
-        raise ConfigError(
-            f"--tasks {' '.join(unknown) or 'without a name'}: this network knows {', '.join(t.name for t in known)}"
-        )
-    return [task for task in known if task.name in names]
+        return tuple(task for task in known if not task.name.startswith(PASSING))
+    return chosen(known, names)
 
 
 def _look_at(
@@ -144,16 +140,16 @@ def _look_at(
     for i, crop in crops.items():
         reasons[i] = "blurred" if sharpness(crop) < MIN_SHARPNESS else None
     good = [i for i in crops if not reasons[i]]
-    judged = predictor.predict_crops(np.stack([crops[i] for i in good])) if good else []
-    predictions = dict(zip(good, judged, strict=True))
+    judged = predictor.predict_crops(np.stack([crops[i] for i in good])) if good and count.tasks else None
+    # A network of emotions alone, which nobody asked for, is not run: people are counted, and nothing is said of them.
+    predictions = dict(zip(good, judged or [Prediction({})] * len(good), strict=True))
     for i, prediction in predictions.items():
         reasons[i] = "blank" if any(found.blank for found in prediction.attributes.values()) else None
     faces = []
     for i, number in enumerate(numbers):
         visitor = None if number is None else count.seen(number, reasons[i])
         if visitor is not None and i in predictions and not reasons[i]:
-            kept = {task.name: predictions[i].attributes[task.name] for task in count.tasks}
-            visitor.add(Prediction(kept), weight(found[i], squares[i], contract))
+            visitor.add(predictions[i], weight(found[i], squares[i], contract))
         faces.append(SeenFace(squares[i], number, visitor.prediction if visitor else None, reasons[i]))
     hidden = [track.square for number, track in tracker.tracks.items() if number not in numbers]
     return FrameEvent(image, frame.seconds, faces, hidden)

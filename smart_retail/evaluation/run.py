@@ -15,6 +15,7 @@ from smart_retail.arguments import as_list
 from smart_retail.config_files import training_config
 from smart_retail.data.corruptions import KINDS, known_kinds
 from smart_retail.data.face_crops import read_index
+from smart_retail.edge.manifest import learnt
 from smart_retail.errors import ConfigError, DataError, one_line
 from smart_retail.evaluation.compare import compare_all
 from smart_retail.evaluation.judging import Judge, predict, select
@@ -87,7 +88,7 @@ def _faces(judges: list[Judge], cli: DataCLI) -> tuple[pd.DataFrame, dict[str, s
         index = read_index(config, all_tasks(judges))
     else:
         raise ConfigError(f"{judges[0].name} does not name its training data; name them with --config FILE")
-    fingerprints = [index.fingerprint(judge.contract.tasks) for judge in judges]
+    fingerprints = [index.fingerprint(learnt(judge.made_by, judge.contract.tasks)) for judge in judges]
     for judge, fingerprint in zip(judges, fingerprints, strict=True):
         if judge.made_by.get("data_fingerprint") not in (None, "", fingerprint):
             log.warning(
@@ -99,14 +100,14 @@ def _faces(judges: list[Judge], cli: DataCLI) -> tuple[pd.DataFrame, dict[str, s
 
 
 def all_tasks(judges: Sequence[Judge]) -> tuple[Task, ...]:
-    """Return the tasks of all networks, each with the opinions of all.
+    """Return the tasks that all networks were trained on, each with the opinions of all.
 
     Raises:
         ConfigError: two have a task of one name with other classes.
     """
     found: dict[str, Task] = {}
     for judge in judges:
-        for task in judge.contract.tasks:
+        for task in learnt(judge.made_by, judge.contract.tasks):
             known = found.setdefault(task.name, task)
             if known.classes != task.classes:
                 raise ConfigError(

@@ -140,9 +140,8 @@ def _resized(checkpoint: str, manifest: Manifest, folder: Path, size: int) -> tu
     from smart_retail.quantise.int8 import Int8Settings, quantise
 
     content = read_checkpoint(checkpoint)
-    contract = replace(manifest.contract, image_size=size)
     network = load_model(checkpoint)
-    network.contract = contract
+    network.contract = contract = replace(network.contract, image_size=size)  # its tasks may be more than the bundle's
     crops = np.random.default_rng(0).integers(0, 256, (8, size, size, 3), np.uint8)
     with tqdm(total=2, desc=f"exporting at {size} px", leave=False, disable=None) as bar:
         export_network(

@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from smart_retail.contract import Contract
 from smart_retail.data.face_crops import FaceCrops, read_index, training_config
 from smart_retail.data.index import FaceIndex
 from smart_retail.data.sources.drawing import FaceSpec, draw_face
 from smart_retail.edge.bundle import seal, write_bundle, write_golden
-from smart_retail.edge.manifest import CARD, DISTRIBUTION, PRECISIONS, Manifest
+from smart_retail.edge.manifest import CARD, LEARNT, PRECISIONS, Manifest, output_names
 from smart_retail.edge.runtime import Feed, feed, open_session
 from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.evaluation.judging import predict, select
@@ -26,13 +27,14 @@ from smart_retail.export.halves import store_in_halves
 from smart_retail.export.intervals import years_interval
 from smart_retail.export.measure import figures_of, groups, judge_of, latency, temperatures
 from smart_retail.export.model_card import model_card
-from smart_retail.export.onnx import export_network
+from smart_retail.export.onnx import export_network, keep_tasks
 from smart_retail.models.checkpoint import read_checkpoint
 from smart_retail.models.fake_quantise import convolutions, input_ranges, to_float
 from smart_retail.models.load import network_of
 from smart_retail.models.network import FaceNet
 from smart_retail.provenance import versions, without_places
 from smart_retail.quantise.int8 import Int8Settings, calibration_crops, quantise
+from smart_retail.tasks import chosen
 
 log = logging.getLogger(__name__)
 PARITY_FACES = 16
@@ -50,6 +52,7 @@ class ExportSettings:
             preprocessing in the graph.
         outputs: of classes.
         age_distribution: also answer with the probability of each year, for tasks of years.
+        tasks: names of what is answered; all that was learnt unless given. The other heads are left out of the files.
         int8: how INT8 is made.
         gate: how much INT8 may lose on the validation faces.
         limit_eval: measure on this many validation and test faces only, drawn by the seed.
@@ -61,6 +64,7 @@ class ExportSettings:
     input: Literal["float32", "uint8"] = "float32"
     outputs: Literal["probabilities", "logits"] = "probabilities"
     age_distribution: bool = False
+    tasks: tuple[str, ...] | None = None
     int8: Int8Settings = field(default_factory=Int8Settings)
     gate: Gate = field(default_factory=Gate)
     limit_eval: int | None = None
@@ -107,21 +111,38 @@ def export_bundle(
     steps, started = content.get("global_step", MIN_STEPS), content["hyper_parameters"].get("init_weights")
     if steps < MIN_STEPS and not started and qat is None:
         log.warning("%s is of step %d: from scratch little is learnt before step %d", checkpoint, steps, MIN_STEPS)
+    kept = _kept(network.contract, settings)
     if not isinstance(data, FaceIndex):
         data = read_index(data or training_config(content, str(checkpoint)), network.contract.tasks)
     parts = {
         split: FaceCrops(select(data, split, limit, settings.seed), network.contract)
         for split, limit in {"train": None, "val": settings.limit_eval, "test": settings.limit_eval}.items()
     }
-    provenance = _provenance(content, data, network)
+    provenance = _provenance(content, data, network.contract, kept)
     with write_bundle(Path(folder)) as aside:
         return fill_bundle(aside, network, parts, settings, provenance, qat)
 
 
-def _provenance(content: Mapping[str, Any], index: FaceIndex, network: FaceNet) -> dict[str, Any]:
+def _kept(contract: Contract, settings: ExportSettings) -> Contract:
+    """Return the contract of what is exported of a network.
+
+    Raises:
+        ConfigError: a task does not exist, or a setting is of one that is left out.
+    """
+    if settings.tasks is None:
+        return contract
+    kept = replace(contract, tasks=chosen(contract.tasks, settings.tasks))
+    if odd := sorted(set(settings.gate.tasks or {}) - set(kept.task_names)):
+        raise ConfigError(f"gate.tasks names {', '.join(odd)}; exported are {', '.join(kept.task_names)}")
+    if settings.age_distribution and all(task.is_classes for task in kept.tasks):
+        raise ConfigError(f"age_distribution: of {', '.join(kept.task_names)} none is of years")
+    return kept
+
+
+def _provenance(content: Mapping[str, Any], index: FaceIndex, contract: Contract, kept: Contract) -> dict[str, Any]:
     """Return what made a network and what it is measured on, for the manifest."""
     found = {name: value for name, value in (content.get("made_by") or {}).items() if name != "folder"}
-    trained_on, measured_on = found.get("data_fingerprint"), index.fingerprint(network.contract.tasks)
+    trained_on, measured_on = found.get("data_fingerprint"), index.fingerprint(contract.tasks)
     if trained_on and trained_on != measured_on:
         log.warning(
             "the faces are not those of the training (fingerprint %s, trained on %s): "
@@ -131,6 +152,8 @@ def _provenance(content: Mapping[str, Any], index: FaceIndex, network: FaceNet) 
         )
     if found.get("config"):
         found["config"] = without_places(found["config"])
+    if kept != contract:
+        found[LEARNT] = [task.to_dict() for task in contract.tasks]
     return found | {
         "export_versions": versions(),
         "measured_on": measured_on,
@@ -159,7 +182,7 @@ def fill_bundle(
         qat: the same after quantisation-aware training, measured beside post-training quantisation;
             None for the latter alone.
     """
-    contract = network.contract
+    contract = _kept(network.contract, settings)
     paths = {p: folder / name for p, name in PRECISIONS.items() if p == "fp32" or settings.precision == "int8"}
     networks: dict[str, Feed] = {}
     with TemporaryDirectory() as aside:
@@ -189,7 +212,7 @@ def fill_bundle(
         contract=contract,
         input=settings.input,
         form=settings.outputs,
-        outputs=contract.task_names + tuple(t.name + DISTRIBUTION for t in years if settings.age_distribution),
+        outputs=output_names(contract.tasks, distributions=settings.age_distribution),
         files={},
         variants=variants,
         metrics=metrics,
@@ -231,6 +254,10 @@ def _write_networks(
     # After INT8, which is made from the whole weights.
     halves = store_in_halves(paths["fp32"], val.sample(HALVES_FACES, settings.seed).first(HALVES_FACES), contract)
     done["fp32"]["parity"] = max(parity, halves)
+    # Last: with fewer tasks a network is the same in all that it still answers.
+    if (kept := _kept(contract, settings)) != contract:
+        for path in paths.values():
+            keep_tasks(path, kept, ages=settings.age_distribution)
     return done
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from smart_retail.arguments import command_parser, next_steps, parse
@@ -29,11 +28,14 @@ def export(args: Sequence[str]) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the bundle")
     parser.add_argument("--data", type=Path, help="YAML with data:, where not the training's own is meant")
     parser.add_argument("--notes", type=Path, help="Markdown for the model card: how it was made, what was tried")
-    names = parser.add_class_arguments(ExportSettings, skip={"notes"})
+    parser.add_argument(
+        "--tasks", nargs="+", type=str, help="what it answers; the other heads are left out of all files"
+    )
+    names = parser.add_class_arguments(ExportSettings, skip={"notes", "tasks"})
     options = parser.instantiate(parse(parser, args))
-    settings = ExportSettings(**{name: options[name] for name in {n.split(".")[0] for n in names}})
-    if options.notes:
-        settings = replace(settings, notes=read_text(options.notes))
+    values = {name: options[name] for name in {n.split(".")[0] for n in names}}
+    notes, tasks = read_text(options.notes) if options.notes else "", options.tasks and tuple(options.tasks)
+    settings = ExportSettings(**values, notes=notes, tasks=tasks)
     checkpoint = find_checkpoint(options.checkpoint, run="run")
     data = read_yaml(options.data) if options.data else None
     print(summary(export_bundle(checkpoint, options.output, settings, data)))

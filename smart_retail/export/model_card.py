@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from smart_retail.contract import Contract
-from smart_retail.edge.manifest import DROPS, Manifest
+from smart_retail.edge.manifest import DROPS, Manifest, learnt
 from smart_retail.edge.processor import in_words
 from smart_retail.evaluation.wording import in_years, loss_in_words, metric_name
 from smart_retail.tasks import Task
@@ -15,13 +14,22 @@ USES = """- Counting visitors by group and time of day, without keeping faces, w
   allows it, and the terms above do.
 - Research on multi-task face analysis."""
 FORBIDDEN = """- Identifying or singling out a person, or following one beyond a single stay in view.
-- Decisions about a person: admission, prices, employment, credit, policing, age checks.
+- Decisions about a person: admission, prices, employment, credit, policing, age checks."""
+FORBIDDEN_OF = {
+    "emotion": """
 - Reading what someone feels: the emotion is the look of an expression as annotators named it. In the
-  European Union emotion recognition at work and in education is prohibited (AI Act, article 5)."""
-LIMITS = """- Gender is annotated in two classes by appearance; it says nothing of how people see themselves.
-- Age is the look of a face; the interval holds for faces like the validation data's.
-- Emotions were learnt from posed and web images in grey at 48 px; expressions in a shop are weaker.
-- Groups without a figure had too few labelled faces to be measured."""
+  European Union emotion recognition at work and in education is prohibited (AI Act, article 5).""",
+}
+"""By the task, or by how tasks begin."""
+LIMITS_OF = {
+    "gender": """- Gender is annotated in two classes by appearance; it says nothing of how people see themselves.
+""",
+    "age": """- Age is the look of a face; the interval holds for faces like the validation data's.
+""",
+    "emotion": """- Emotions were learnt from posed and web images in grey at 48 px; expressions in a shop are weaker.
+""",
+}
+LIMITS = "- Groups without a figure had too few labelled faces to be measured."
 
 
 def summary(manifest: Manifest) -> str:
@@ -59,12 +67,28 @@ def _value(metric: str, figure: dict[str, Any] | None) -> str:
     return f"{factor * figure['value']:.2f}{reach}"
 
 
-def _tasks(contract: Contract) -> str:
-    words = [f"{t.name} ({len(t.classes)} classes)" if t.is_classes else f"{t.name} (years)" for t in contract.tasks]
+def _tasks(tasks: Sequence[Task]) -> str:
+    words = [f"{t.name} ({len(t.classes)} classes)" if t.is_classes else f"{t.name} (years)" for t in tasks]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _intervals(intervals: dict[str, dict[str, Any]]) -> str:
+def _left_out(manifest: Manifest) -> str:
+    """Return what the training learnt and this bundle does not answer."""
+    names = manifest.contract.task_names
+    left_out = [task for task in learnt(manifest.made_by, manifest.contract.tasks) if task.name not in names]
+    if not left_out:
+        return ""
+    return f"\nLeft out: it was also trained on {_tasks(left_out)}, and no file of this bundle can tell these.\n"
+
+
+def _of(parts: Mapping[str, str], tasks: Sequence[Task]) -> str:
+    """Return the parts that concern some of the tasks."""
+    return "".join(part for start, part in parts.items() if any(task.name.startswith(start) for task in tasks))
+
+
+def _intervals(intervals: dict[str, dict[str, Any]], tasks: Sequence[Task]) -> str:
+    if all(task.is_classes for task in tasks):
+        return ""
     if not intervals:
         return "Too few validation faces with an age to give intervals."
     return " ".join(
@@ -85,6 +109,7 @@ def model_card(manifest: Manifest, notes: str = "") -> str:
     terms = "\n".join(f"- {line}" for line in manifest.terms) or "- not recorded"
     config = str(made.get("config") or "not recorded").strip()
     versions = ", ".join(f"{k} {v}" for k, v in made.get("versions", {}).items()) or "not recorded"
+    tasks = manifest.contract.tasks
     tried = f"\n## How it was made\n\n{notes.strip()}\n" if notes.strip() else ""
     return f"""# Model card
 
@@ -95,8 +120,8 @@ def model_card(manifest: Manifest, notes: str = "") -> str:
 For other uses train it on faces whose licence allows them:
 `smart-retail fit --config configs/experiment/cpu.yaml --config configs/data/own.yaml`.
 
-One network for {_tasks(manifest.contract)} of a face crop of {manifest.contract.image_size} px.
-
+One network for {_tasks(tasks)} of a face crop of {manifest.contract.image_size} px.
+{_left_out(manifest)}
 ## Measured
 
 ```
@@ -105,16 +130,16 @@ One network for {_tasks(manifest.contract)} of a face crop of {manifest.contract
 
 Latency: batch 1, one thread, median of the processor time, on {in_words(manifest.latency.get("device", {}))}.
 Intervals are 95% and resample clusters of duplicates.
-`val` chose the checkpoint and gates INT8; `test` chose nothing. {_intervals(manifest.intervals)}
+`val` chose the checkpoint and gates INT8; `test` chose nothing. {_intervals(manifest.intervals, tasks)}
 {_calibration(manifest.calibration)}
 
 ### By group, test faces, {"INT8" if "int8" in manifest.variants else "FP32"}
 
-{_groups(manifest.metrics.get("test", {}).get("groups", {}), manifest.contract.tasks)}
+{_groups(manifest.metrics.get("test", {}).get("groups", {}), tasks)}
 
 ## Limits
 
-{LIMITS}
+{_of(LIMITS_OF, tasks)}{LIMITS}
 
 ## Meant for
 
@@ -122,7 +147,7 @@ Intervals are 95% and resample clusters of duplicates.
 
 ## Not allowed
 
-{FORBIDDEN}
+{FORBIDDEN}{_of(FORBIDDEN_OF, tasks)}
 {tried}
 ## Made by
 

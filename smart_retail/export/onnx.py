@@ -14,18 +14,20 @@ import torch
 from torch import Tensor, nn
 
 from smart_retail.contract import Contract
-from smart_retail.edge.manifest import DISTRIBUTION
+from smart_retail.edge.manifest import output_names
 from smart_retail.edge.runtime import BYTES, FLOAT, feed, normalise, open_session
 from smart_retail.errors import ConfigError, ExportError
 from smart_retail.files import write_aside
 from smart_retail.models.heads import YearsDistribution
 from smart_retail.models.network import FaceNet
 from smart_retail.models.reparameterise import reparameterise
-from smart_retail.quantise.graph import drop_notes
+from smart_retail.quantise.graph import drop_notes, keep_outputs
 
 FORMS = ("probabilities", "logits")
 PARITY_SIZES = (1, 2, 5, 16)
 """Batch sizes at which both must agree: the traced one and others."""
+CONTRACT = "contract"
+"""Name of the contract in a file's metadata."""
 PARITY = 1e-3
 """Largest allowed deviation, relative to the largest output; float32 gives about 1e-6."""
 
@@ -59,7 +61,7 @@ class DeployedNet(nn.Module):
         self.network, self.source, self.form = network, source, form
         self.classes = [task.name for task in contract.tasks if task.is_classes]
         self.distributions = years if ages else []
-        self.names = (*contract.task_names, *(name + DISTRIBUTION for name in self.distributions))
+        self.names = output_names(contract.tasks, distributions=ages)
         self.register_buffer("mean", torch.tensor(contract.mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(contract.std).view(3, 1, 1) * 255, persistent=False)
 
@@ -132,8 +134,19 @@ def write_onnx(deployed: DeployedNet, path: Path, crops: np.ndarray, contract: C
         raise ExportError(f"this network cannot be exported to ONNX: {line[:200]}") from error
     model = onnx.load(path)
     drop_notes(model)
-    values = {"contract": json.dumps(contract.to_dict()), "input": deployed.source, "form": deployed.form}
+    values = {CONTRACT: json.dumps(contract.to_dict()), "input": deployed.source, "form": deployed.form}
     onnx.helper.set_model_props(model, values)
+    onnx.save(model, path)
+
+
+def keep_tasks(path: Path, contract: Contract, *, ages: bool) -> None:
+    """Drop from a file all heads that are not in a contract; those that stay answer the same, to the bit."""
+    import onnx
+
+    model = onnx.load(path)
+    keep_outputs(model, output_names(contract.tasks, distributions=ages))
+    (entry,) = (entry for entry in model.metadata_props if entry.key == CONTRACT)
+    entry.value = json.dumps(contract.to_dict())
     onnx.save(model, path)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
+import onnx.utils
 
 
 def weights_of(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
@@ -50,6 +53,15 @@ def unshare_weights(model: onnx.ModelProto, operator: str = "Conv") -> None:
                 copy.CopyFrom(weights[name])
                 copy.name = node.input[i] = f"{name}.{node.name}"
             seen.add(name)
+
+
+def keep_outputs(model: onnx.ModelProto, names: Sequence[str]) -> None:
+    """Drop all outputs but these, and whatever only the others need, in place; the answers that stay do not change."""
+    inputs = [value.name for value in model.graph.input]
+    kept = onnx.utils.Extractor(model).extract_model(inputs, list(names)).graph
+    kept.name = model.graph.name
+    model.graph.CopyFrom(kept)
+    drop_notes(model)
 
 
 def drop_notes(model: onnx.ModelProto) -> None:

@@ -9,62 +9,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-import yaml
 
 from smart_retail.cli import main
-from smart_retail.contract import Contract
-from smart_retail.data.datamodule import normalise
 from smart_retail.edge.bundle import verify
 from smart_retail.edge.manifest import CARD, read_manifest
 from smart_retail.edge.predictor import Predictor
 from smart_retail.errors import ConfigError, GateError
-from smart_retail.export.export import ExportSettings, drawn_faces, export_bundle
+from smart_retail.export.export import ExportSettings, export_bundle
 from smart_retail.export.gate import Gate
-from smart_retail.models.load import network_from
 from smart_retail.quantise.int8 import Int8Settings
-from smart_retail.tasks import tasks_of
-from tests.helpers.batches import settle
-from tests.unit.conftest import SETTINGS, SIZE
 
-GLASSES = {"glasses": {"classes": ["none", "glasses"]}}
-TASKS = tasks_of(GLASSES)
 QUICK = Int8Settings(calibration_faces=32)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained network that also says who wears glasses."""
-    torch.manual_seed(0)
-    sources = [{"class_path": "SyntheticFaces", "init_args": {"count": 300, "every_label": True}}]
-    settings = SETTINGS | {"tasks": GLASSES}
-    crops = torch.from_numpy(drawn_faces(SIZE, 64)).permute(0, 3, 1, 2)
-    contract = Contract(image_size=SIZE, tasks=TASKS)
-    network = settle(network_from(settings), normalise(crops, contract))
-    content = {
-        "model_state_dict": network.state_dict(),
-        "hyper_parameters": settings,
-        "contract": contract.to_dict(),
-        "made_by": {"config": yaml.safe_dump({"data": {"sources": sources, "tasks": GLASSES}})},
-        "global_step": 12,
-    }
-    path = tmp_path_factory.mktemp("own") / "model.pth"
-    torch.save(content, path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def own(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundles") / "own"
-    gate = Gate(points=100, years=100, tasks={"glasses": 100})
-    export_bundle(checkpoint, folder, ExportSettings(int8=QUICK, gate=gate))
-    return folder
 
 
 def test_it_is_among_the_answers(own: Path, faces: np.ndarray) -> None:
     assert set(verify(own)) == {"fp32", "int8"}
     predictor = Predictor.from_bundle(own)
-    assert predictor.contract.tasks == TASKS
+    assert predictor.contract.task_names == ("gender", "age", "emotion", "glasses")
     said = predictor(faces[0])
     found = said.attributes["glasses"]
     assert found.probabilities is not None
@@ -86,17 +47,17 @@ def test_it_is_measured_calibrated_and_named_on_the_card(own: Path) -> None:
 
 
 def test_the_gate_judges_it_and_few_steps_are_told(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    own_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(ConfigError, match=r"gate\.tasks names hat; measured were gender, age, emotion, glasses"):
         settings = ExportSettings(int8=QUICK, gate=Gate(points=100, years=100, tasks={"hat": 1}))
-        export_bundle(checkpoint, tmp_path / "b", settings)
+        export_bundle(own_checkpoint, tmp_path / "b", settings)
     assert "is of step 12: from scratch little is learnt before step 100" in caplog.text
     lost = {"glasses": {"drop": 3.0, "low": 2.5, "high": 3.5, "faces": 30, "unit": "points"}}
     monkeypatch.setattr("smart_retail.export.measure.losses_between", lambda *_: lost)
     with pytest.raises(GateError, match=r"glasses loses 3\.00 points \(allowed: 2"):
         settings = ExportSettings(int8=QUICK, gate=Gate(points=100, tasks={"glasses": 2.0}))
-        export_bundle(checkpoint, tmp_path / "b", settings)
+        export_bundle(own_checkpoint, tmp_path / "b", settings)
     assert list(tmp_path.iterdir()) == []
 
 
