@@ -43,8 +43,9 @@ check: .venv/ready ## formatting, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-docs: .venv/ready  ## the API reference from the docstrings, in build/docs
-	$(BIN)/pdoc -d google -o build/docs $$(git ls-files 'smart_retail/**.py' | sed 's#/__init__.py##; s#\.py##; s#/#.#g' | grep -v __main__)
+docs: .venv/ready  ## the site, in build/docs: pages, notebooks, and the API from the docstrings; no network is needed
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --jobs auto docs build/docs
+	@echo "open build/docs/index.html"
 
 lock: .venv/ready  ## write the versions that are installed now, and the sums of their files (needs uv)
 	$(BIN)/pip freeze --exclude-editable > requirements.lock
