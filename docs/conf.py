@@ -57,8 +57,15 @@ def skip(app: Sphinx, what: str, name: str, member: object, skipped: bool, optio
     return skipped or (getattr(member, "__doc__", None) or "").startswith("Alias for field number")
 
 
+def keep_sentence(app: Sphinx, what: str, name: str, member: object, options: object, lines: list[str]) -> None:
+    """Keep napoleon from taking the words before a colon for the type of a constant."""
+    if what in ("data", "attribute", "property"):
+        lines.insert(0, "")
+
+
 def setup(app: Sphinx) -> None:
     """Write the generated pages before Sphinx looks for pages."""
     generated.write_all()
     app.connect("source-read", turn)
     app.connect("autodoc-skip-member", skip)
+    app.connect("autodoc-process-docstring", keep_sentence, priority=400)
