@@ -79,9 +79,9 @@ def configs(args: Sequence[str]) -> None:
 
     parser = command_parser(
         "configs",
-        "List the configs that come along, or print one, to change a copy: smart-retail configs data/own.yaml > own.yaml. "
-        "Every --config takes these names. A file of that name in the working directory, or below its folder configs, "
-        "comes first.",
+        "List the configs that come along, or print one to copy: smart-retail configs data/own.yaml > own.yaml. "
+        "--config takes these names in every command; a file of that name in the working directory, or below configs "
+        "there, comes first.",
     )
     parser.add_argument("name", nargs="?", type=str, help="as experiment/demo.yaml")
     name = parse(parser, args).name
