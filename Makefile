@@ -48,7 +48,8 @@ docs: .venv/ready  ## the site, in build/docs: pages, notebooks, and the API fro
 	@echo "open build/docs/index.html"
 
 lock: .venv/ready  ## write the versions that are installed now, and the sums of their files (needs uv)
-	$(BIN)/pip freeze --exclude-editable > requirements.lock
+	printf '%s\n' '# Versions that the tests pass with; the Makefile installs under them (`make lock` writes this file).' > requirements.lock
+	$(BIN)/pip freeze --exclude-editable >> requirements.lock
 	printf '%s\n' '# Versions and sums of all files, for Linux on x86-64 with Python 3.11 to 3.13 (`make lock` writes this file);' \
 		'# `make locked` installs it: pip install --require-hashes -r requirements-hashed.lock' > requirements-hashed.lock
 	uv pip compile pyproject.toml --extra dev --python-version 3.11 --constraints requirements.lock \

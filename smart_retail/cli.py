@@ -6,15 +6,19 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
+from itertools import chain
 
 from smart_retail import __version__
 from smart_retail.config_files import check_config_files, data_section
-from smart_retail.failures import WRONG, exit_code
+from smart_retail.failures import INSTALL_TRAIN, WRONG, exit_code
+from smart_retail.named_configs import find_configs
 from smart_retail.own_code import find_in_working_directory, import_own
 
 COMMANDS = {
+    "configs": ("smart_retail.named_configs:configs", "list the configs that come along, or print one to copy"),
     "data": ("smart_retail.training.data_command:data", "list the faces of a config: labels, duplicates, splits"),
-    "fit": ("smart_retail.training.commands:fit", "train, or go on: --config configs/experiment/demo.yaml"),
+    "fit": ("smart_retail.training.commands:fit", "train, or go on: --config experiment/demo.yaml"),
     "validate": ("smart_retail.training.commands:validate", "measure on the validation faces"),
     "test": ("smart_retail.training.commands:test", "measure on the test faces: --config ... --ckpt_path best"),
     "evaluate": ("smart_retail.evaluation.command:evaluate", "a report of one network, or of several side by side"),
@@ -22,7 +26,7 @@ COMMANDS = {
         "smart_retail.training.soft_targets:soft_targets",
         "precompute what teachers predict, to distil from",
     ),
-    "sweep": ("smart_retail.sweep.command:sweep", "try configurations and rank them: --config configs/sweep/demo.yaml"),
+    "sweep": ("smart_retail.sweep.command:sweep", "try configurations and rank them: --config sweep/demo.yaml"),
     "replay": ("smart_retail.training.replay:replay", "the step at which a training diverged, under a lens"),
     "reproduce": ("smart_retail.training.reproduce:reproduce", "run a training again and compare the numbers"),
     "export": ("smart_retail.export.export_command:export", "write a bundle: FP32 and INT8, checked"),
@@ -36,8 +40,10 @@ COMMANDS = {
     "benchmark bundle": ("smart_retail.export.benchmark_command:benchmark_bundle", "a bundle in every runtime"),
 }
 """Name: function that takes the words after it, and what it does."""
+EDGE = ("configs", "predict", "watch", "detect", "verify")
+"""Commands that run without PyTorch; the others need the extra ``train``."""
 USAGE = "usage: smart-retail COMMAND [OPTIONS]"
-LAST = "smart-retail COMMAND --help tells the options of each, --version the version; configs/ holds examples."
+LAST = "smart-retail COMMAND --help tells the options of each, --version the version."
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -59,7 +65,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # a log file cannot redraw a bar; read when tqdm is imported
     try:
-        rest = words[len(name.split()) :]
+        rest = find_configs(words[len(name.split()) :])
         find_in_working_directory()
         check_config_files(rest)
         import_own(rest)
@@ -84,7 +90,12 @@ def _without_command(words: Sequence[str]) -> int:
         return 0
     family = {name: line for name, (_, line) in COMMANDS.items() if first in ("-h", "--help", name.split()[0])}
     if {first, *words[1:2]} & {"-h", "--help"} and family:
-        print(USAGE, "", "commands:", *(f"  {name:18}{line}" for name, line in family.items()), "", LAST, sep="\n")
+        ready = family if find_spec("torch") else {name: family[name] for name in EDGE if name in family}
+        parts = {"commands:": ready, f"after {INSTALL_TRAIN}:": {n: family[n] for n in family if n not in ready}}
+        lists = (
+            [title, *(f"  {name:18}{line}" for name, line in part.items()), ""] for title, part in parts.items() if part
+        )
+        print(USAGE, "", *chain.from_iterable(lists), LAST, sep="\n")
         return 0
     known = f"it is {', or '.join(family)}" if family else "smart-retail --help lists them"
     print(f"error: no command {' '.join(words[:2] if family else words[:1])!r}; {known}", file=sys.stderr)

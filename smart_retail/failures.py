@@ -13,6 +13,7 @@ from smart_retail.errors import SmartRetailError, printable
 
 WRONG, INTERRUPTED, CLOSED = 2, 130, 141
 """Exit codes: what the user can put right; Ctrl-C; nobody reads on (as of a program that SIGPIPE ends)."""
+INSTALL_TRAIN = "pip install 'smart_retail[train]'"
 LINES, WIDTH = 16, 600
 """Most that is shown of a message."""
 
@@ -44,7 +45,7 @@ def _ours(error: BaseException, command: str) -> str:
     if isinstance(error, (SmartRetailError, ArgumentError, OSError)):
         return _without_traceback(str(error)) or type(error).__name__
     if isinstance(error, ModuleNotFoundError) and not (error.name or "smart_retail").startswith("smart_retail"):
-        return f"{command} needs {error.name}, which is not installed: pip install 'smart_retail[train]'"
+        return f"{command} needs {error.name}, which is not installed: {INSTALL_TRAIN}"
     return ""
 
 

@@ -39,6 +39,7 @@ from smart_retail.contract import Contract
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.errors import CheckpointError, ConfigError, one_line
 from smart_retail.models.checkpoint import read_checkpoint
+from smart_retail.named_configs import CONFIGS, find_configs
 from smart_retail.own_code import import_own, own_class, own_modules
 from smart_retail.runs import LOGS, claim_version, drop_if_empty, find_checkpoint, training_folders, version_of
 from smart_retail.training.distillation import Distillation
@@ -52,8 +53,11 @@ import smart_retail.data.sources  # noqa: F401, isort: skip
 
 TERMINATED = 128 + 15
 """Exit code after SIGTERM, as shells count."""
-BASE = Path(__file__).parents[2] / "configs" / "base.yaml"  # of the checkout; an installed package has none
-PARSER: dict[str, Any] = {"default_config_files": [str(BASE), "configs/base.yaml"], "formatter_class": Help, **STRICT}
+PARSER: dict[str, Any] = {
+    "default_config_files": [str(CONFIGS / "base.yaml"), "configs/base.yaml"],
+    "formatter_class": Help,
+    **STRICT,
+}
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")
 RENAMED = (("model", "weights", "init_weights"), ("data", "soft_labels", "soft_targets"))
 """Settings that earlier versions called otherwise; old checkpoints and configs still do."""
@@ -281,6 +285,7 @@ def check_fit(command_lines: Mapping[str, Sequence[str]]) -> None:
 
     quiet()
     guard_parsers()
+    command_lines = {name: find_configs(words) for name, words in command_lines.items()}
     for words in command_lines.values():
         import_own(words)
     with suppress(StopIteration):

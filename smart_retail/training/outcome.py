@@ -11,6 +11,7 @@ from smart_retail.arguments import next_steps
 from smart_retail.callbacks.epoch_table import cell, figure_of
 from smart_retail.contract import Contract
 from smart_retail.models.checkpoint import read_checkpoint
+from smart_retail.named_configs import by_name
 
 
 def what_next(run: Path, configs: Sequence[str], go_on: str = "", imports: Sequence[str] = ()) -> str:
@@ -27,7 +28,7 @@ def what_next(run: Path, configs: Sequence[str], go_on: str = "", imports: Seque
     if go_on:
         lines += ["trainer.max_time is over; it goes on with", f"  {go_on}"]
     if best.is_file():
-        given = "".join(f"--config {quote(path)} " for path in configs)
+        given = "".join(f"--config {quote(by_name(path))} " for path in configs)
         folder, own = quote(str(run)), "".join(f" --imports {name}" for name in imports)
         steps = f"test {given}--ckpt_path {quote(str(best))}", f"evaluate {folder} --output report{own}"
         lines.append(next_steps(*steps, f"export --checkpoint {folder} --output bundle{own}"))
@@ -59,4 +60,4 @@ def go_on_command(words: Sequence[str], checkpoint: Path) -> str:
             skip = word == "--ckpt_path"
         else:
             kept.append(word)
-    return f"smart-retail fit {join([*kept, '--ckpt_path', str(checkpoint)])}"
+    return f"smart-retail fit {join([*map(by_name, kept), '--ckpt_path', str(checkpoint)])}"

@@ -21,7 +21,7 @@ SECTIONS = {
 LINKED = {"model.tasks": "data.tasks", "model.image_size": "data.image_size", "model.crop": "data.crop"}
 """Settings of the network that follow those of the data, and are not set themselves."""
 RUN = {
-    "config": ("FILE", "YAML with any settings; of several the later ones win"),
+    "config": ("FILE", "YAML with any settings, yours or of `smart-retail configs`; of several the later ones win"),
     "run": ("TEXT", "name of the run: all it leaves lies in lightning_logs/<run>/version_N (default: run)"),
     "ckpt_path": ("FILE", "a checkpoint to go on from or to measure; last and best mean the run's own"),
     "seed_everything": ("INT", "of the weights and of all that is random in training (default: 0)"),

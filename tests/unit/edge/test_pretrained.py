@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from setuptools import build_meta
 
 from smart_retail.cli import main
 from smart_retail.edge import pretrained
@@ -18,9 +16,6 @@ from smart_retail.edge.bundle import verify
 from smart_retail.edge.manifest import CARD, NAME
 from smart_retail.edge.predictor import Predictor
 from smart_retail.errors import BundleError
-
-ROOT = Path(__file__).parents[3]
-WHEEL_LIMIT = 25e6
 
 
 @pytest.fixture
@@ -102,20 +97,6 @@ def test_verify_and_benchmark_take_the_default(shipped: Path, capsys: pytest.Cap
 def test_terms_come_first(bundle: Path) -> None:
     for name in (NAME, CARD):
         assert "no real person" in "".join((bundle / name).read_text().splitlines(keepends=True)[:6])
-
-
-def test_the_wheel_holds_the_bundles(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tree = tmp_path / "tree"
-    shutil.copytree(ROOT / "smart_retail", tree / "smart_retail", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(bundle, tree / "smart_retail" / "pretrained" / "tiny")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tree)
-    monkeypatch.chdir(tree)
-    wheel = tmp_path / build_meta.build_wheel(str(tmp_path))
-    inside = {entry.filename: entry.compress_size for entry in zipfile.ZipFile(wheel).infolist()}
-    added = {f"smart_retail/pretrained/tiny/{p.name}" for p in bundle.iterdir()}
-    assert added <= inside.keys()
-    assert sum(size for name, size in inside.items() if name not in added) < WHEEL_LIMIT
 
 
 def test_the_card_claims_no_more_than_was_measured(bundle: Path) -> None:
