@@ -44,6 +44,8 @@ class WindowTable:
         self.header = _line(("from", "to", "watched", *tasks, "visitors"))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not path.is_file():  # a pipe would wait for its reader
+                raise ConfigError(f"--csv {path} cannot be written: it is no ordinary file")
             with path.open("ab"), path.open("rb") as file:
                 if (first := file.readline()) not in (b"", self.header):
                     have = first.decode(errors="replace").strip()
