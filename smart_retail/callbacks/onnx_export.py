@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_info
 
 from smart_retail.errors import GateError
-from smart_retail.export.export import ExportSettings, export_bundle
+from smart_retail.export.export import ExportSettings, export_bundle, kept_contract
 from smart_retail.export.model_card import summary
 
 
@@ -23,6 +23,10 @@ class ONNXExport(pl.Callback):
             settings: what the bundle holds and how it is checked.
         """
         self.output, self.settings = output, settings or ExportSettings()
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse tasks that do not exist before the training, not after it."""
+        kept_contract(pl_module.contract, self.settings)  # type: ignore[arg-type]
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the bundle; a bundle that is refused is told, the training is not lost for it."""

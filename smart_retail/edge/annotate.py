@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -20,6 +20,11 @@ MIN_SIDE_PX = 320
 """Text does not fit on smaller pictures: their copies are enlarged, but not beyond ``MAX_SIDE_PX``."""
 MAX_SIDE_PX = 2000
 MARGIN_PX = 3
+SHRUNK = (1.0, 0.75, 0.5)
+"""Shares of the usual size of text that are tried until all labels find a place of a cost below ``FINE``."""
+FINE = 0.5
+SQUARE_MARGIN = 0.15
+"""Of a square's side, on each side: hair, neck and background."""
 
 
 class Rectangle(NamedTuple):
@@ -29,12 +34,6 @@ class Rectangle(NamedTuple):
     y: int
     width: int
     height: int
-
-    def overlap(self, other: Rectangle) -> int:
-        """Return the pixels that both cover."""
-        across = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
-        down = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
-        return max(0, across) * max(0, down)
 
     def nearest(self, other: Rectangle) -> tuple[int, int]:
         """Return the point of this one that is nearest to the centre of another."""
@@ -74,21 +73,61 @@ def annotate(image: np.ndarray, squares: Sequence[Square], predictions: Sequence
         squares: of the faces, in pixels.
         predictions: of the same faces.
     """
+    write(image, squares, [lines(prediction) for prediction in predictions], [COLOUR] * len(squares))
+
+
+def write(
+    image: np.ndarray,
+    squares: Sequence[Square],
+    texts: Sequence[Sequence[str]],
+    colours: Sequence[tuple[int, int, int]],
+) -> None:
+    """Draw squares with some lines of text beside each, in place.
+
+    Args:
+        image: (H, W, 3) uint8.
+        squares: of faces, in pixels.
+        texts: the lines of each.
+        colours: of each.
+    """
     corners = [outline(square) for square in squares]
     line = max(1, round(min(image.shape[:2]) / 450))
-    for points in corners:
-        cv2.polylines(image, [points], isClosed=True, color=COLOUR, thickness=line)
     faces = [Rectangle(*cv2.boundingRect(points)) for points in corners]
-    placed: list[Rectangle] = []
-    for face, prediction in zip(faces, predictions, strict=True):
-        texts = lines(prediction)
-        size = _font_size(image, texts)
-        label = place(face, _extent(texts, size), (image.shape[1], image.shape[0]), placed, faces)
-        placed.append(label)
-        start, end = label.nearest(face), face.nearest(label)
-        if max(abs(start[0] - end[0]), abs(start[1] - end[1])) > 2:  # a label that lies apart
-            cv2.line(image, start, end, COLOUR, line, cv2.LINE_AA)
-        _write(image, texts, label, size)
+    sizes, labels = _layout(image, faces, texts)
+    # Lines first: none crosses a text.
+    for points, face, label, colour in zip(corners, faces, labels, colours, strict=True):
+        cv2.polylines(image, [points], isClosed=True, color=colour, thickness=line)
+        if distances(np.array([label]), face)[0] > 2:
+            cv2.line(image, label.nearest(face), face.nearest(label), colour, line, cv2.LINE_AA)
+    for text, label, size, colour in zip(texts, labels, sizes, colours, strict=True):
+        _write(image, text, label, size, colour)
+
+
+def _layout(
+    image: np.ndarray, faces: Sequence[Rectangle], texts: Sequence[Sequence[str]]
+) -> tuple[list[float], list[Rectangle]]:
+    """Return the size of each text and where it goes; in a crowd texts are smaller, so that they lie by their faces."""
+    picture = image.shape[1], image.shape[0]
+    inner = [_inner(face) for face in faces]
+    tried = []
+    for share in SHRUNK:
+        sizes = [_font_size(image, text, share) for text in texts]
+        labels: list[Rectangle] = []
+        for face, text, size in zip(faces, texts, sizes, strict=True):
+            labels.append(place(face, _extent(text, size), picture, labels, inner))
+        boxes = np.array(labels, np.float64).reshape(-1, 4)
+        worst = max((_cost(boxes[[i]], faces[i], labels[:i], inner)[0] for i in range(len(faces))), default=0.0)
+        tried.append((worst, sizes, labels))
+        if worst < FINE:
+            break
+    _, sizes, labels = min(tried, key=lambda found: found[0])
+    return sizes, labels
+
+
+def _inner(face: Rectangle) -> Rectangle:
+    """Return the part of a square that a label must not hide; hair and neck it may."""
+    x, y = round(SQUARE_MARGIN * face.width), round(SQUARE_MARGIN * face.height)
+    return Rectangle(face.x + x, face.y + y, face.width - 2 * x, face.height - 2 * y)
 
 
 def outline(square: Square) -> np.ndarray:
@@ -125,10 +164,10 @@ def place(
     face: Rectangle,
     extent: tuple[int, int],
     picture: tuple[int, int],
-    labels: Iterable[Rectangle],
-    faces: Iterable[Rectangle],
+    labels: Sequence[Rectangle],
+    faces: Sequence[Rectangle],
 ) -> Rectangle:
-    """Return where a label goes: near its face, within the picture, off other labels and, where it can be, off faces.
+    """Return where a label goes: by its face, within the picture, off other labels and, where it can be, off faces.
 
     Args:
         face: that it belongs to.
@@ -140,29 +179,46 @@ def place(
     (width, height), (x, y) = extent, (face.x, face.y)
     right, below = x + face.width, y + face.height
     near = [(x, y - height), (x, below), (right, y), (x - width, y), (x, y), (x, below - height)]
-    # Where there is a crowd, any place on a grid is tried, by its distance.
-    grid = [
-        (left, top)
-        for top in range(0, max(1, picture[1] - height), max(1, height // 2))
-        for left in range(0, max(1, picture[0] - width), max(1, width // 2))
-    ]
-    grid.sort(key=lambda at: abs(at[0] - x) + abs(at[1] - y))
-    best, least = Rectangle(0, 0, width, height), float("inf")
-    for left, top in [*near, *grid]:
-        at = Rectangle(max(0, min(left, picture[0] - width)), max(0, min(top, picture[1] - height)), width, height)
-        # A label on a label cannot be read; a label on a face only hides it.
-        cost = 1000 * sum(map(at.overlap, labels)) + sum(map(at.overlap, faces))
-        if cost < least:
-            best, least = at, cost
+    room = max(0, picture[0] - width), max(0, picture[1] - height)
+    # Where there is a crowd, any place around the face is tried, then any in the picture.
+    around = np.mgrid[x - width : right : max(1, width // 10), y - height : below : max(1, height // 10)]
+    anywhere = np.mgrid[0 : room[0] + 1 : max(1, width // 2), 0 : room[1] + 1 : max(1, height // 2)]
+    best, least = (0, 0), np.inf
+    for tried in (near, around.reshape(2, -1).T, anywhere.reshape(2, -1).T):
+        places = np.clip(tried, 0, room)
+        costs = _cost(np.hstack([places, np.broadcast_to(extent, places.shape)]), face, labels, faces)
+        if costs.min() < least:
+            best, least = places[costs.argmin()].tolist(), costs.min()
         if not least:
             break
-    return best
+    return Rectangle(*best, width, height)
 
 
-def _font_size(image: np.ndarray, texts: Sequence[str]) -> float:
-    """Return a size that reads on a thumbnail and on a 4K frame alike, less where the label would not fit."""
+def _cost(boxes: np.ndarray, face: Rectangle, labels: Sequence[Rectangle], faces: Sequence[Rectangle]) -> np.ndarray:
+    """Return how bad each of (N, 4) places of a label is; 0 is by its face and on nothing else."""
+    hidden = overlaps(boxes, faces) / boxes[:, 2:].prod(axis=1)
+    # A label on a label cannot be read; one on a face hides it; of one that is far nobody knows whose it is.
+    return 100.0 * (overlaps(boxes, labels) > 0) + 4 * hidden + distances(boxes, face) / boxes[:, 2]
+
+
+def distances(boxes: np.ndarray, face: Rectangle) -> np.ndarray:
+    """Return how many pixels lie between each of (N, 4) rectangles and a face."""
+    starts, ends = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    return np.asarray(np.hypot(*np.maximum(0, np.maximum(face[:2] - ends, starts - np.add(face[:2], face[2:]))).T))
+
+
+def overlaps(boxes: np.ndarray, others: Sequence[Rectangle]) -> np.ndarray:
+    """Return for each of (N, 4) rectangles how many pixels of others it covers."""
+    other = np.array(others, np.float64).reshape(-1, 4)
+    low = np.maximum(boxes[:, None, :2], other[:, :2])
+    high = np.minimum((boxes[:, :2] + boxes[:, 2:])[:, None], other[:, :2] + other[:, 2:])
+    return np.asarray(np.maximum(high - low, 0).prod(axis=2).sum(axis=1))
+
+
+def _font_size(image: np.ndarray, texts: Sequence[str], share: float) -> float:
+    """Return a share of what reads on a thumbnail and on a 4K frame alike, less where the label would not fit."""
     height, width = image.shape[:2]
-    size = max(0.4, min(height, width) / 900)
+    size = max(0.4, share * min(height, width) / 900)
     extent = _extent(texts, size)
     return float(size * min(1.0, width / extent[0], height / extent[1]))
 
@@ -182,10 +238,12 @@ def _thickness(size: float) -> int:
     return max(1, round(1.8 * size))
 
 
-def _write(image: np.ndarray, texts: Sequence[str], label: Rectangle, size: float) -> None:
+def _write(
+    image: np.ndarray, texts: Sequence[str], label: Rectangle, size: float, colour: tuple[int, int, int]
+) -> None:
     cv2.rectangle(image, (label.x, label.y), (label.x + label.width - 1, label.y + label.height - 1), GROUND, -1)
     height = _line_height(size)
     _, below = cv2.getTextSize("Ag", FONT, size, _thickness(size))
     for row, text in enumerate(texts, start=1):
         at = (label.x + MARGIN_PX, label.y + MARGIN_PX + row * height - below)
-        cv2.putText(image, text, at, FONT, size, COLOUR, _thickness(size), cv2.LINE_AA)
+        cv2.putText(image, text, at, FONT, size, colour, _thickness(size), cv2.LINE_AA)

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import cv2
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 from tqdm import tqdm
 
 from smart_retail.arguments import command_parser, next_steps, parse
@@ -22,7 +22,7 @@ from smart_retail.edge.bundle import verify
 from smart_retail.edge.detector import Detector, open_detector
 from smart_retail.edge.manifest import read_manifest
 from smart_retail.edge.prediction import Face, Prediction
-from smart_retail.edge.predictor import Predictor
+from smart_retail.edge.predictor import Options, Predictor
 from smart_retail.edge.pretrained import find_bundle
 from smart_retail.edge.runtime import DEFAULT_RUNTIME, RUNTIMES
 from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
@@ -45,7 +45,7 @@ def predict(args: Sequence[str]) -> None:
         "predict", "Gender, age and emotion by a bundle. Images are face crops unless --detector is given."
     )
     parser.add_argument("images", nargs="+", type=str, help="image files, or folders of them")
-    add_bundle(parser)
+    add_network(parser)
     parser.add_argument(
         "--tasks", nargs="+", type=str, help="what is told of faces; all that the network knows unless given"
     )
@@ -58,28 +58,15 @@ def predict(args: Sequence[str]) -> None:
         type=Path,
         help="folder for copies of the pictures with the answers drawn on them; a second 1.png becomes 1-2.png",
     )
-    parser.add_argument(
-        "--precision", type=Literal["int8", "fp32", "fp16"], help="what the provider is fastest with, unless named"
-    )
-    add_runtime(parser)
-    parser.add_argument("--threads", type=int, default=1, help="0 for one a core")
     parser.add_argument("--batch_size", type=int, default=32, help="crops judged at once")
     options = parse(parser, args)
-    bundle = find_bundle(options.bundle)
+    find_bundle(options.bundle)  # before the images: a name of one that is missing is told first
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names that are no text come out as they went in
     files = find_images(options.images)
     if options.draw and options.draw.resolve() in {Path(file).parent.resolve() for file in files}:
         raise ConfigError(f"--draw {options.draw} is a folder of the pictures themselves, which it would overwrite")
-    predictor = Predictor.from_bundle(
-        bundle,
-        precision=options.precision,
-        runtime=options.runtime,
-        providers=options.providers,
-        threads=options.threads,
-        batch_size=options.batch_size,
-        tasks=options.tasks,
-    )
+    predictor = open_predictor(options, batch_size=options.batch_size, tasks=options.tasks)
     photos: list[str] = []
     answers = (
         _detected(files, predictor, open_detector(options.detector))
@@ -114,6 +101,28 @@ def add_runtime(parser: ArgumentParser) -> None:
         type=list[str] | str | None,
         help="what computes, the preferred first: ONNX Runtime's cpu, cuda, tensorrt, openvino, coreml, xnnpack; "
         "OpenVINO's devices; the CPU unless given",
+    )
+
+
+def add_network(parser: ArgumentParser) -> None:
+    """Let a command be told of everything that ``open_predictor`` reads."""
+    add_bundle(parser)
+    add_runtime(parser)
+    parser.add_argument(
+        "--precision", type=Literal["int8", "fp32", "fp16"], help="what the provider is fastest with, unless named"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="of the network; 0 for one a core")
+
+
+def open_predictor(options: Namespace, **more: Unpack[Options]) -> Predictor:
+    """Open the bundle that a command was given, as it was told to."""
+    return Predictor.from_bundle(
+        find_bundle(options.bundle),
+        precision=options.precision,
+        runtime=options.runtime,
+        providers=options.providers,
+        threads=options.threads,
+        **more,
     )
 
 

@@ -10,13 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import TextIO
 
 from smart_retail.arguments import command_parser, parse
 from smart_retail.edge.detector import YUNET
-from smart_retail.edge.predict_command import add_bundle, add_runtime
-from smart_retail.edge.predictor import Predictor
-from smart_retail.edge.pretrained import find_bundle
+from smart_retail.edge.predict_command import add_network, open_predictor
 from smart_retail.edge.source import is_live
 from smart_retail.edge.visitors import AGE_BOUNDS
 from smart_retail.edge.watch import GOOD_FRAMES, wanted_tasks, watch
@@ -47,7 +45,7 @@ def watch_source(args: Sequence[str]) -> int:
         "Ctrl-C and SIGTERM end with the count so far.",
     )
     parser.add_argument("source", type=str, help="camera (0), stream (rtsp://..., http://...), video, folder of frames")
-    add_bundle(parser)
+    add_network(parser)
     parser.add_argument("--detector", type=str, default=YUNET, help=f"{YUNET}, or a YuNet model file")
     parser.add_argument("--tasks", nargs="+", type=str, help="what is told of people; all but emotions unless given")
     parser.add_argument("--every", type=float, default=60.0, help="seconds of a window of the count")
@@ -60,22 +58,11 @@ def watch_source(args: Sequence[str]) -> int:
     parser.add_argument("--good_frames", type=int, default=GOOD_FRAMES, help="in which somebody must be seen well")
     parser.add_argument("--patience", type=float, default=1.5, help="seconds for which a face may be missing")
     parser.add_argument("--age_groups", type=list[int], default=list(AGE_BOUNDS), help="ages at which groups begin")
-    add_runtime(parser)
-    parser.add_argument(
-        "--precision", type=Literal["int8", "fp32", "fp16"], help="what the provider is fastest with, unless named"
-    )
-    parser.add_argument("--threads", type=int, default=1, help="of the network; 0 for one a core")
     options = parse(parser, args)
     if options.blur and not (options.show or options.record):
         raise ConfigError("--blur covers faces in what --show and --record draw; give one of them")
     live = is_live(options.source)
-    predictor = Predictor.from_bundle(
-        find_bundle(options.bundle),
-        precision=options.precision,
-        runtime=options.runtime,
-        providers=options.providers,
-        threads=options.threads,
-    )
+    predictor = open_predictor(options)
     table = None
     if options.csv:
         table = WindowTable(options.csv, (task.name for task in wanted_tasks(predictor.contract.tasks, options.tasks)))
@@ -107,9 +94,9 @@ def watch_source(args: Sequence[str]) -> int:
                 if table and isinstance(event, WindowEvent) and event.kind == "window":
                     _note(table.add(event))
                 if options.json:
-                    print(json.dumps(event.to_dict()), flush=True)
+                    _tell(json.dumps(event.to_dict()), sys.stdout)
                 elif isinstance(event, WindowEvent):
-                    print(in_words(event), flush=True)
+                    _tell(in_words(event), sys.stdout)
                 if isinstance(event, NoteEvent):
                     _note(event.message)
         finally:
@@ -162,4 +149,14 @@ def in_words(window: WindowEvent) -> str:
 
 def _note(message: str | None) -> None:
     if message:
-        print(message, file=sys.stderr, flush=True)
+        _tell(message, sys.stderr)
+
+
+def _tell(text: str, out: TextIO) -> None:
+    """Print; where a log's disk is full, the count goes on, and the text waits in the stream's own buffer."""
+    try:
+        print(text, file=out, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass  # the command's last flush says so, if there is no room by then

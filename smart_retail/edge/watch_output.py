@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from smart_retail.data.crops import Square
-from smart_retail.edge.annotate import annotate, outline
+from smart_retail.edge.annotate import COLOUR, lines, write
 from smart_retail.edge.watch_events import FrameEvent, WindowEvent
 from smart_retail.errors import ConfigError, one_line
 
@@ -44,6 +44,8 @@ class WindowTable:
         self.header = _line(("from", "to", "watched", *tasks, "visitors"))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not path.is_file():  # a pipe would wait for its reader
+                raise ConfigError(f"--csv {path} cannot be written: it is no ordinary file")
             with path.open("ab"), path.open("rb") as file:
                 if (first := file.readline()) not in (b"", self.header):
                     have = first.decode(errors="replace").strip()
@@ -104,16 +106,11 @@ def drawn(event: FrameEvent, *, blur: bool) -> np.ndarray:
     if blur:
         for square in (*(face.square for face in event.faces), *event.hidden):
             _cover(image, square)
-    for face in event.faces:
-        if face.reason is not None:
-            points = outline(face.square)
-            cv2.polylines(image, [points], isClosed=True, color=GREY)
-            below = (int(points[:, 0].min()), int(points[:, 1].max()) + 14)
-            cv2.putText(image, face.reason, below, cv2.FONT_HERSHEY_SIMPLEX, 0.45, GREY, 1, cv2.LINE_AA)
-    judged = [
-        (face.square, face.prediction) for face in event.faces if face.prediction is not None and face.reason is None
+    texts = [
+        [face.reason] if face.reason else lines(face.prediction) if face.prediction else [] for face in event.faces
     ]
-    annotate(image, [square for square, _ in judged], [prediction for _, prediction in judged])
+    colours = [GREY if face.reason else COLOUR for face in event.faces]
+    write(image, [face.square for face in event.faces], texts, colours)
     return image
 
 

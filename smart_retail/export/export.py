@@ -111,7 +111,7 @@ def export_bundle(
     steps, started = content.get("global_step", MIN_STEPS), content["hyper_parameters"].get("init_weights")
     if steps < MIN_STEPS and not started and qat is None:
         log.warning("%s is of step %d: from scratch little is learnt before step %d", checkpoint, steps, MIN_STEPS)
-    kept = _kept(network.contract, settings)
+    kept = kept_contract(network.contract, settings)
     if not isinstance(data, FaceIndex):
         data = read_index(data or training_config(content, str(checkpoint)), network.contract.tasks)
     parts = {
@@ -123,7 +123,7 @@ def export_bundle(
         return fill_bundle(aside, network, parts, settings, provenance, qat)
 
 
-def _kept(contract: Contract, settings: ExportSettings) -> Contract:
+def kept_contract(contract: Contract, settings: ExportSettings) -> Contract:
     """Return the contract of what is exported of a network.
 
     Raises:
@@ -182,7 +182,7 @@ def fill_bundle(
         qat: the same after quantisation-aware training, measured beside post-training quantisation;
             None for the latter alone.
     """
-    contract = _kept(network.contract, settings)
+    contract = kept_contract(network.contract, settings)
     paths = {p: folder / name for p, name in PRECISIONS.items() if p == "fp32" or settings.precision == "int8"}
     networks: dict[str, Feed] = {}
     with TemporaryDirectory() as aside:
@@ -255,7 +255,7 @@ def _write_networks(
     halves = store_in_halves(paths["fp32"], val.sample(HALVES_FACES, settings.seed).first(HALVES_FACES), contract)
     done["fp32"]["parity"] = max(parity, halves)
     # Last: with fewer tasks a network is the same in all that it still answers.
-    if (kept := _kept(contract, settings)) != contract:
+    if (kept := kept_contract(contract, settings)) != contract:
         for path in paths.values():
             keep_tasks(path, kept, ages=settings.age_distribution)
     return done

@@ -115,13 +115,13 @@ def run_command(arguments: Sequence[str], log: IO[bytes], watch: Callable[[], No
         while child.poll() is None:
             time.sleep(0.5)
             watch()
-    except BaseException:
-        child.terminate()
-        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # no answer, or a second Ctrl-C
-            child.wait(180)  # seconds to finish a step and save
-        child.kill()
-        child.wait()
-        raise
+    finally:
+        if child.returncode is None:  # Ctrl-C, or the watch wants no more of it
+            child.terminate()
+            with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # no answer, or a second Ctrl-C
+                child.wait(180)  # seconds to finish a step and save
+            child.kill()
+            child.wait()
     if child.returncode:
         raise SmartRetailError(reason(child.returncode, Path(log.name).read_bytes()[start:].decode(errors="replace")))
 

@@ -15,7 +15,7 @@ import numpy as np
 class MjpegCamera:
     """Serves frames in a loop; ``with MjpegCamera(frames) as camera: camera.url``."""
 
-    def __init__(self, frames: Sequence[np.ndarray], fps: float = 25.0) -> None:
+    def __init__(self, frames: Sequence[np.ndarray], fps: float = 25.0, port: int = 0) -> None:
         self.jpegs = [cv2.imencode(".jpg", frame[:, :, ::-1])[1].tobytes() for frame in frames]
         self.fps, self.on, self.sent = fps, threading.Event(), 0
         self.on.set()
@@ -43,7 +43,7 @@ class MjpegCamera:
             def log_message(self, *_: object) -> None:
                 """Stay silent."""
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}/stream.mjpg"
 

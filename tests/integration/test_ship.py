@@ -115,6 +115,13 @@ def test_qat_of_another_network_is_refused(trained: Path, tmp_path: Path) -> Non
         trainer(tmp_path, [QuantisationAware(str(trained / "model.pth"))], 1).fit(module, data())
 
 
+def test_a_bundle_of_a_task_that_is_not_learnt_is_refused_before_the_training(tmp_path: Path) -> None:
+    module = FaceAttributeModule("mobileone_s0", image_size=32)
+    export = ONNXExport(settings=ExportSettings(tasks=("age", "hat")))
+    with pytest.raises(ConfigError, match="--tasks hat: this network knows gender, age, emotion"):
+        trainer(tmp_path, [export], 1).fit(module, data())
+
+
 FLAGS = [
     *("--int8.calibration_faces", "32"),
     *("--gate.points", "100", "--gate.years", "100"),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from smart_retail.data.crops import Square, crop_square
-from smart_retail.edge.annotate import MIN_SIDE_PX, Rectangle, annotate, draw, lines, place
+from smart_retail.edge.annotate import MIN_SIDE_PX, Rectangle, annotate, distances, draw, lines, overlaps, place
 from smart_retail.edge.detector import Detection
 from smart_retail.edge.prediction import Attribute, Face, Prediction
 from tests.helpers.pictures import write_image
@@ -63,9 +62,20 @@ def test_labels_of_a_crowd_neither_touch_nor_leave_the_picture() -> None:
     labels: list[Rectangle] = []
     for face in faces:
         labels.append(place(face, (70, 30), (640, 480), labels, faces))
-    assert not any(a.overlap(b) for a, b in itertools.combinations(labels, 2))
-    assert not any(a.overlap(b) for a in labels for b in faces)
+    assert overlaps(np.array(labels), labels).tolist() == [70 * 30] * 20  # each covers itself alone
+    assert (overlaps(np.array(labels), faces) < 0.3 * 70 * 30).all()
     assert all(x >= 0 and x + w <= 640 and y >= 0 and y + h <= 480 for x, y, w, h in labels)
+
+
+def test_labels_of_people_side_by_side_lie_by_their_faces() -> None:
+    faces = [Rectangle(20 + 130 * (i % 4), 10 + 120 * (i // 4), 90, 90) for i in range(12)]
+    labels: list[Rectangle] = []
+    for face in faces:
+        labels.append(
+            place(face, (100, 60), (560, 400), labels, [Rectangle(f.x + 15, f.y + 15, 60, 60) for f in faces])
+        )
+    assert overlaps(np.array(labels), labels).tolist() == [100 * 60] * 12
+    assert max(distances(np.array([label]), face)[0] for label, face in zip(labels, faces, strict=True)) <= 20
 
 
 def test_a_label_is_above_its_face_where_there_is_room() -> None:

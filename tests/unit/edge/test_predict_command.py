@@ -104,6 +104,17 @@ def test_a_photo_without_a_detector_is_pointed_out(bundle, tmp_path, capsys, wid
     assert "crop.png" not in error
 
 
+@pytest.mark.parametrize("way", ["csv", "json", "table"])
+def test_only_what_is_asked_for_is_told(bundle, tmp_path, capsys, way):
+    crop = str(noise(tmp_path / "crop.png", 64, 64))
+    words = ["predict", crop, "--bundle", str(bundle), "--format", way]
+    assert main([*words, "--tasks", "age", "--draw", str(tmp_path / "drawn")]) == 0
+    told = capsys.readouterr().out
+    assert "age" in told and "gender" not in told and "emotion" not in told
+    assert main([*words, "--tasks", "age", "hat"]) == 2
+    assert "--tasks hat: this network knows gender, age, emotion" in capsys.readouterr().err
+
+
 def test_faces_that_are_found_are_drawn_and_numbered(bundle, tmp_path, capsys, monkeypatch):
     class Halves:
         def detect(self, image):

@@ -173,6 +173,27 @@ def test_batches_do_not_change_the_answers(bundle: Path, faces: np.ndarray) -> N
         assert one.age == pytest.approx(other.age, abs=1e-3)
 
 
+def test_some_tasks_are_answered_as_among_all_and_the_others_are_absent(bundle: Path, faces: np.ndarray) -> None:
+    whole, some = Predictor.from_bundle(bundle), Predictor.from_bundle(bundle, tasks=["age", "gender"])
+    expected, said = whole(faces[0]), some(faces[0])
+    assert said == Prediction({task: expected.attributes[task] for task in ("gender", "age")})
+    assert some.outputs(faces).keys() == {"gender", "age"}
+    assert not any("emotion" in name for name in said.to_dict())
+    with pytest.raises(AttributeError, match="nothing is said of emotion here, only of gender, age"):
+        _ = said.emotion
+    alone = pickle.loads(pickle.dumps(some.only(["age"])))
+    assert alone(faces[0]) == Prediction({"age": expected.attributes["age"]})
+    assert whole(faces[0]) == expected
+
+
+@pytest.mark.parametrize("tasks", [["hat", "age", "mood"], "hat mood"])
+def test_a_task_that_does_not_exist_is_refused_with_those_that_do(bundle: Path, tasks: str | list[str]) -> None:
+    with pytest.raises(ConfigError, match="--tasks hat mood: this network knows gender, age, emotion"):
+        Predictor.from_bundle(bundle, tasks=tasks)
+    with pytest.raises(ConfigError, match="--tasks emotion: this network knows gender, age"):
+        Predictor.from_bundle(bundle, tasks=["gender", "age"]).only("emotion")
+
+
 def test_landmarks_and_boxes_follow_the_contract(predictor: Predictor) -> None:
     eyes_34_apart = (np.array([33, 40]), np.array([67, 40]), np.array([50, 76]))
     assert predictor.square(landmarks=eyes_34_apart) == pytest.approx((50, 56.2, 100, 0))

@@ -50,6 +50,7 @@ def test_a_runtime_of_ones_own_is_one_class(bundle: Path, faces: np.ndarray) -> 
     own, usual = Predictor.from_bundle(bundle, runtime=Reference), Predictor.from_bundle(bundle, precision="fp32")
     assert own.path.name == "model.onnx"  # it has no INT8 kernels
     assert own(faces[0]).age == pytest.approx(usual(faces[0]).age, abs=1e-3)
+    assert own.only(["age"]).outputs(faces[:1])["age"] == pytest.approx(own.outputs(faces[:1])["age"], abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["cpu", "CPU", "CPUExecutionProvider"])

@@ -277,6 +277,38 @@ def test_a_live_source_that_is_stopped_ends_well(
     assert "0 visitors" in capsys.readouterr().out
 
 
+def test_what_is_not_asked_for_is_not_asked_of_the_network(
+    folder: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = set()
+    session = predictor.session
+    monkeypatch.setattr(
+        type(session),
+        "run_only",
+        lambda self, images, names: asked.add(tuple(names)) or self.session.run(names, {"images": images}),
+    )
+    *_, end = watch(folder, detector=BlueFrames(), predictor=predictor)
+    assert asked == {("gender", "age")} and end.tasks == ("gender", "age")
+    assert predictor.contract.task_names == ("gender", "age", "emotion")  # it is somebody else's
+
+
+def test_a_network_of_emotions_alone_counts_people_and_says_nothing_of_them(
+    folder: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Predictor, "predict_crops", None)
+    *_, end = watch(folder, detector=BlueFrames(), predictor=predictor.only(["emotion"]))
+    assert end.visitors == {(): 3} and end.tasks == ()
+
+
+def test_the_law_is_told_once(folder: Path, blue: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["watch", str(folder), "--tasks", "emotion", "gender"]) == 0
+    said = capsys.readouterr()
+    assert said.err.count("Regulation (EU) 2024/1689") == 1 and "2024/1689" not in said.out
+    assert all(article in said.err for article in ("Article 5(1)(f)", "Annex III", "Article 50(3)"))
+    assert main(["watch", str(folder)]) == 0
+    assert "2024/1689" not in capsys.readouterr().err
+
+
 def test_the_lines_of_the_readme_run(
     folder: Path, tmp_path: Path, blue: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
