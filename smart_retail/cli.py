@@ -38,6 +38,7 @@ COMMANDS = {
     "benchmark step": ("smart_retail.training.benchmark:step", "images a second of the training step"),
     "benchmark loader": ("smart_retail.training.benchmark_loader:loader", "images a second of reading and augmenting"),
     "benchmark bundle": ("smart_retail.export.benchmark_command:benchmark_bundle", "a bundle in every runtime"),
+    "benchmark watch": ("smart_retail.edge.watch_benchmark:benchmark_watch", "what a frame of a camera costs"),
 }
 """Name: function that takes the words after it, and what it does."""
 EDGE = ("configs", "predict", "watch", "detect", "verify")

@@ -29,8 +29,10 @@ YUNET_URL = f"https://github.com/opencv/opencv_zoo/raw/main/models/face_detectio
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 YUNET_BYTES = 232_589
 DOWNLOAD_SECONDS = 30
-MAX_SIDE_PX = 1280
-"""Larger pictures are shrunk for the detection; faces below about 10 px there are missed."""
+MIN_PX = 64
+PHOTO_PX = 1280
+"""Longest side to which photos are shrunk for the detection. Of faces whose square has 24 px there YuNet finds 99% and
+is sure of 90%, at 16 px of 96 and 60%, at 12 px of 80 and 3%: ``docs/watch.md``."""
 
 Point = tuple[float, float]
 
@@ -79,33 +81,38 @@ class Detector(Protocol):
         """Return the faces of an (H, W, 3) uint8 RGB picture, the surest first."""
 
 
-def open_detector(detector: str | Path | Detector, *, min_score: float = 0.8) -> Detector:
+def open_detector(detector: str | Path | Detector, *, min_score: float = 0.8, size: int = PHOTO_PX) -> Detector:
     """Return a detector as it is, or open the one that a name or a file stands for.
 
     Args:
         detector: ``yunet``, a YuNet model file, or a detector.
         min_score: from which a face counts; a detector that is given decides itself.
+        size: longest side to which larger pictures are shrunk; a detector that is given decides itself.
 
     Raises:
-        ConfigError: it cannot be opened.
+        ConfigError: it cannot be opened, or the size is none.
     """
-    return FaceDetector(detector, min_score=min_score) if isinstance(detector, str | Path) else detector
+    return FaceDetector(detector, min_score=min_score, size=size) if isinstance(detector, str | Path) else detector
 
 
 class FaceDetector:
     """YuNet, by OpenCV: boxes and landmarks."""
 
-    def __init__(self, model: str | Path = YUNET, *, min_score: float = 0.8) -> None:
+    def __init__(self, model: str | Path = YUNET, *, min_score: float = 0.8, size: int = PHOTO_PX) -> None:
         """Open the model.
 
         Args:
             model: ``yunet``, which is downloaded once, or a ``face_detection_yunet_*.onnx`` of OpenCV's model zoo.
             min_score: from which a face counts, from 0 to 1.
+            size: longest side in pixels to which larger pictures are shrunk before it looks. Its time grows with the
+                square, and small faces are lost below, see ``PHOTO_PX``.
 
         Raises:
-            ConfigError: the file is missing or no such model, or cannot be downloaded.
+            ConfigError: the file is missing or no such model, or cannot be downloaded, or the size is none.
         """
-        self.model, self.min_score = model, min_score
+        if size < MIN_PX:
+            raise ConfigError(f"--detector_size {size} must be {MIN_PX} px or more")
+        self.model, self.min_score, self.size = model, min_score, size
         path = yunet_file() if str(model) == YUNET else Path(model)
         if not path.is_file():
             raise ConfigError(f"--detector {model}: no such file; {YUNET} stands for the one of OpenCV's model zoo")
@@ -117,16 +124,16 @@ class FaceDetector:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Open the model again where it is unpickled."""
-        return _reopened, (self.model, self.min_score)
+        return _reopened, (self.model, self.min_score, self.size)
 
     def detect(self, image: np.ndarray, /) -> list[Detection]:
         """Return the faces of an (H, W, 3) uint8 RGB picture, the surest first."""
         height, width = image.shape[:2]
-        scale = min(1.0, MAX_SIDE_PX / max(height, width))
+        scale = min(1.0, self.size / max(height, width))
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
         self.network.setInputSize(size)
-        _, rows = self.network.detect(cv2.resize(bgr, size, interpolation=cv2.INTER_AREA) if scale < 1 else bgr)
+        _, rows = self.network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
         found = [to_detection(row, scale) for row in rows] if rows is not None else []
         return sorted(found, key=lambda face: -face.score)
 
@@ -182,5 +189,5 @@ def _quiet() -> Iterator[None]:
         cv2.utils.logging.setLogLevel(level)
 
 
-def _reopened(model: str | Path, min_score: float) -> FaceDetector:
-    return FaceDetector(model, min_score=min_score)
+def _reopened(model: str | Path, min_score: float, size: int) -> FaceDetector:
+    return FaceDetector(model, min_score=min_score, size=size)

@@ -19,17 +19,19 @@ FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS = 1.0, 30.0
 """Between attempts to open a source that broke off; each wait is twice the one before."""
 
 
-def open_source(source: str | int | Path, *, max_fps: float | None = None) -> Source:
+def open_source(source: str | int | Path | Source, *, max_fps: float | None = None) -> Source:
     """Open a camera's number, a device, a stream's address, a video file or a folder of pictures.
 
     Args:
-        source: what to open.
+        source: what to open; one that is opened already comes back as it is.
         max_fps: frames a second that are handed on at most; all unless given.
 
     Raises:
         ConfigError: it is none of these, or cannot be opened.
         DataError: the folder has no picture.
     """
+    if not isinstance(source, str | int | Path):
+        return source
     name, path, pace = str(source), Path(str(source)), Pace(max_fps)
     if path.is_dir():
         return Folder(path, pace)

@@ -17,7 +17,7 @@ from smart_retail.edge.detector import YUNET
 from smart_retail.edge.predict_command import add_network, open_predictor
 from smart_retail.edge.source import is_live
 from smart_retail.edge.visitors import AGE_BOUNDS
-from smart_retail.edge.watch import GOOD_FRAMES, wanted_tasks, watch
+from smart_retail.edge.watch import GOOD_FRAMES, WATCH_PX, wanted_tasks, watch
 from smart_retail.edge.watch_events import FrameEvent, NoteEvent, WindowEvent
 from smart_retail.edge.watch_output import Recorder, Screen, WindowTable, drawn
 from smart_retail.errors import ConfigError
@@ -47,6 +47,7 @@ def watch_source(args: Sequence[str]) -> int:
     parser.add_argument("source", type=str, help="camera (0), stream (rtsp://..., http://...), video, folder of frames")
     add_network(parser)
     parser.add_argument("--detector", type=str, default=YUNET, help=f"{YUNET}, or a YuNet model file")
+    parser.add_argument("--detector_size", type=int, default=WATCH_PX, help="longest side of the frame that it sees")
     parser.add_argument("--tasks", nargs="+", type=str, help="what is told of people; all but emotions unless given")
     parser.add_argument("--every", type=float, default=60.0, help="seconds of a window of the count")
     parser.add_argument("--csv", type=Path, help="file that each window's groups are appended to")
@@ -72,6 +73,7 @@ def watch_source(args: Sequence[str]) -> int:
         events = watch(
             options.source,
             detector=options.detector,
+            detector_size=options.detector_size,
             predictor=predictor,
             tasks=options.tasks,
             every=options.every,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -152,3 +153,20 @@ def test_heads_that_are_turned_are_found_and_their_squares_keep_their_size(yunet
             assert side > apart / contract.eye_distance  # what the eyes alone would give
             assert 0.6 < side / max(faces[0].box[2] - faces[0].box[0], faces[0].box[3] - faces[0].box[1]) < 1.6
     assert turned > 40
+
+
+@pytest.mark.real
+def test_a_smaller_frame_for_yunet_moves_no_large_face_and_misses_small_ones(yunet: FaceDetector) -> None:
+    photo = read_image(AllAgeFaces().load().faces["path"].iloc[0])
+    picture = np.full((720, 1280, 3), 128, np.uint8)
+    for left, side in ((100, 300), (700, 60)):  # the face takes half of the photo
+        picture[200 : 200 + side, left : left + side] = cv2.resize(photo, (side, side), interpolation=cv2.INTER_AREA)
+    whole, small = (FaceDetector(yunet.model, size=size).detect(picture) for size in (1280, 320))
+    assert (len(whole), len(small)) == (2, 1)
+    large = max(whole, key=lambda face: face.box[2] - face.box[0])
+    assert np.abs(np.subtract(large.box, small[0].box)).max() < 0.2 * (large.box[2] - large.box[0])
+
+
+def test_a_frame_too_small_for_any_face_is_refused_by_its_option() -> None:
+    with pytest.raises(ConfigError, match="--detector_size 10 must be 64 px or more"):
+        FaceDetector("yunet", size=10)
