@@ -31,6 +31,8 @@ YUNET_BYTES = 232_589
 DOWNLOAD_SECONDS = 30
 MAX_SIDE_PX = 1280
 """Larger pictures are shrunk for the detection; faces below about 10 px there are missed."""
+SILENT, ERRORS = 0, 2
+"""Levels of what OpenCV prints."""
 
 Point = tuple[float, float]
 
@@ -110,7 +112,7 @@ class FaceDetector:
         if not path.is_file():
             raise ConfigError(f"--detector {model}: no such file; {YUNET} stands for the one of OpenCV's model zoo")
         try:
-            with _quiet():
+            with opencv_tells(ERRORS):  # OpenCV 5 prints that its new engine knows no targets, which nobody asked for
                 self.network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), min_score)
         except cv2.error as error:
             raise ConfigError(f"--detector {model} is no YuNet model: {str(error.err)[:120]}") from error
@@ -173,13 +175,14 @@ def yunet_file() -> Path:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep OpenCV 5 from printing that its new engine knows no targets, which nobody asked for."""
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+def opencv_tells(level: int) -> Iterator[None]:
+    """Let OpenCV print nothing that matters less than ``level``, one of its own."""
+    log = getattr(cv2.utils, "logging", cv2)  # 4.12 has it at the top, 5.0 below alone
+    before = log.setLogLevel(level)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        log.setLogLevel(before)
 
 
 def _reopened(model: str | Path, min_score: float) -> FaceDetector:
