@@ -33,6 +33,8 @@ MIN_PX = 64
 PHOTO_PX = 1280
 """Longest side to which photos are shrunk for the detection. Of faces whose square has 24 px there YuNet finds 99% and
 is sure of 90%, at 16 px of 96 and 60%, at 12 px of 80 and 3%: ``docs/watch.md``."""
+SILENT, ERRORS = 0, 2
+"""Levels of what OpenCV prints."""
 
 Point = tuple[float, float]
 
@@ -117,7 +119,7 @@ class FaceDetector:
         if not path.is_file():
             raise ConfigError(f"--detector {model}: no such file; {YUNET} stands for the one of OpenCV's model zoo")
         try:
-            with _quiet():
+            with opencv_tells(ERRORS):  # OpenCV 5 prints that its new engine knows no targets, which nobody asked for
                 self.network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), min_score)
         except cv2.error as error:
             raise ConfigError(f"--detector {model} is no YuNet model: {str(error.err)[:120]}") from error
@@ -180,13 +182,14 @@ def yunet_file() -> Path:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep OpenCV 5 from printing that its new engine knows no targets, which nobody asked for."""
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+def opencv_tells(level: int) -> Iterator[None]:
+    """Let OpenCV print nothing that matters less than ``level``, one of its own."""
+    log = getattr(cv2.utils, "logging", cv2)  # 4.12 has it at the top, 5.0 below alone
+    before = log.setLogLevel(level)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        log.setLogLevel(before)
 
 
 def _reopened(model: str | Path, min_score: float, size: int) -> FaceDetector:

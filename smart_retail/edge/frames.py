@@ -14,6 +14,7 @@ import numpy as np
 
 from smart_retail.data.image_files import look
 from smart_retail.data.images import read_image
+from smart_retail.edge.detector import SILENT, opencv_tells
 from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
 
 TIMEOUT_MS = 10_000
@@ -53,19 +54,17 @@ class Source(Protocol):
 def open_capture(name: str) -> cv2.VideoCapture | None:
     """Open a camera's number, a device, an address or a file, without a word on the terminal; None if it cannot be."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        if name.isdecimal():
-            capture = cv2.VideoCapture(int(name))
-        elif "://" in name:
-            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
-            capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, limits)
-        else:
-            capture = cv2.VideoCapture(name)
+        with opencv_tells(SILENT):
+            if name.isdecimal():
+                capture = cv2.VideoCapture(int(name))
+            elif "://" in name:
+                limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
+                capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, limits)
+            else:
+                capture = cv2.VideoCapture(name)
     except cv2.error:
         return None
-    finally:
-        cv2.utils.logging.setLogLevel(level)
     return capture if capture.isOpened() else None
 
 
