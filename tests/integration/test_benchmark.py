@@ -36,7 +36,7 @@ def test_the_loader_is_timed_beside_the_bare_decode(tmp_path, monkeypatch, capsy
 def test_loader_and_step_are_compared_and_the_device_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("smart_retail.training.benchmark_loader.LOADER_FACES", 5)
-    config = write_config(tmp_path, model={"backbone": "test_resnet"})
+    config = write_config(tmp_path)
     assert run("benchmark", "loader", "--config", config, "--data.workers", "0", "--bottleneck") == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert "is the bottleneck: the loader brings" in last

@@ -105,7 +105,7 @@ def test_a_student_learns_resumes_and_leaves_the_teacher_out(inside, way):
     assert run("fit", "--config", config) == 0
     content = load(checkpoint(run_name=f"whole_{way}"))
     assert not [name for name in content["state_dict"] if "teacher" in name]
-    plain = FaceAttributeModule(backbone="resnet10t", image_size=32)
+    plain = FaceAttributeModule(backbone="test_resnet", image_size=32)
     assert set(plain.state_dict()) == set(content["state_dict"])
     again = write_config(inside, run=f"again_{way}", model=teacher, data=data)
     assert run("fit", "--config", again) == 0
@@ -117,7 +117,7 @@ def test_a_student_learns_resumes_and_leaves_the_teacher_out(inside, way):
 
 def test_teachers_are_frozen_outside_the_module_and_stay_in_eval_mode(inside):
     module = FaceAttributeModule(
-        backbone="resnet10t", image_size=32, teachers=["lightning_logs/teacher/version_0/model.pth"]
+        backbone="test_resnet", image_size=32, teachers=["lightning_logs/teacher/version_0/model.pth"]
     )
     module.train()
     (network,) = module.teachers.networks

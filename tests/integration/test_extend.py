@@ -19,7 +19,7 @@ from smart_retail.tasks import EMOTIONS
 from smart_retail.training.data_cli import read_data
 from smart_retail.training.losses import own_losses, task_losses
 from tests.helpers.batches import face_batch, tiny_network
-from tests.helpers.runs import NO_FIGURES, TINY, checkpoint, run
+from tests.helpers.runs import TINY, checkpoint, run
 
 PAGE = Path(__file__).parents[2] / "docs/extend.md"
 RUN = "lightning_logs/ideas/version_0"
@@ -52,7 +52,7 @@ def folder(tmp_path_factory):
         for i, (path, emotion) in enumerate(zip(faces["path"], faces["emotion"], strict=True)):
             shutil.copy(path, here / "faces" / f"{EMOTIONS[emotion]}_{i}.png")
         shutil.copy(path, here / "faces" / "unknown_1.png")
-        config = merged({**TINY, "run": "ideas", "figures": NO_FIGURES}, {})
+        config = merged({**TINY, "run": "ideas"}, {})
         for block in blocks("yaml"):
             merged(config, yaml.safe_load(block))
         (here / "my_ideas.yaml").write_text(yaml.safe_dump(merged(config, {"trainer": {"max_epochs": 1}})))

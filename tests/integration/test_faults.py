@@ -14,7 +14,7 @@ from smart_retail.edge.manifest import NAME
 from tests.helpers.children import kill_when, start_child
 from tests.helpers.faults import breaks, small_disk
 from tests.helpers.pictures import write_face
-from tests.helpers.runs import NO_FIGURES, checkpoint, load, run, write_config
+from tests.helpers.runs import checkpoint, load, run, write_config
 
 STEPS = 5
 RUN = Path("lightning_logs/tiny/version_0")
@@ -31,12 +31,8 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert run("fit", "--config", small_config(folder, trainer={"max_epochs": 1})) == 0
+        assert run("fit", "--config", write_config(folder, trainer={"max_epochs": 1})) == 0
     return folder / RUN
-
-
-def small_config(folder, **changes):
-    return write_config(folder, model={"backbone": "test_resnet"}, figures=NO_FIGURES, **changes)
 
 
 def hidden(folder):
@@ -63,13 +59,14 @@ def own_faces(folder, count=64):
 
 class TestKill9:
     def test_within_the_write_of_a_checkpoint(self, here):
-        config = write_config(here, figures=NO_FIGURES, last={"minutes": 1e-6})  # large enough to be hit in its middle
+        large = {"model": {"backbone": "resnet10t"}}  # enough to be hit in its middle
+        config = write_config(here, **large, last={"minutes": 1e-6})
         aside = checkpoint().with_name(".last.ckpt")
         second = lambda: checkpoint().exists() and aside.exists() and aside.stat().st_size > 1e6  # noqa: E731
         kill_when(start_child("fit", "--config", config), second)
         assert hidden(here) == [".last.ckpt"]  # half a file, aside
         assert load(checkpoint())["global_step"] < 2 * STEPS
-        resumed = write_config(here, figures=NO_FIGURES)
+        resumed = write_config(here, **large)
         assert run("fit", "--config", resumed, "--ckpt_path", "last") == 0
         assert load(checkpoint())["global_step"] == 2 * STEPS
         assert hidden(here) == []
@@ -83,7 +80,7 @@ class TestKill9:
         assert hidden(here) == []
 
     def test_within_the_computation_of_soft_targets(self, here, trained):
-        words = ["soft_targets", "--config", small_config(here), "--teachers", trained / "model.pth", "--views", "3"]
+        words = ["soft_targets", "--config", write_config(here), "--teachers", trained / "model.pth", "--views", "3"]
         kill_when(start_child(*words, "--output", "killed.npz"), lambda: (here / "killed.part.npz").exists())
         assert not (here / "killed.npz").exists()
         for name in ("killed.npz", "whole.npz"):
@@ -97,11 +94,11 @@ class TestKill9:
 class TestAFullDisk:
     def test_when_a_checkpoint_is_written(self, here, capfd):
         with small_disk(here / "lightning_logs", 40_000) as disk:
-            assert run("fit", "--config", small_config(here, trainer={"max_epochs": 1})) == 0
+            assert run("fit", "--config", write_config(here, trainer={"max_epochs": 1})) == 0
             before = checkpoint().read_bytes()
             free = shutil.disk_usage(disk).free
             (disk / "filler").write_bytes(bytes(free - 2_000_000))  # enough for the logs
-            config = small_config(here)
+            config = write_config(here)
             said = complaint(capfd, "fit", "--config", config, "--ckpt_path", "last")
             assert "last.ckpt cannot be written (No space left on device); the one before it is whole" in said
             assert checkpoint().read_bytes() == before
@@ -120,11 +117,11 @@ class TestAFullDisk:
     def test_when_soft_targets_are_written(self, here, capfd, trained):
         with small_disk(here / "out", 8) as disk:
             words = ["--teachers", trained / "model.pth", "--views", "1", "--output", disk / "soft.npz"]
-            assert "No space left on device" in complaint(capfd, "soft_targets", "--config", small_config(here), *words)
+            assert "No space left on device" in complaint(capfd, "soft_targets", "--config", write_config(here), *words)
             assert list(disk.iterdir()) == []
 
     def test_when_hashes_are_kept_costs_only_the_next_start(self, here, capfd, monkeypatch):
-        config = small_config(here, data=own_faces(here))
+        config = write_config(here, data=own_faces(here))
         with small_disk(here / "cache", 4) as disk:
             monkeypatch.setenv("SMART_RETAIL_CACHE", str(disk))
             assert run("data", "--config", config) == 0
@@ -132,24 +129,24 @@ class TestAFullDisk:
 
 
 def test_a_worker_that_dies_is_named_and_the_run_goes_on(here, capfd):
-    config = small_config(here, data={"workers": 1}, trainer=breaks(STEPS + 2, "worker"))
+    config = write_config(here, data={"workers": 1}, trainer=breaks(STEPS + 2, "worker"))
     said = complaint(capfd, "fit", "--config", config)
     assert "a process that loads images was killed" in said
     assert "--ckpt_path last" in said
     assert load(checkpoint())["global_step"] == STEPS
-    assert run("fit", "--config", small_config(here), "--ckpt_path", "last") == 0
+    assert run("fit", "--config", write_config(here), "--ckpt_path", "last") == 0
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_data_folder_that_disappears_is_named(here, capfd, workers):
     data = own_faces(here) | {"workers": workers}
-    config = small_config(here, data=data, trainer=breaks(STEPS + 1, "data"))
+    config = write_config(here, data=data, trainer=breaks(STEPS + 1, "data"))
     assert "is the data folder still there" in complaint(capfd, "fit", "--config", config)
     assert load(checkpoint())["global_step"] >= STEPS
 
 
 def test_images_that_break_in_a_training_are_counted(here):
-    config = small_config(here, data=own_faces(here) | {"workers": 1}, trainer=breaks(2, "files"))
+    config = write_config(here, data=own_faces(here) | {"workers": 1}, trainer=breaks(2, "files"))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert run("fit", "--config", config) == 0
@@ -166,7 +163,7 @@ def test_an_error_in_ones_own_callback_at_the_end_costs_no_model(here, capfd):
         {"class_path": "ModelCheckpoint", "init_args": {"dirpath": "own", "every_n_train_steps": STEPS - 2}},
         {"class_path": "smart_retail.callbacks.onnx_export.ONNXExport", "init_args": {"output": "taken"}},
     ]
-    config = small_config(here, trainer={"max_epochs": 1, "callbacks": own})
+    config = write_config(here, trainer={"max_epochs": 1, "callbacks": own})
     assert "taken exists and is no bundle" in complaint(capfd, "fit", "--config", config)
     assert len(list((here / "own").iterdir())) == 1
     model, best = load(RUN / "model.pth")["model_state_dict"], load(checkpoint("best"))["state_dict"]
@@ -175,7 +172,7 @@ def test_an_error_in_ones_own_callback_at_the_end_costs_no_model(here, capfd):
 
 class TestALossThatIsNoNumber:
     def test_stops_the_run_keeps_the_checkpoints_and_can_be_replayed(self, here, capfd):
-        said = complaint(capfd, "fit", "--config", small_config(here, trainer=breaks(STEPS + 2, "rate")))
+        said = complaint(capfd, "fit", "--config", write_config(here, trainer=breaks(STEPS + 2, "rate")))
         kept = RUN / "diverged" / f"step_{STEPS + 3}_rank_0.pt"
         assert f"step {STEPS + 3} (epoch 1): the loss is nan" in said
         assert str(kept) in said

@@ -44,7 +44,7 @@ def test_the_metrics_have_the_documented_names(inside):
 
 def test_checkpoints_hold_plain_types_only_and_tell_what_made_them(inside):
     content = load(checkpoint())
-    assert content["hyper_parameters"]["backbone"] == "resnet10t"
+    assert content["hyper_parameters"]["backbone"] == "test_resnet"
     assert content["contract"]["image_size"] == 32
     assert content["made_by"]["versions"]["torch"] == torch.__version__.split("+")[0]
     assert len(content["made_by"]["data_fingerprint"]) == 16

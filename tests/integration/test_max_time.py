@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.clocks import set_clock
-from tests.helpers.runs import NO_FIGURES, checkpoint, load, run, write_config
+from tests.helpers.runs import checkpoint, load, run, write_config
 
 RUN = Path("lightning_logs/tiny/version_0")
 
@@ -16,8 +16,7 @@ def config(folder, data=None, **trainer):
     clock = {"class_path": "tests.helpers.clocks.Clock", "init_args": {"seconds": 4}}
     return write_config(
         folder,
-        model={"backbone": "test_resnet", "schedule_by": "time"},
-        figures=NO_FIGURES,
+        model={"schedule_by": "time"},
         data=data or {},
         trainer={"max_epochs": None, "max_time": "00:00:00:28", "callbacks": [clock]} | trainer,
     )

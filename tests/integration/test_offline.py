@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.helpers.runs import write_config
+from tests.helpers.runs import FIGURES, write_config
 
 CODE = """
 import socket, sys
@@ -33,7 +33,7 @@ MODULES = (
 
 
 def test_a_training_asks_no_network_and_reports_to_nobody(tmp_path):
-    config = write_config(tmp_path)
+    config = write_config(tmp_path, figures=FIGURES)
     words = ["fit", "--config", str(config), "--trainer.max_steps", "2"]
     code = CODE.format(modules=(*MODULES, "smart_retail.sweep.command", "smart_retail.export.export"), words=words)
     quiet = {"NO_ALBUMENTATIONS_UPDATE", "HF_HUB_OFFLINE", "DO_NOT_TRACK"}

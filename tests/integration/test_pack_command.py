@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.runs import NO_FIGURES, TINY, checkpoint, load, run, write_config
+from tests.helpers.runs import TINY, checkpoint, load, run, write_config
 from tests.helpers.trees import write_fer2013, write_utkface
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ def files(here):
         {"class_path": "UTKFace", "init_args": {"root": str(utk)}},
     ]
     trainer = TINY["trainer"] | {"max_epochs": 1}
-    return write_config(here, data={"sources": sources, "max_broken": 0.1}, trainer=trainer, figures=NO_FIGURES)
+    return write_config(here, data={"sources": sources, "max_broken": 0.1}, trainer=trainer)
 
 
 def packed_config():

@@ -11,10 +11,9 @@ import yaml
 
 import smart_retail
 from smart_retail.training.reproduce import metrics
-from tests.helpers.runs import NO_FIGURES, checkpoint, differing, load, run, write_config
+from tests.helpers.runs import checkpoint, differing, load, run, write_config
 
 RUN = Path("lightning_logs/tiny/version_0")
-SMALL = {"model": {"backbone": "test_resnet"}, "figures": NO_FIGURES}
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +21,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduce")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert run("fit", "--config", write_config(folder, **SMALL)) == 0
+        assert run("fit", "--config", write_config(folder)) == 0
     return folder
 
 
@@ -38,7 +37,7 @@ def copy(inside, tmp_path):
 
 
 def test_with_workers_the_same_numbers_to_the_bit(inside):
-    assert run("fit", "--config", write_config(inside, **SMALL, run="workers", data={"workers": 2})) == 0
+    assert run("fit", "--config", write_config(inside, run="workers", data={"workers": 2})) == 0
     assert differing(checkpoint(), checkpoint(run_name="workers")) == []
     assert len(metrics(RUN)) > 20
     assert metrics(RUN) == metrics(Path("lightning_logs/workers/version_0"))

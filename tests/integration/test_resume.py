@@ -11,7 +11,7 @@ import pytest
 
 import smart_retail
 from tests.helpers.children import start_child
-from tests.helpers.runs import NO_FIGURES, checkpoint, differing, load, run, write_config
+from tests.helpers.runs import FIGURES, checkpoint, differing, load, run, write_config
 
 STEPS = 5  # of an epoch of the training faces by eights
 
@@ -84,6 +84,12 @@ def test_with_another_number_of_workers(unbroken, here):
     assert differing(unbroken, checkpoint()) == []
 
 
+def test_with_pictures_that_the_unbroken_run_did_not_draw(unbroken, here):
+    assert run("fit", "--config", write_config(here, trainer=stops(3, "interrupt"), figures=FIGURES)) == 130
+    resume(here, figures=FIGURES)
+    assert differing(unbroken, checkpoint()) == []
+
+
 def test_a_resumed_run_goes_on_in_its_folder(here):
     assert run("fit", "--config", write_config(here, trainer=stops(3, "interrupt"))) == 130
     resume(here)
@@ -151,13 +157,13 @@ def test_a_stop_within_a_validation_loses_nothing(unbroken, here, number):
     """Resumed, the run begins with the validation that it owes, and so finds the same best network."""
     stop = {"class_path": "tests.helpers.stops.StopInValidation", "init_args": {"epoch": 0, "number": int(number)}}
     # Smaller batches, or a signal that takes effect after a batch comes after the last one.
-    config = write_config(here, trainer={"callbacks": [stop]}, data={"eval_batch_size": 2}, figures=NO_FIGURES)
+    config = write_config(here, trainer={"callbacks": [stop]}, data={"eval_batch_size": 2})
     child = start_child("fit", "--config", config)
     child.join(120)
     assert child.exitcode == {signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
     assert not checkpoint("best").exists()
     assert load(checkpoint())["global_step"] == STEPS
-    resume(here, figures=NO_FIGURES)
+    resume(here)
     assert differing(unbroken, checkpoint()) == []
     assert [float(s) for s in scores(here)] == pytest.approx([float(s) for s in scores(unbroken.parents[4])])
     assert differing(unbroken.with_name("best.ckpt"), checkpoint("best")) == []

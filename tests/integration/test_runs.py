@@ -12,7 +12,7 @@ import yaml
 from smart_retail import load_model
 from tests.helpers.clocks import set_clock
 from tests.helpers.pictures import write_face
-from tests.helpers.runs import NO_FIGURES, checkpoint, load, run, write_config
+from tests.helpers.runs import checkpoint, load, run, write_config
 
 RUN = Path("lightning_logs/tiny/version_0")
 SHORT = {"max_epochs": 1, "limit_train_batches": 1, "limit_val_batches": 1}
@@ -42,7 +42,7 @@ def lines_of(said):
 
 
 def test_the_table_tells_what_metrics_csv_tells_without_a_carriage_return(here, capfd):
-    assert run("fit", "--config", write_config(here, figures=NO_FIGURES)) == 0
+    assert run("fit", "--config", write_config(here)) == 0
     said, told = capfd.readouterr()
     rows, lines = rows_of(RUN), lines_of(said)
     assert [text for text in (said + told).splitlines(keepends=True) if "\r" in text] == []
@@ -69,7 +69,7 @@ def test_the_table_tells_what_metrics_csv_tells_without_a_carriage_return(here, 
 def test_a_stopped_run_tells_the_command_that_goes_on(here, way, capfd, monkeypatch):
     set_clock(monkeypatch)
     slow = {"callbacks": [{"class_path": "tests.helpers.clocks.Clock", "init_args": {"seconds": 4}}]}
-    config = write_config(here, figures=NO_FIGURES, trainer=slow if way == "clock" else stop(3, way))
+    config = write_config(here, trainer=slow if way == "clock" else stop(3, way))
     clock = ["--trainer.max_time", "00:00:00:10"] if way == "clock" else []
     code = run("fit", "--config", config, "--run", "my run", *clock)
     assert code == {"interrupt": 130, "terminate": 143, "clock": 0}[way]
@@ -84,13 +84,13 @@ def test_a_stopped_run_tells_the_command_that_goes_on(here, way, capfd, monkeypa
 
 
 def test_a_run_that_a_rule_of_its_own_ends_has_ended(here, capfd):
-    assert run("fit", "--config", write_config(here, figures=NO_FIGURES, trainer=stop(1, "budget"))) == 0
+    assert run("fit", "--config", write_config(here, trainer=stop(1, "budget"))) == 0
     assert "smart-retail fit" not in "".join(capfd.readouterr())
 
 
 def test_metrics_stay_one_table_when_a_run_is_resumed(here):
-    assert run("fit", "--config", write_config(here, figures=NO_FIGURES, trainer=stop(6, "raise"))) != 0
-    again = write_config(here, figures=NO_FIGURES)
+    assert run("fit", "--config", write_config(here, trainer=stop(6, "raise"))) != 0
+    again = write_config(here)
     assert run("fit", "--config", again, "--ckpt_path", "last") == 0
     rows = rows_of(RUN)
     assert not list(RUN.glob("metrics-*"))
@@ -103,7 +103,7 @@ def test_metrics_stay_one_table_when_a_run_is_resumed(here):
 @pytest.mark.parametrize("logger", [None, False, "Service", "AsWandb"])
 def test_two_runs_lie_in_two_folders_whatever_the_logger(here, logger):
     given = {"class_path": f"tests.helpers.loggers.{logger}"} if isinstance(logger, str) else logger
-    config = write_config(here, figures=NO_FIGURES, trainer=SHORT | {"logger": given})
+    config = write_config(here, trainer=SHORT | {"logger": given})
     for version in range(2):
         assert run("fit", "--config", config) == 0
         folder = Path(f"lightning_logs/tiny/version_{version}")
@@ -134,7 +134,7 @@ def project(tmp_path_factory):
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        config = write_config(folder, data=data, trainer={"max_epochs": 1}, figures=NO_FIGURES)
+        config = write_config(folder, data=data, trainer={"max_epochs": 1})
         assert run("fit", "--config", config) == 0
     return folder
 

@@ -12,11 +12,11 @@ from optuna.trial import TrialState
 from smart_retail.sweep.command import read_plan
 from smart_retail.sweep.study import newest_trials, open_study
 from smart_retail.training.cli import check_fit
-from tests.helpers.runs import NO_FIGURES, run, write_config
+from tests.helpers.runs import run, write_config
 
 
 def write_sweep(folder, **settings):
-    config = write_config(folder, trainer={"max_epochs": 1}, data={"sources": SOURCES}, figures=NO_FIGURES)
+    config = write_config(folder, trainer={"max_epochs": 1}, data={"sources": SOURCES})
     plan = {"name": "study", "configs": [str(config)], "epochs": 1} | settings
     (folder / "sweep.yaml").write_text(yaml.safe_dump(plan))
     return folder / "sweep.yaml"

@@ -7,7 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from smart_retail.callbacks.figures import add_graph
 from smart_retail.contract import Contract
-from tests.helpers.runs import run, write_config
+from tests.helpers.runs import FIGURES, NO_FIGURES, run, write_config
 
 PICTURES = {"val/gender_confusion", "val/emotion_confusion", "val/age_scatter"}
 
@@ -23,7 +23,7 @@ def board(tmp_path_factory):
     folder = tmp_path_factory.mktemp("board")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        config = write_config(folder, trainer={"max_epochs": 3}, figures={"every_n_epochs": 2})
+        config = write_config(folder, trainer={"max_epochs": 3}, figures=FIGURES | {"every_n_epochs": 2})
         assert run("fit", "--config", config) == 0
     return events(folder)
 
@@ -62,13 +62,13 @@ def test_hparams_know_settings_results_and_the_end(board):
 def test_without_a_logger_nothing_is_drawn(tmp_path, monkeypatch, setting):
     monkeypatch.chdir(tmp_path)
     shutil.rmtree(tmp_path / "lightning_logs", ignore_errors=True)
-    assert run("fit", "--config", write_config(tmp_path, trainer=setting)) == 0
+    assert run("fit", "--config", write_config(tmp_path, trainer=setting, figures=FIGURES)) == 0
     assert not list(tmp_path.rglob("events.out*"))
 
 
 def test_pictures_can_be_turned_off(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config = write_config(tmp_path, trainer={"max_epochs": 1}, figures={"every_n_epochs": 0, "graph": False})
+    config = write_config(tmp_path, trainer={"max_epochs": 1}, figures=NO_FIGURES)
     assert run("fit", "--config", config) == 0
     assert not events(tmp_path).Tags()["images"]
     assert not events(tmp_path).Tags()["graph"]
