@@ -60,7 +60,7 @@ def skip(app: Sphinx, what: str, name: str, member: object, skipped: bool, optio
 def keep_sentence(app: Sphinx, what: str, name: str, member: object, options: object, lines: list[str]) -> None:
     """Keep napoleon from taking the words before a colon for the type of a constant."""
     if what in ("data", "attribute", "property"):
-        lines.insert(0, "")
+        lines[:0] = ["..", ""]  # an empty comment
 
 
 def setup(app: Sphinx) -> None:
