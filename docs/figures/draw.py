@@ -21,6 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon
 from matplotlib.text import Text
+from PIL import Image
 
 from smart_retail import Predictor, draw
 from smart_retail.contract import Contract
@@ -28,10 +29,10 @@ from smart_retail.data.crops import Square, square_from_landmarks
 from smart_retail.data.sources.drawing import FaceSpec, draw_face
 from smart_retail.edge.annotate import outline
 from smart_retail.edge.detector import Detection
-from smart_retail.evaluation.figures import error_by_decade
+from smart_retail.evaluation.metrics import labelled, predicted_classes
 from smart_retail.models.network import FaceNet
-from smart_retail.plots import pixels
-from smart_retail.tasks import AGE
+from smart_retail.plots import confusion, confusion_figure, pixels
+from smart_retail.tasks import EMOTION
 
 HERE = Path(__file__).parent
 INK, EDGE = "#1d2733", "#5b6b7b"
@@ -202,7 +203,7 @@ class Known:
 
 
 def faces() -> np.ndarray:
-    """Eight drawn faces with what the network of the demo says of them, and a figure of its report beside."""
+    """Eight drawn faces with what the network of the demo says of them, and what it takes for what beside."""
     people = [(1, 28, 2), (0, 62, 3), (0, 8, 5), (1, 45, 0), (0, 33, 4), (1, 70, 2), (1, 17, 1), (0, 24, 3)]
     picture, boxes, side = np.full((560, 900, 3), 244, np.uint8), [], 170
     for number, labels in enumerate(people):
@@ -210,20 +211,18 @@ def faces() -> np.ndarray:
         picture[top : top + side, left : left + side] = face(*labels, seed=number + 3, side=side)
         boxes.append((left, top, left + side, top + side))
     found = Predictor.from_bundle("bundle").predict_image(picture, Known(boxes))
-    rows = pd.read_csv("report/figures.csv")
-    figure = error_by_decade(rows[rows["part"] == "decade"], AGE)
-    figure.suptitle("error of ages, from its report", fontsize=9, color=INK)
-    figure.set_size_inches(4.2, 3.4)
-    beside = np.full((560, 470, 3), 255, np.uint8)
-    plot = pixels(figure, dpi=110)
-    beside[100 : 100 + plot.shape[0], : plot.shape[1]] = plot[..., :3]
+    judged = labelled(pd.read_parquet("report/predictions.parquet"), EMOTION)
+    counts = confusion(judged["emotion"].to_numpy(int), predicted_classes(judged, EMOTION), len(EMOTION.classes))
+    matrix = pixels(confusion_figure(counts, EMOTION.classes, EMOTION.name), dpi=82)
+    top = (len(picture) - len(matrix)) // 2
+    beside = np.pad(matrix, ((top, len(picture) - len(matrix) - top), (0, 0), (0, 0)), constant_values=255)
     return np.hstack([draw(picture, found), beside])
 
 
 def save(name: str, figure: Figure | np.ndarray) -> None:
     """Write a figure beside this file, the same bytes for the same figure."""
     if isinstance(figure, np.ndarray):
-        cv2.imwrite(str(HERE / f"{name}.png"), figure[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        Image.fromarray(figure).quantize(256, dither=Image.Dither.NONE).save(HERE / f"{name}.png", optimize=True)
         return
     with mpl.rc_context({"svg.hashsalt": "docs"}):
         figure.savefig(HERE / f"{name}.svg", metadata={"Date": None})
