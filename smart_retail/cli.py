@@ -41,7 +41,7 @@ COMMANDS = {
     "benchmark watch": ("smart_retail.edge.watch_benchmark:benchmark_watch", "what a frame of a camera costs"),
 }
 """Name: function that takes the words after it, and what it does."""
-EDGE = ("configs", "predict", "watch", "detect", "verify")
+EDGE = ("configs", "predict", "watch", "detect", "verify", "benchmark bundle")
 """Commands that run without PyTorch; the others need the extra ``train``."""
 USAGE = "usage: smart-retail COMMAND [OPTIONS]"
 LAST = "smart-retail COMMAND --help tells the options of each, --version the version."
