@@ -10,6 +10,7 @@ import yaml
 
 from smart_retail.contract import Contract
 from smart_retail.data.datamodule import normalise
+from smart_retail.data.face_crops import read_index
 from smart_retail.export.export import ExportSettings, drawn_faces, export_bundle
 from smart_retail.export.gate import Gate
 from smart_retail.models.load import network_from
@@ -26,7 +27,7 @@ def own_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network that also says who wears glasses."""
     torch.manual_seed(0)
     sources = [{"class_path": "SyntheticFaces", "init_args": {"count": 300, "every_label": True}}]
-    settings = SETTINGS | {"tasks": GLASSES}
+    settings, config = SETTINGS | {"tasks": GLASSES}, {"data": {"sources": sources, "tasks": GLASSES}}
     crops = torch.from_numpy(drawn_faces(SIZE, 64)).permute(0, 3, 1, 2)
     contract = Contract(image_size=SIZE, tasks=tasks_of(GLASSES))
     network = settle(network_from(settings), normalise(crops, contract))
@@ -34,7 +35,10 @@ def own_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "model_state_dict": network.state_dict(),
         "hyper_parameters": settings,
         "contract": contract.to_dict(),
-        "made_by": {"config": yaml.safe_dump({"data": {"sources": sources, "tasks": GLASSES}})},
+        "made_by": {
+            "config": yaml.safe_dump(config),
+            "data_fingerprint": read_index(config, contract.tasks).fingerprint(),
+        },
         "global_step": 12,
     }
     path = tmp_path_factory.mktemp("own") / "model.pth"
