@@ -18,11 +18,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from smart_retail.contract import CROPS, Contract
+from smart_retail.cores import usable_cores
 from smart_retail.data.dataset import FaceBatch, FaceDataset
 from smart_retail.data.index import FaceIndex, SplitSettings, build_index
 from smart_retail.data.labels import ages
 from smart_retail.data.left_out import left_out, why_empty
-from smart_retail.data.processes import usable_cores
 from smart_retail.data.sampler import BalancedSampler, OrderedSampler, face_weights
 from smart_retail.data.soft_targets import read_soft_targets, taught_tasks
 from smart_retail.data.sources.base import Source, labelled

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from smart_retail.cores import usable_cores
 from smart_retail.data.duplicates import cluster, scan_faces
-from smart_retail.data.processes import usable_cores
 from smart_retail.data.sources.base import Listing, Source, labelled
 from smart_retail.data.splits import (
     CONTRADICTORY,

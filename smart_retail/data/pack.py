@@ -21,13 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smart_retail.contract import Contract
+from smart_retail.cores import usable_cores
 from smart_retail.data.corruptions import OFF_CENTRE, amount_of
 from smart_retail.data.crops import CROP, LANDMARKS, face_squares, place
 from smart_retail.data.image_header import jpeg_frame
 from smart_retail.data.images import read_image, read_image_bytes
 from smart_retail.data.index import FaceIndex
 from smart_retail.data.packed_images import IMAGE
-from smart_retail.data.processes import in_processes, usable_cores
+from smart_retail.data.processes import in_processes
 from smart_retail.data.sources.base import COLUMNS
 from smart_retail.data.sources.packed import FORMAT, NAME, sha256, stored_columns
 from smart_retail.data.transforms import Augmentation

@@ -1,9 +1,8 @@
-"""Cores, and one function over many images, in several processes if there are enough of them."""
+"""One function over many images, in several processes if there are enough of them."""
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,13 +25,6 @@ def progress(items: Iterable[Result], count: int, what: str, unit: str) -> Itera
     if not sys.stderr.isatty():
         print(f"{what}: {count:,} {unit}s", file=sys.stderr, flush=True)
     yield from tqdm(items, total=count, desc=what, unit=unit, mininterval=1.0, disable=None)
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use, as far as the system tells."""
-    if hasattr(os, "process_cpu_count"):  # Python 3.13
-        return os.process_cpu_count() or 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_processes(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from smart_retail.data.processes import usable_cores
+from smart_retail.cores import usable_cores
 
 DOT_PRODUCTS = {"avx512_vnni", "avx_vnni", "asimddp"}
 """Flags of processors that sum products of bytes in 32 bits: VNNI on x86, dot products on ARM."""

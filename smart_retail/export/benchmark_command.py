@@ -16,7 +16,7 @@ from tqdm import tqdm
 from smart_retail.arguments import as_list, check_above, command_parser, parse
 from smart_retail.config_files import read_yaml
 from smart_retail.contract import Contract
-from smart_retail.data.processes import usable_cores
+from smart_retail.cores import usable_cores
 from smart_retail.edge.manifest import PRECISIONS, Manifest, check_files, read_manifest
 from smart_retail.edge.predict_command import add_bundle
 from smart_retail.edge.pretrained import find_bundle
