@@ -4,6 +4,7 @@ Pages stay readable as files: links that leave this folder lead to the files bes
 them (`generated.py`).
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -23,6 +24,9 @@ extensions = ["myst_nb", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.ext.
 html_theme = "furo"
 html_theme_options = {"navigation_with_keys": True}
 html_copy_source = False
+html_static_path, html_css_files = ["static"], ["site.css"]
+smartquotes = False  # two dashes are an option of a command
+exclude_patterns = ["api/modules.rst"]  # a list of one: the package
 
 myst_heading_anchors = 4  # the anchors that Git's hosts make, so that one link works there and here
 nb_execution_mode = "off"  # notebooks are committed with their outputs, and a test runs them
@@ -44,8 +48,10 @@ add_module_names = False
 
 
 def turn(app: Sphinx, page: str, source: list[str]) -> None:
-    """Turn the links of a page of this folder; those of generated pages are turned already."""
+    """Turn the links of a page of this folder, and shorten the titles of modules; generated pages are done."""
     file = Path(app.env.doc2path(page))
+    if file.parent.name == "api":
+        source[0] = re.sub(r"\A(?:smart\\_retail\.)?(\S+) (?:module|package)$", r"\1", source[0], count=1, flags=re.M)
     if file.parent == HERE:
         source[0] = generated.turn_links(source[0], file, file)
     elif file.parent.name == "notebooks":

@@ -1,4 +1,4 @@
-"""Runs notebooks in place and keeps their outputs: `python notebooks/run.py [FILE ...]`; by default all beside this file.
+"""Runs notebooks in place and keeps their outputs: `python notebooks/run.py [FILE ...]`, else all beside this file.
 
 What tells of the machine is left out: warnings and progress, which go to stderr, times and paths.
 """

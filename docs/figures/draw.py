@@ -25,7 +25,7 @@ from PIL import Image
 
 from smart_retail import Predictor, draw
 from smart_retail.contract import Contract
-from smart_retail.data.crops import Square, square_from_landmarks
+from smart_retail.data.crops import square_from_landmarks
 from smart_retail.data.sources.drawing import FaceSpec, draw_face
 from smart_retail.edge.annotate import outline
 from smart_retail.edge.detector import Detection
@@ -50,7 +50,9 @@ def canvas(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def box(axes: Axes, left: float, top: float, width: float, title: str, note: str, kind: tuple[str, str] = PLAIN) -> None:
+def box(
+    axes: Axes, left: float, top: float, width: float, title: str, note: str, kind: tuple[str, str] = PLAIN
+) -> None:
     """Draw a box of one line and a smaller one.
 
     Raises:
@@ -116,7 +118,11 @@ def masks() -> Figure:
     """Four faces of a batch with the labels that each has."""
     rows = [
         (face(1, 28, 2, 3), "UTKFace", ("female", "28", "")),
-        (cv2.cvtColor(cv2.cvtColor(face(0, 40, 3, 8), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), "FER2013", ("", "", "neutral")),
+        (
+            cv2.cvtColor(cv2.cvtColor(face(0, 40, 3, 8), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB),
+            "FER2013",
+            ("", "", "neutral"),
+        ),
         (face(0, 62, 3, 4), "FairFace", ("male", "60-69", "")),
         (face(0, 8, 5, 5), "a table of yours", ("male", "", "surprise")),
     ]
@@ -131,7 +137,9 @@ def masks() -> Figure:
             kind = CORE if label else ("#ffffff", "#c3ccd4")
             style = {"boxstyle": "round,pad=0,rounding_size=6", "facecolor": kind[0], "edgecolor": kind[1]}
             axes.add_patch(FancyBboxPatch((x, y + 14), 120, 44, linestyle="-" if label else "--", **style))
-            axes.text(x + 60, y + 36, label or "no label", size=9.5, color=INK if label else EDGE, ha="center", va="center")
+            axes.text(
+                x + 60, y + 36, label or "no label", size=9.5, color=INK if label else EDGE, ha="center", va="center"
+            )
     axes.text(104, 408, "loss: mean over", size=9, color=INK, va="center")
     for x, count in zip(columns, (3, 2, 2), strict=True):
         axes.text(x + 60, 408, f"{count} labels", size=9.5, color=INK, ha="center", va="center", weight="bold")
@@ -179,7 +187,7 @@ def identity_start() -> Figure:
         found: list[torch.Tensor] = []
         for block in network.modules():
             if isinstance(getattr(block, "identity", None), torch.nn.BatchNorm2d):
-                block.register_forward_hook(lambda _, __, out: found.append(out))
+                block.register_forward_hook(lambda _, __, out, kept=found: kept.append(out))
         network(torch.cat([images, changed]))
         growth = [float((out[:32] - out[32:]).norm() / out[:32].norm()) for out in found]
         axes.plot(range(1, len(growth) + 1), growth, color=colour, marker="o", markersize=3, label=label)
