@@ -23,7 +23,7 @@ CPU_TORCH = $(BIN)/pip install --quiet $(shell grep -E '^torch(vision)?==' requi
 install: .venv/ready  ## the environment .venv, with the versions of requirements.lock; CPU=1: without CUDA, 2 GB for 7
 
 demo: .venv/ready  ## train on drawn faces, and write a report to open: under three minutes on two cores
-	$(BIN)/smart-retail fit --config experiment/demo.yaml
+	$(BIN)/smart-retail fit --config configs/experiment/demo.yaml
 	@run=$$(ls -td lightning_logs/demo/version_* | head -1); \
 	$(BIN)/smart-retail evaluate $$run --thumbnails --output $$run/report && printf '%s\n' '' \
 		"Open $$run/report/report.html in a browser: how good the network is, and where it errs." \
