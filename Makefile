@@ -10,16 +10,27 @@ QUICK := -p no:cacheprovider -m "not real and not slow"
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
+# `make install CPU=1` takes PyTorch without CUDA (docs/install.md); the rest then keeps it: 2.14.1+cpu is a 2.14.1.
+CPU_TORCH = $(BIN)/pip install --quiet $(shell grep -E '^torch(vision)?==' requirements.lock) \
+	--index-url https://download.pytorch.org/whl/cpu
+
 .venv/ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
+	$(if $(CPU),$(CPU_TORCH))
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	touch $@
 
-install: .venv/ready  ## the environment .venv, with the versions of requirements.lock
+install: .venv/ready  ## the environment .venv, with the versions of requirements.lock; CPU=1: without CUDA, 2 GB for 7
 
-demo: .venv/ready  ## train on synthetic faces, then test: under three minutes on two cores
+demo: .venv/ready  ## train on drawn faces, and write a report to open: under three minutes on two cores
 	$(BIN)/smart-retail fit --config configs/experiment/demo.yaml
-	$(BIN)/smart-retail test --config configs/experiment/demo.yaml --ckpt_path best
+	@run=$$(ls -td lightning_logs/demo/version_* | head -1); \
+	$(BIN)/smart-retail evaluate $$run --thumbnails --output $$run/report && printf '%s\n' '' \
+		"Open $$run/report/report.html in a browser: how good the network is, and where it errs." \
+		'Then, after `. .venv/bin/activate`:' \
+		'  smart-retail predict face.jpg   # the network of the package, on a face crop of yours' \
+		'  smart-retail watch 0            # counts the people before a camera' \
+		'docs/own-faces.md goes on: from a table of your own faces to a network that a camera runs.'
 
 test: .venv/ready  ## the quick tests that need no real data
 	@# The unit tests run beside the rest, on the second core.
