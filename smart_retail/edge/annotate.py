@@ -97,10 +97,11 @@ def write(
     # Lines first: none crosses a text.
     for points, face, label, colour in zip(corners, faces, labels, colours, strict=True):
         cv2.polylines(image, [points], isClosed=True, color=colour, thickness=line)
-        if distances(np.array([label]), face)[0] > 2:
+        if label.height and distances(np.array([label]), face)[0] > 2:
             cv2.line(image, label.nearest(face), face.nearest(label), colour, line, cv2.LINE_AA)
     for text, label, size, colour in zip(texts, labels, sizes, colours, strict=True):
-        _write(image, text, label, size, colour)
+        if text:
+            _write(image, text, label, size, colour)
 
 
 def _layout(
@@ -196,9 +197,11 @@ def place(
 
 def _cost(boxes: np.ndarray, face: Rectangle, labels: Sequence[Rectangle], faces: Sequence[Rectangle]) -> np.ndarray:
     """Return how bad each of (N, 4) places of a label is; 0 is by its face and on nothing else."""
-    hidden = overlaps(boxes, faces) / boxes[:, 2:].prod(axis=1)
+    hidden = overlaps(boxes, faces) / np.maximum(boxes[:, 2:].prod(axis=1), 1)
     # A label on a label cannot be read; one on a face hides it; of one that is far nobody knows whose it is.
-    return 100.0 * (overlaps(boxes, labels) > 0) + 4 * hidden + distances(boxes, face) / boxes[:, 2]
+    return np.asarray(
+        100.0 * (overlaps(boxes, labels) > 0) + 4 * hidden + distances(boxes, face) / np.maximum(boxes[:, 2], 1)
+    )
 
 
 def distances(boxes: np.ndarray, face: Rectangle) -> np.ndarray:
@@ -220,11 +223,13 @@ def _font_size(image: np.ndarray, texts: Sequence[str], share: float) -> float:
     height, width = image.shape[:2]
     size = max(0.4, share * min(height, width) / 900)
     extent = _extent(texts, size)
-    return float(size * min(1.0, width / extent[0], height / extent[1]))
+    return float(size * min(1.0, width / max(1, extent[0]), height / max(1, extent[1])))
 
 
 def _extent(texts: Sequence[str], size: float) -> tuple[int, int]:
-    """Return width and height of a label."""
+    """Return width and height of a label; without a text there is none."""
+    if not texts:
+        return 0, 0
     width = max((cv2.getTextSize(text, FONT, size, _thickness(size))[0][0] for text in texts), default=0)
     return width + 2 * MARGIN_PX, _line_height(size) * len(texts) + 2 * MARGIN_PX
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Literal
 
 import cv2
 from jsonargparse import ArgumentParser, Namespace
@@ -22,7 +22,7 @@ from smart_retail.edge.bundle import verify
 from smart_retail.edge.detector import Detector, open_detector
 from smart_retail.edge.manifest import read_manifest
 from smart_retail.edge.prediction import Face, Prediction
-from smart_retail.edge.predictor import Options, Predictor
+from smart_retail.edge.predictor import Predictor
 from smart_retail.edge.pretrained import find_bundle
 from smart_retail.edge.runtime import DEFAULT_RUNTIME, RUNTIMES
 from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
@@ -114,7 +114,7 @@ def add_network(parser: ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, help="of the network; 0 for one a core")
 
 
-def open_predictor(options: Namespace, **more: Unpack[Options]) -> Predictor:
+def open_predictor(options: Namespace, *, batch_size: int = 32, tasks: Sequence[str] | None = None) -> Predictor:
     """Open the bundle that a command was given, as it was told to."""
     return Predictor.from_bundle(
         find_bundle(options.bundle),
@@ -122,7 +122,8 @@ def open_predictor(options: Namespace, **more: Unpack[Options]) -> Predictor:
         runtime=options.runtime,
         providers=options.providers,
         threads=options.threads,
-        **more,
+        batch_size=batch_size,
+        tasks=tasks,
     )
 
 

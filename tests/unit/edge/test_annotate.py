@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smart_retail.data.crops import Square, crop_square
-from smart_retail.edge.annotate import MIN_SIDE_PX, Rectangle, annotate, distances, draw, lines, overlaps, place
+from smart_retail.edge.annotate import COLOUR, MIN_SIDE_PX, Rectangle, annotate, distances, draw, lines, overlaps, place
 from smart_retail.edge.detector import Detection
 from smart_retail.edge.prediction import Attribute, Face, Prediction
 from tests.helpers.pictures import write_image
@@ -30,6 +30,12 @@ def test_the_square_is_drawn_turned_as_it_was_cut(angle: float) -> None:
     for edge in (20, 180):
         for strip in (seen[edge - 2 : edge + 3, 30:170], seen.T[edge - 2 : edge + 3, 30:170]):
             assert (strip.max(axis=0) > 60).mean() > 0.9  # a line of one pixel, resampled
+
+
+def test_a_face_of_which_nothing_is_said_has_its_square_alone() -> None:
+    image = np.zeros((100, 100, 3), np.uint8)
+    annotate(image, [Square(50, 50, 40)], [Prediction({})])
+    assert set(map(tuple, image.reshape(-1, 3).tolist())) == {(0, 0, 0), COLOUR}
 
 
 @pytest.mark.parametrize("size", [8, 64, 2000])
