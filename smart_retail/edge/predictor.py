@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 import numpy as np
 
@@ -110,7 +110,7 @@ class Predictor:
         self.session = open_session(self.path, **self._opening)
 
     @classmethod
-    def from_bundle(cls, bundle: str | Path, *, precision: str | None = None, **options: Unpack[Options]) -> Predictor:
+    def from_bundle(cls, bundle: str | Path, *, precision: str | None = None, **options: Unpack[Options]) -> Self:
         """Open a bundle, after comparing its sums.
 
         Args:
@@ -133,9 +133,7 @@ class Predictor:
         return cls(Path(bundle) / name, manifest, half=precision == HALF, **options)
 
     @classmethod
-    def from_pretrained(
-        cls, name: str = DEFAULT, *, precision: str | None = None, **options: Unpack[Options]
-    ) -> Predictor:
+    def from_pretrained(cls, name: str = DEFAULT, *, precision: str | None = None, **options: Unpack[Options]) -> Self:
         """Open a bundle that comes with the package, by its name; see ``from_bundle``.
 
         Raises:
