@@ -21,7 +21,7 @@ from smart_retail.data.sources.places import read_boxes
 from smart_retail.data.sources.problems import Problems
 from smart_retail.data.sources.table_file import as_text, read_table
 from smart_retail.data.sources.table_paths import find_files
-from smart_retail.edge.detector import Detection, Detector, Landmarks, open_detector
+from smart_retail.edge.detector import PHOTO_PX, Detection, Detector, Landmarks, open_detector
 from smart_retail.errors import BrokenImageError, ConfigError, DataError, printable
 from smart_retail.files import write_aside
 
@@ -45,13 +45,14 @@ def detect(args: Sequence[str]) -> None:
     )
     parser.add_argument("table", type=Path, help="CSV or Parquet file with a column path (or file, image, filename)")
     parser.add_argument("--detector", type=str, required=True, help="yunet, or a YuNet model file")
+    parser.add_argument("--detector_size", type=int, default=PHOTO_PX, help="longest side of the photo that it sees")
     parser.add_argument("--output", type=Path, required=True, help=".csv or .parquet file to write")
     parser.add_argument("--root", type=Path, help="folder that relative paths start from; the table's unless given")
     parser.add_argument("--min_score", type=float, default=0.8, help="from 0 to 1, how sure")
     options = parse(parser, args)
     if not 0 <= options.min_score <= 1:
         raise ConfigError(f"--min_score {options.min_score} is outside 0 to 1")
-    detector = open_detector(options.detector, min_score=options.min_score)
+    detector = open_detector(options.detector, min_score=options.min_score, size=options.detector_size)
     add_landmarks(options.table, options.output, options.root or options.table.parent, detector)
 
 

@@ -19,7 +19,7 @@ from smart_retail.data.images import read_image
 from smart_retail.edge.annotate import draw
 from smart_retail.edge.answers import WRITERS, Answer
 from smart_retail.edge.bundle import verify
-from smart_retail.edge.detector import Detector, open_detector
+from smart_retail.edge.detector import PHOTO_PX, Detector, open_detector
 from smart_retail.edge.manifest import read_manifest
 from smart_retail.edge.prediction import Face, Prediction
 from smart_retail.edge.predictor import Predictor
@@ -53,6 +53,7 @@ def predict(args: Sequence[str]) -> None:
     parser.add_argument(
         "--detector", type=str, help="yunet, or a YuNet model file: find the faces in each picture first"
     )
+    parser.add_argument("--detector_size", type=int, default=PHOTO_PX, help="longest side of the picture that it sees")
     parser.add_argument(
         "--draw",
         type=Path,
@@ -69,7 +70,7 @@ def predict(args: Sequence[str]) -> None:
     predictor = open_predictor(options, batch_size=options.batch_size, tasks=options.tasks)
     photos: list[str] = []
     answers = (
-        _detected(files, predictor, open_detector(options.detector))
+        _detected(files, predictor, open_detector(options.detector, size=options.detector_size))
         if options.detector
         else _crops(files, predictor, photos)
     )

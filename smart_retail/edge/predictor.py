@@ -133,9 +133,7 @@ class Predictor:
         return cls(Path(bundle) / name, manifest, half=precision == HALF, **options)
 
     @classmethod
-    def from_pretrained(
-        cls, name: str = DEFAULT, *, precision: str | None = None, **options: Unpack[Options]
-    ) -> Self:
+    def from_pretrained(cls, name: str = DEFAULT, *, precision: str | None = None, **options: Unpack[Options]) -> Self:
         """Open a bundle that comes with the package, by its name; see ``from_bundle``.
 
         Raises:

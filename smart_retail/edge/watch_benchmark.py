@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -85,7 +85,7 @@ class Clock:
 
     def __init__(self) -> None:
         """Start at 0."""
-        self.parts, self.judged = Counter[str](), 0
+        self.parts, self.judged = defaultdict[str, float](float), 0
         self.start()
 
     def start(self) -> None:
@@ -107,7 +107,7 @@ class Clock:
         mine, whole = time.thread_time() - self.begun[0], time.process_time() - self.begun[1]
         # Detector and network run in this thread: all that other threads did is decoding.
         reading = self.parts["reading"] + max(0.0, whole - mine)
-        return {**self.parts, "reading": reading, "rest": mine - self.parts.total()}
+        return {**self.parts, "reading": reading, "rest": mine - sum(self.parts.values())}
 
 
 class TimedSource:
@@ -258,7 +258,7 @@ def _print_table(costs: Sequence[Cost]) -> None:
     where = device()
     dot = "with" if where["int8_dot_product"] else "without"
     print(f"{where['processor']}, {dot} INT8 dot products; one thread, processor time, means of a frame in ms")
-    rows = [HEAD]
+    rows: list[tuple[str, ...]] = [HEAD]
     for cost in costs:
         spread = ", ".join(f"{task} {value:.2f}" for task, value in cost.spread.items())
         parts = (f"{getattr(cost, part):.1f}" for part in (*PARTS, "all"))

@@ -120,7 +120,7 @@ def test_faces_that_are_found_are_drawn_and_numbered(bundle, tmp_path, capsys, m
         def detect(self, image):
             return [Detection((0, 0, 200, 200), 0.9), Detection((200, 0, 400, 200), 0.8)]
 
-    monkeypatch.setattr(predict_command, "open_detector", lambda name: Halves())
+    monkeypatch.setattr(predict_command, "open_detector", lambda *_, **__: Halves())
     photo = noise(tmp_path / "photo.png", 400, 200)
     words = ["--bundle", str(bundle), "--format", "csv", "--draw", str(tmp_path / "drawn")]
     assert main(["predict", str(photo), "--detector", "halves", *words]) == 0
