@@ -87,6 +87,8 @@ def _tell_misspelt(parser: ArgumentParser, words: Sequence[str]) -> None:
 
 def nearest(name: str, known: Sequence[str]) -> list[str]:
     """Return at most three names like this one, or whose last part is like its last part."""
+    if name == "model.class_path" and "module" in known:
+        return ["module"]  # how Lightning's own command line names a module
     last = {full: full.rpartition(".")[2] for full in known}
     same = difflib.get_close_matches(name.rpartition(".")[2], set(last.values()), 3, 0.75)
     alike = difflib.get_close_matches(name, known, 3, 0.75)

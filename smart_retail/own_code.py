@@ -112,6 +112,25 @@ def check_imported(config: Mapping[str, Any], name: str) -> None:
             raise ConfigError(f"{name} was trained with {path}, code that is not imported: {way_in(module)}")
 
 
+def check_module(made_by: Any, given: str | None, name: str) -> None:
+    """Refuse to go on without the module of one's own that a training had.
+
+    Args:
+        made_by: what its checkpoint tells.
+        given: the module that this command has.
+        name: of the checkpoint.
+
+    Raises:
+        ConfigError: it had one, and this command has none.
+    """
+    text = made_by.get("config") if isinstance(made_by, Mapping) else None
+    config = parse_yaml(text, f"the training config of {name}") if isinstance(text, str) and not given else None
+    if isinstance(config, dict) and isinstance(module := config.get("module"), str):
+        imports = config.get("imports") or module.rpartition(".")[0]
+        words = "".join(f" --imports {one}" for one in (imports if isinstance(imports, list) else [imports]))
+        raise ConfigError(f"{name} was trained with a module of its own: add --module {module}{words}")
+
+
 def way_in(module: str) -> str:
     """Return how a module of one's own gets known to a command."""
     name = module or "my_ideas"

@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from smart_retail.errors import CheckpointError
+from smart_retail.errors import CheckpointError, ConfigError
 
 LOGS = Path("lightning_logs")
 
@@ -54,7 +54,11 @@ def version_of(checkpoint: Path, run: str, logs: Path = LOGS) -> str | None:
 
 
 def claim_version(run: Path) -> Path:
-    """Make the next ``version_N`` of a run's folder; trainings that start at once get one each."""
+    """Make the next ``version_N`` of a run's folder; trainings that start at once get one each.
+
+    Raises:
+        ConfigError: nothing can be written there.
+    """
     number = max((int(path.name.removeprefix("version_")) + 1 for path in versions_of(run)), default=0)
     while True:
         folder = run / f"version_{number}"
@@ -64,6 +68,9 @@ def claim_version(run: Path) -> Path:
             if not folder.is_dir():
                 raise
             number += 1
+        except OSError as error:
+            way_out = "set --trainer.default_root_dir to a folder that can be written to"
+            raise ConfigError(f"the run's folder {folder} cannot be made ({error.strerror}); {way_out}") from error
         else:
             return folder
 

@@ -177,7 +177,7 @@ def _near_groups(dhash: np.ndarray, ahash: np.ndarray) -> np.ndarray:
     both = [np.ascontiguousarray(hashes).view(np.uint64) for hashes in (dhash, ahash)]  # compares eight bytes at once
     for words in _bands(dhash):
         rows = np.argsort(words, kind="stable")
-        words = words[rows]
+        words, part = words[rows], both[0][rows, 0]  # a quarter of the hash, in this order: it tells most pairs apart
         # Rows with one word stand together: pair each with the k-th after it, for k = 1, 2, ...
         at = np.arange(len(rows))
         for step in range(1, len(rows)):
@@ -185,7 +185,8 @@ def _near_groups(dhash: np.ndarray, ahash: np.ndarray) -> np.ndarray:
             at = at[words[at + step] == words[at]]  # who has no k-th neighbour has no later one
             if not len(at):
                 break
-            pairs = np.stack([rows[at], rows[at + step]])
+            near = at[np.bitwise_count(part[at] ^ part[at + step]) <= MAX_BITS]
+            pairs = np.stack([rows[near], rows[near + step]])
             pairs = pairs[:, groups[pairs[0]] != groups[pairs[1]]]  # who is linked already need not be compared
             for hashes in both:
                 pairs = pairs[:, np.bitwise_count(hashes[pairs[0]] ^ hashes[pairs[1]]).sum(axis=1) <= MAX_BITS]
@@ -201,4 +202,5 @@ def _bands(hashes: np.ndarray) -> Iterator[np.ndarray]:
     order = np.random.default_rng(0).permutation(8 * HASH_BYTES)
     bits = np.unpackbits(hashes, axis=1)
     for band in np.array_split(order, BANDS):
-        yield bits[:, band] @ (1 << np.arange(len(band)))
+        packed = np.packbits(bits[:, band], axis=1)
+        yield packed @ (1 << 8 * np.arange(packed.shape[1]))

@@ -40,7 +40,7 @@ from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.errors import CheckpointError, ConfigError, one_line
 from smart_retail.models.checkpoint import read_checkpoint
 from smart_retail.named_configs import CONFIGS, find_configs
-from smart_retail.own_code import import_own, own_class, own_modules
+from smart_retail.own_code import check_module, import_own, own_class, own_modules
 from smart_retail.runs import LOGS, claim_version, drop_if_empty, find_checkpoint, training_folders, version_of
 from smart_retail.training.distillation import Distillation
 from smart_retail.training.module import FaceAttributeModule
@@ -137,6 +137,7 @@ class FaceCLI(LightningCLI):
                 raise CheckpointError(
                     f"--ckpt_path {self.checkpoint}: no checkpoint of a training; they lie in <run>/checkpoints"
                 )
+            check_module(content.get("made_by"), config.module, str(self.checkpoint))
             places = [*training_folders(self.checkpoint), *recorded_folder(content.get("made_by"))]
             learnt = content.get("hyper_parameters", {})
             # A network goes on to be fed as it was, and is asked what it has learnt.
@@ -260,8 +261,7 @@ def train(command: str, words: Sequence[str]) -> None:
         raise SystemExit(TERMINATED) from None  # Lightning's own code is 0, as if the run had ended
     # Not trainer.log_dir: that asks rank 0, and every rank must.
     if command == "fit" and cli.trainer.is_global_zero and isinstance(table := cli.trainer.logger, MetricsTable):
-        configs = [str(path) for path in cli.config.fit.config or []]
-        print(what_next(Path(table.log_dir), configs, cli.table.go_on * cli.table.unfinished, own_modules(words)))
+        print(what_next(Path(table.log_dir), words, cli.table.go_on * cli.table.unfinished, own_modules(words)))
 
 
 def check_fit(command_lines: Mapping[str, Sequence[str]]) -> None:

@@ -14,12 +14,12 @@ from smart_retail.models.checkpoint import read_checkpoint
 from smart_retail.named_configs import by_name
 
 
-def what_next(run: Path, configs: Sequence[str], go_on: str = "", imports: Sequence[str] = ()) -> str:
+def what_next(run: Path, words: Sequence[str], go_on: str = "", imports: Sequence[str] = ()) -> str:
     """Return what to say after a training.
 
     Args:
         run: its folder.
-        configs: files that its command line named.
+        words: of its command line.
         go_on: command that goes on with it, where it has more to do.
         imports: modules of one's own: a checkpoint alone imports nothing.
     """
@@ -28,9 +28,8 @@ def what_next(run: Path, configs: Sequence[str], go_on: str = "", imports: Seque
     if go_on:
         lines += ["trainer.max_time is over; it goes on with", f"  {go_on}"]
     if best.is_file():
-        given = "".join(f"--config {quote(by_name(path))} " for path in configs)
         folder, own = quote(str(run)), "".join(f" --imports {name}" for name in imports)
-        steps = f"test {given}--ckpt_path {quote(str(best))}", f"evaluate {folder} --output report{own}"
+        steps = _with_checkpoint("test", words, best), f"evaluate {folder} --output report{own}"
         lines.append(next_steps(*steps, f"export --checkpoint {folder} --output bundle{own}"))
     return "\n".join(lines)
 
@@ -54,10 +53,14 @@ def reached(run: Path, best: Path) -> list[str]:
 
 def go_on_command(words: Sequence[str], checkpoint: Path) -> str:
     """Return the command line of a training with the checkpoint that it goes on from."""
+    return f"smart-retail {_with_checkpoint('fit', words, checkpoint)}"
+
+
+def _with_checkpoint(command: str, words: Sequence[str], checkpoint: Path) -> str:
     kept, skip = [], False
     for word in words:
         if skip or word.partition("=")[0] == "--ckpt_path":
             skip = word == "--ckpt_path"
         else:
             kept.append(word)
-    return f"smart-retail fit {join([*map(by_name, kept), '--ckpt_path', str(checkpoint)])}"
+    return join([command, *map(by_name, kept), "--ckpt_path", str(checkpoint)])

@@ -119,3 +119,12 @@ def test_a_checkpoint_alone_imports_nothing_and_says_what_to_add(folder, capsys)
     assert run("export", "--checkpoint", RUN, "--output", "other") == 2
     assert "add --imports my_ideas, in the folder with my_ideas.py" in capsys.readouterr().err
     assert "my_ideas" not in sys.modules
+
+
+def test_a_checkpoint_goes_on_only_with_its_own_module(folder, capsys):
+    forget()
+    config = yaml.safe_load((folder / "my_ideas.yaml").read_text())
+    del config["module"], config["model"]["mirror"]
+    (folder / "without.yaml").write_text(yaml.safe_dump(config))
+    assert run("fit", "--config", "without.yaml", "--ckpt_path", "last") == 2
+    assert "add --module my_ideas.MirrorModule --imports my_ideas" in capsys.readouterr().err

@@ -133,6 +133,7 @@ def test_lightnings_own_switches_do_so_too(tmp_path, capsys):
         (["predict", "--treads", "2", "a.jpg"], "--treads: no such setting; near it: --threads"),
         (["predict", "--batch-size", "2", "a.jpg"], "--batch-size: no such setting; near it: --batch_size"),
         (["fit", "--model.learning_rat", "1"], "near it: --model.learning_rate"),
+        (["fit", "--model.class_path", "my_ideas.MyModule"], "near it: --module"),
         (["fit", "--learning_rate", "1"], "near it: --model.learning_rate"),
         (["data", "--shet", "x.png"], "near it: --sheet"),
         (["evaluate", "a.csv", "--output", "x", "--splitt", "val"], "near it: --split"),

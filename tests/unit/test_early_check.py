@@ -47,7 +47,7 @@ def test_settings_of_the_command_line_count(tmp_path):
         "data: 3",
         "[1]",
         "data: {sources: [{class_path: FaceTable}]}",
-        "data: {sources: [{class_path: FaceTable, init_args: {table: faces.csv, columns: [age]}}]}",
+        "data: {sources: [{class_path: FaceTable, init_args: {table: faces.csv, colums: [age]}}]}",
     ],
 )
 def test_what_is_no_table_is_left_to_the_parser(tmp_path, monkeypatch, text):

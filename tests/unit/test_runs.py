@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from smart_retail.errors import CheckpointError
+from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.runs import claim_version, drop_if_empty, find_checkpoint, version_of
 
 
@@ -76,3 +76,9 @@ def test_a_folder_in_which_nothing_was_written_goes_and_nothing_else(tmp_path):
     drop_if_empty(kept.parent.parent, logs)
     drop_if_empty(claim_version(logs / "demo"), logs)
     assert kept.is_file() and len(list((logs / "demo").iterdir())) == 1
+
+
+def test_where_no_folder_can_be_made_the_setting_is_named(tmp_path):
+    (tmp_path / "lightning_logs").write_text("a file")
+    with pytest.raises(ConfigError, match=r"cannot be made \(Not a directory\); set --trainer.default_root_dir"):
+        claim_version(tmp_path / "lightning_logs" / "run")

@@ -97,6 +97,7 @@ def test_numbers_and_gaps_of_parquet_become_the_text_that_a_csv_would_have():
         (b"path,age\na.jpg,3\0\n", "it is no text"),
         (b"path,age\n", r"there is no row below the header \(path, age\)"),
         (b"a.jpg,23\nb.jpg,25\n", "no column `path`.*the first row must name the columns"),
+        (b"path age\na.jpg 23\nb.jpg 25\n", "cells that spaces part are not told apart"),
         (b"# mine\npath,age\na.jpg,3\n", r"more cells than the header.*\(now # mine\)"),
         (b"path,age\n" + b"a" * 140_000 + b",3\n", "row 2 has a cell of more than 131,072 letters"),
         (b'path,age\n"a.jpg,3\n' + b"b.jpg,4\n" * 20_000, "quotation mark in row 2 is not closed"),

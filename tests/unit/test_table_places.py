@@ -114,7 +114,21 @@ def test_a_box_that_is_none_is_refused_with_its_row(folder, header, cells, messa
             "20,20,40,20,30,33,25,45,35,45",
         ),
         ("left_eye,right_eye,nose,mouth_left,mouth_right", '"(20, 20)","(40, 20)","(30, 33)","(25, 45)","(35, 45)"'),
+        ("left_eye,right_eye,mouth", "\"{'y': 20, 'x': 20}\",\"{'x': 40, 'y': 20}\",\"{'x': 30, 'y': 45}\""),
     ],
 )
 def test_landmarks_are_read_by_common_names(folder, header, cells):
     assert listed(folder, header, cells).faces[list(LANDMARKS)].to_numpy().tolist() == [[20, 20, 40, 20, 30, 45]]
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "message"),
+    [
+        ("landmarks", '"[[20, 20], [40, 20], [30, 45]]"', "landmarks would tell where a face lies, and is not read"),
+        ("left_eye,right_eye,mouth", "row: 20 col: 20,row: 20 col: 40,row: 45 col: 30", "left_eye must hold x, y"),
+    ],
+)
+def test_landmarks_whose_order_is_not_known_are_refused(folder, header, cells, message):
+    with pytest.raises(DataError, match=message):
+        listed(folder, header, cells)
+    assert len(listed(folder, header, cells, columns=dict.fromkeys(header.split(","))).faces) == 1

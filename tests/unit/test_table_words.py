@@ -42,10 +42,19 @@ def test_a_column_of_one_gender_holds_yes_and_no(folder):
 
 
 def test_columns_of_both_genders_must_not_contradict_each_other(folder):
-    text = "path,male,female\na.jpg,1,0\nb.jpg,,1\nc.jpg,0,0\n"
-    with pytest.raises(DataError, match=r"male, female contradict each other: '0, 0' \(row 4\)"):
+    text = "path,male,female\na.jpg,1,0\nb.jpg,,1\nc.jpg,1,1\n"
+    with pytest.raises(DataError, match=r"male, female contradict each other: '1, 1' \(row 4\)"):
         listed(folder, text)
-    assert listed(folder, text.replace("0,0", "0,")).faces["gender"].tolist() == [0, 1, 1]
+    assert listed(folder, text.replace("1,1", "0,")).faces["gender"].tolist() == [0, 1, 1]
+
+
+def test_a_row_that_names_no_class_of_a_column_each_is_counted(folder):
+    found = listed(folder, "path,age,male,female\na.jpg,1,1,0\nb.jpg,2,0,1\nc.jpg,3,0,0\n")
+    assert found.faces["gender"].tolist() == [0, 1, pd.NA]
+    assert found.skipped == {"gender 'neither' is none of ours": 1}
+    found = listed(folder, "path,age,emotion_votes_happy,emotion_votes_sad\na.jpg,1,1,0\nb.jpg,2,,\nc.jpg,3,0,0\n")
+    assert found.faces["emotion"].tolist() == [EMOTIONS.index("happy"), pd.NA, pd.NA]
+    assert found.skipped == {"no vote for any emotion of ours": 1}
 
 
 @pytest.mark.parametrize("name", ["age_group", "Age Class", "age_label"])
@@ -153,7 +162,9 @@ def test_yes_and_no_of_yaml_are_words_of_a_table(folder):
         ({"columns": {"gender": "race", "age": "race"}}, "gender and age are both to be race; name one"),
         ({"values": {"mood": {1: "happy"}}}, "has no column mood"),
         ({"values": {"gender": {"W": "femal"}}}, "W is 'femal', which is none of male, female"),
-        ({"values": {"gender": "female"}}, "values"),
+        ({"values": {"gender": "female"}}, "values of gender, 'female': no mapping, as {cell: what it means}"),
+        ({"values": ["female"]}, "values .* of data set own is no mapping: {column: {cell"),
+        ({"columns": ["gender"]}, "columns .* of data set own is no mapping: {theirs: ours}"),
     ],
 )
 def test_a_mapping_that_cannot_be_is_refused(folder, settings, message):

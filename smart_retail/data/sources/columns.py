@@ -11,7 +11,16 @@ import pandas as pd
 
 from smart_retail.data.crops import LANDMARKS
 from smart_retail.data.image_files import USUAL
-from smart_retail.data.sources.place_columns import BOX, FORMS, ONE_COLUMN, Places, find_places, key_of, point_of
+from smart_retail.data.sources.place_columns import (
+    BOX,
+    FORMS,
+    ONE_COLUMN,
+    POINT_LISTS,
+    Places,
+    find_places,
+    key_of,
+    point_of,
+)
 from smart_retail.data.sources.vocabulary import SYNONYMS
 from smart_retail.errors import ConfigError, DataError
 from smart_retail.tasks import Task
@@ -185,12 +194,19 @@ def _wrong(found: Mapping[str, str], places: Places, tasks: Sequence[Task], left
             f"no column `path` (or file, image, filename, ...){there}{first}; name it in the source's "
             "`columns: {theirs: path}`"
         )
+        if len(left) == 1 and len(next(iter(left)).split()) > 1:
+            wrong.append("cells that spaces part are not told apart; write commas, semicolons or tabs between them")
     labels = {name for task in tasks for name in (task.name, *task.range_columns, *task.vote_columns, *task.opinions)}
     if labels and not labels & set(found):
         named = [name for task in tasks for name in (task.name, *(() if task.is_classes else task.range_columns))]
         wrong.append(
             f"none of the label columns {', '.join(named)} is there{there}; name them in the source's "
             "`columns: {theirs: gender}`"
+        )
+    if labels and (points := [name for name in left if key_of(name) in POINT_LISTS]) and not places.columns:
+        wrong.append(
+            f"{points[0]} would tell where a face lies, and is not read: write {', '.join(LANDMARKS)} in columns of "
+            f"their own; where the files are face crops, `columns: {{{points[0]}: null}}`"
         )
     if places.partial:
         first, names = places.missing[0], ", ".join(places.partial)

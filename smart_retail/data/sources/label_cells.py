@@ -49,7 +49,7 @@ def read_labels(
         for column in (task.name, *task.opinions):
             if column in cells:
                 found[column] = _classes(cells[column], column, task.classes, problems, skipped, notes)
-        votes = _votes(cells, task, problems)
+        votes = _votes(cells, task, problems, skipped)
         if votes is not None:
             # What most people say is the class to measure against, where the table names none.
             most = [task.classes[row.argmax()] if row.max() > 0.5 else None for row in np.nan_to_num(votes)]
@@ -144,18 +144,22 @@ def _years(cells: Cells, task: Task, problems: Problems, notes: list[str]) -> di
     return dict(zip(columns, ages.reshape(-1, 3).T, strict=True))
 
 
-def _votes(cells: Cells, task: Task, problems: Problems) -> np.ndarray | None:
-    """Return (N, classes) shares of people's votes, which a row may tell in numbers or in shares; NaN for none."""
+def _votes(cells: Cells, task: Task, problems: Problems, skipped: Counter[str]) -> np.ndarray | None:
+    """Return (N, classes) shares of people's votes, which a row may tell in numbers or in shares; NaN for none.
+
+    Rows of zeros alone are counted: their votes are for what has no column.
+    """
     there = [name for name in task.vote_columns if name in cells]
     if not there:
         return None
     numbers, wrong = read_numbers(there, cells, "must be numbers of votes, or shares", problems)
     votes = np.zeros((len(numbers), len(task.classes)))
     votes[:, [task.vote_columns.index(name) for name in there]] = np.where(np.isnan(numbers), 0, numbers)
-    none = np.isnan(numbers).all(axis=1) & ~wrong
+    none = ~(votes != 0).any(axis=1) & ~wrong
+    if (zeros := none & ~np.isnan(numbers).all(axis=1)).any():
+        skipped[f"no vote for any {task.name} of ours"] = int(zeros.sum())
     total = votes.sum(axis=1)
-    odd = ~none & ~wrong & ~((votes >= 0).all(axis=1) & (total > 0) & (total < np.inf))
-    why = "must not be negative, nor all 0 (leave the cells empty where nobody voted)"
-    problems.add(", ".join(there), why, joined(cells, there), odd)
+    odd = ~none & ~wrong & ~((votes >= 0).all(axis=1) & (total < np.inf))
+    problems.add(", ".join(there), "must not be negative", joined(cells, there), odd)
     with np.errstate(all="ignore"):
         return np.where((none | wrong | odd)[:, None], np.nan, votes / total[:, None])

@@ -45,6 +45,8 @@ def read_columns(
     for name, told in values.items():
         if (column := ours.get(str(name).strip().lower(), "")) == "":
             raise ConfigError(f"values: {problems.file} has no column {name}; those that are used: {', '.join(ours)}")
+        if not isinstance(told, Mapping):
+            raise ConfigError(f"values of {column}, {str(told)[:80]!r}: no mapping, as {{cell: what it means}}")
         try:
             cells[column] = _replaced(cells[column], _meanings(dict(told), column, classes.get(column, ())))
         except (ValueError, TypeError) as error:
@@ -59,16 +61,21 @@ def read_columns(
 
 
 def _genders(frame: pd.DataFrame, columns: Mapping[str, str], problems: Problems) -> np.ndarray:
-    """Return (N,) genders by columns that say yes or no of one; of two the second speaks where the first is empty."""
+    """Return (N,) genders by columns that say yes or no of one; of two the second speaks where the first is empty.
+
+    Who is neither by two columns has none, which is counted.
+    """
     told = {theirs: as_text(frame[theirs]) for theirs in columns.values()}
     read = []
     for gender, theirs in columns.items():
         other = next(name for name in GENDERS if name != gender)
         read.append(_replaced(told[theirs], {**dict.fromkeys(YES, gender), **dict.fromkeys(NO, other)}))
     empty = np.array([[is_empty(word) for word in words] for words in read])
-    against = (read[0] != read[-1]) & ~empty.any(axis=0)
+    neither = np.all([words != gender for gender, words in zip(columns, read, strict=True)], axis=0) & (len(read) > 1)
+    neither &= ~empty.any(axis=0)
+    against = (read[0] != read[-1]) & ~empty.any(axis=0) & ~neither
     problems.add(", ".join(told), "contradict each other", joined(told, list(told)), against)
-    return np.where(empty[0], read[-1], read[0])
+    return np.where(neither, "neither", np.where(empty[0], read[-1], read[0]))
 
 
 def _replaced(cells: np.ndarray, meaning: Mapping[str, str]) -> np.ndarray:

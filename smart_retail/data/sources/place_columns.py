@@ -37,6 +37,10 @@ POINTS = {
     "mouth_left": ("mouthleft", "leftmouth", "mouthleftcorner", "leftmouthcorner", "leftlip", "mouthl"),
     "mouth_right": ("mouthright", "rightmouth", "mouthrightcorner", "rightmouthcorner", "rightlip", "mouthr"),
 }
+POINT_LISTS = {
+    f"{what}{name}" for what in ("", "face", "facial") for name in ("landmarks", "landmark", "keypoints", "kps")
+}
+"""Names of columns that hold all points of a face, whose order nobody knows."""
 POINT_OF = {name: point for point, names in POINTS.items() for name in names}
 
 

@@ -124,11 +124,12 @@ def _several(name: str, cells: np.ndarray, keys: Sequence[str], problems: Proble
 
     def read(cell: str) -> list[float]:
         pairs = {key_of(key): float(number) for key, number in PAIR.findall(cell)}
-        found = [pairs.get(key, np.nan) for key in keys] if named else [float(n) for n in NUMBER.findall(cell)]
+        by_name = named or bool(pairs)
+        found = [pairs.get(key, np.nan) for key in keys] if by_name else [float(n) for n in NUMBER.findall(cell)]
         if is_empty(cell):
             return [np.nan] * len(keys)
-        if len(found) != len(keys) or (named and set(pairs) != set(keys)):
-            raise ValueError(f"must hold {', '.join(keys) if named else f'{len(keys)} numbers'}")
+        if len(found) != len(keys) or (by_name and set(pairs) != set(keys)):
+            raise ValueError(f"must hold {', '.join(keys) if by_name else f'{len(keys)} numbers'}")
         return found
 
     found = read_cells(cells, read, name, problems)

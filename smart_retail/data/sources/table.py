@@ -62,8 +62,16 @@ class FaceTable(Source):
     values: dict[str, dict[Any, Any]] | None = None
 
     def __post_init__(self) -> None:
-        """Check name and split."""
+        """Check the settings; Python's own types are not checked by a parser.
+
+        Raises:
+            ConfigError: one cannot be.
+        """
         check_name(self.name)
+        for setting, told in (("columns", self.columns), ("values", self.values)):
+            if told is not None and not isinstance(told, Mapping):
+                example = "{theirs: ours}" if setting == "columns" else "{column: {cell: what it means}}"
+                raise ConfigError(f"{setting} {str(told)[:80]!r} of data set {self.name} is no mapping: {example}")
         if self.split not in (None, *SPLITS):
             raise ConfigError(f"split {self.split!r} of data set {self.name} is none of {', '.join(SPLITS)}")
 
@@ -131,7 +139,7 @@ def check_name(name: str) -> None:
     Raises:
         ConfigError: it cannot be one, or is taken.
     """
-    if not name.isidentifier():
+    if not str(name).isidentifier():
         raise ConfigError(f"data set name {name!r}: use letters, digits and underscores")
     if name == OVERALL or keyword.iskeyword(name):
         raise ConfigError(f"data set name {name!r} is taken; set the source's `name` to another")

@@ -22,7 +22,7 @@ SYNONYMS = {
 MEANING = {other: name for name, others in SYNONYMS.items() for other in others}
 """What classes are called elsewhere, in lower case, and what they are here."""
 NONE_OF_OURS = {
-    "gender": ("other", "others", "nonbinary", "non-binary", "non binary", "diverse", "x"),
+    "gender": ("neither", "other", "others", "nonbinary", "non-binary", "non binary", "diverse", "x"),
     "emotion": (
         *("disgust", "disgusted", "contempt", "contemptuous", "other", "others", "uncertain"),
         *("nf", "no-face", "non-face", "noface", "nonface"),
