@@ -22,11 +22,23 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["smart_retail.export.export", "smart_retail.training.cli", "tests.helpers.runs"])
 
 
-def start_child(*words: str | Path, log: str = "child.log", env: Mapping[str, str] | None = None) -> Child:
-    """Start a command whose exit code becomes the process's; it writes into ``log``."""
-    process = CONTEXT.Process(target=_child, args=(words, log, dict(os.environ) | dict(env or {})))
+def start_child(
+    *words: str | Path, log: str = "child.log", env: Mapping[str, str] | None = None, group: bool = False
+) -> Child:
+    """Start a command whose exit code becomes the process's; it writes into ``log``, and may lead a process group."""
+    process = CONTEXT.Process(target=_child, args=(words, log, dict(os.environ) | dict(env or {}), group))
     process.start()
     return process
+
+
+def exit_code(process: Child, seconds: float = 120) -> int | None:
+    """Return how a process ended; None for one that was still running after some seconds, and is no more."""
+    process.join(seconds)
+    code = process.exitcode
+    if code is None:
+        process.kill()
+        process.join()
+    return code
 
 
 def kill_when(process: Child, condition: Callable[[], bool], seconds: float = 120) -> None:
@@ -40,7 +52,9 @@ def kill_when(process: Child, condition: Callable[[], bool], seconds: float = 12
     process.join()
 
 
-def _child(words: tuple[str | Path, ...], log: str, env: Mapping[str, str]) -> None:
+def _child(words: tuple[str | Path, ...], log: str, env: Mapping[str, str], group: bool = False) -> None:
+    if group:
+        os.setsid()
     os.environ.clear()
     os.environ.update(env)
     rank_zero_only.rank = int(env.get("RANK", 0))  # read at the import, which was the server's

@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from tests.helpers.children import Child, start_child
+from tests.helpers.children import Child, exit_code, start_child
 
 DDP = {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
 """Trainer settings."""
@@ -24,13 +24,7 @@ def start_ranks(*words: str | Path, ranks: int = 2) -> list[Child]:
 
 def finish(processes: list[Child], seconds: float = 150) -> list[int | None]:
     """Return the exit codes; None for a process that was still running after ``seconds``, and is no more."""
-    codes = []
-    for process in processes:
-        process.join(seconds)
-        codes.append(process.exitcode)
-        if process.exitcode is None:
-            process.kill()
-    return codes
+    return [exit_code(process, seconds) for process in processes]
 
 
 def run_ranks(*words: str | Path) -> list[int | None]:

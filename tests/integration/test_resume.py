@@ -1,16 +1,12 @@
 """A run that is stopped and resumed ends with the weights of the unbroken run, bit for bit."""
 
 import csv
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-import smart_retail
-from tests.helpers.children import start_child
+from tests.helpers.children import exit_code, start_child
 from tests.helpers.runs import FIGURES, checkpoint, differing, load, run, write_config
 
 STEPS = 5  # of an epoch of the training faces by eights
@@ -120,25 +116,13 @@ def test_of_a_finished_run_does_nothing(unbroken, here):
     assert differing(unbroken, checkpoint()) == []
 
 
-def start(folder: Path, config: Path) -> subprocess.CompletedProcess[str]:
-    """Run ``fit`` in a process group of its own."""
-    root = str(Path(smart_retail.__file__).parent.parent)
-    return subprocess.run(
-        [sys.executable, "-m", "smart_retail", "fit", "--config", str(config)],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": root},
-        capture_output=True,
-        text=True,
-        start_new_session=True,
-        timeout=120,
-    )
-
-
 @pytest.mark.parametrize(("way", "code"), [("interrupt group", 130), ("terminate group", 143)])
 def test_a_signal_that_reaches_the_workers_too(unbroken, here, way, code):
-    done = start(here, write_config(here, trainer=stops(4, way), data={"workers": 1}))
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
+    config = write_config(here, trainer=stops(4, way), data={"workers": 1})
+    ended = exit_code(start_child("fit", "--config", config, group=True))
+    said = (here / "child.log").read_text()
+    assert ended == code, said
+    assert "Traceback" not in said
     assert load(checkpoint())["global_step"] == 4
     resume(here)
     assert differing(unbroken, checkpoint()) == []
@@ -146,7 +130,7 @@ def test_a_signal_that_reaches_the_workers_too(unbroken, here, way, code):
 
 def test_kill_9(unbroken, here):
     config = write_config(here, trainer=stops(STEPS + 2, "kill"), last={"minutes": 1e-6})
-    assert start(here, config).returncode == -9
+    assert exit_code(start_child("fit", "--config", config)) == -9
     assert load(checkpoint())["global_step"] in (STEPS + 1, STEPS + 2)
     resume(here)
     assert differing(unbroken, checkpoint()) == []
@@ -158,9 +142,8 @@ def test_a_stop_within_a_validation_loses_nothing(unbroken, here, number):
     stop = {"class_path": "tests.helpers.stops.StopInValidation", "init_args": {"epoch": 0, "number": int(number)}}
     # Smaller batches, or a signal that takes effect after a batch comes after the last one.
     config = write_config(here, trainer={"callbacks": [stop]}, data={"eval_batch_size": 2})
-    child = start_child("fit", "--config", config)
-    child.join(120)
-    assert child.exitcode == {signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
+    ended = exit_code(start_child("fit", "--config", config))
+    assert ended == {signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
     assert not checkpoint("best").exists()
     assert load(checkpoint())["global_step"] == STEPS
     resume(here)

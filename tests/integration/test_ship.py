@@ -32,7 +32,7 @@ from smart_retail.models.fake_quantise import convolutions, to_float
 from smart_retail.models.load import load_model
 from smart_retail.quantise.int8 import Int8Settings
 from smart_retail.training.module import FaceAttributeModule
-from tests.helpers.children import start_child
+from tests.helpers.children import exit_code, start_child
 
 OPEN = Gate(points=100, years=100)
 WEIGHT_BITS = 7
@@ -190,8 +190,7 @@ def test_benchmark_times_and_judges_every_variant(trained: Path, tmp_path: Path)
     words += ["--batch_size", "1", "--image_size", "[32, 48]", "--faces", "8"]
     log = tmp_path / "log.txt"
     child = start_child("benchmark", "bundle", *words, "--format", "json", log=str(log))
-    child.join(120)
-    assert child.exitcode == 0, log.read_text()
+    assert exit_code(child) == 0, log.read_text()
     said = json.loads(log.read_text()[log.read_text().index("{") :])
     variants = ["PyTorch", "PyTorch reparameterised", "ONNX FP32", "ONNX INT8"]
     for size in (32, 48):
