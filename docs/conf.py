@@ -37,6 +37,7 @@ apidoc_modules = [
         "destination": "api",
         "separate_modules": True,
         "module_first": True,
+        "max_depth": 1,
         "automodule_options": {"members", "show-inheritance"},
     }
 ]

@@ -21,7 +21,7 @@ COLUMNS = "96"
 """Characters of a help text's line: what a page shows without scrolling."""
 PAGES = {
     "configs/experiment/reference/README.md": "generated/reference-weights.md",
-    "configs/experiment/reference/tried.md": "generated/tried.md",
+    "configs/experiment/reference/tried.md": "generated/what-was-tried.md",
     "smart_retail/pretrained/mobileone_s2/MODEL_CARD.md": "generated/model-card.md",
     "CHANGELOG.md": "generated/changelog.md",
     "CONTRIBUTING.md": "generated/contributing.md",

@@ -37,7 +37,7 @@ def run(path: Path) -> None:
     """Run a notebook in an empty folder and store it with what its cells show."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
-        client = NotebookClient(notebook, TIMEOUT_S, kernel_name="python3", resources={"metadata": {"path": folder}})
+        client = NotebookClient(notebook, timeout=TIMEOUT_S, resources={"metadata": {"path": folder}})
         client.execute()
     store(notebook, path)
 

@@ -127,12 +127,13 @@ def _duplicates(index: FaceIndex) -> Table | str:
             counts = [duplicates[column].nunique(), len(duplicates), *groups, leaks]
             if any(counts):
                 table.add_row(str(name), kind, *(f"{n:,}" for n in counts))
+    across = (index.faces.groupby("cluster")["dataset"].nunique() > 1).sum()
     if not table.row_count:
-        return "No duplicates were found."
-    across = index.faces.groupby("cluster")["dataset"].nunique()
+        found = f"Groups of duplicates that reach over data sets: {across}; none within one."
+        return found if across else "No duplicates were found."
     table.caption = (
         f"{', '.join(_names(index))}: groups whose labels disagree; leaks: official validation and test faces with a "
-        f"duplicate in official training; groups that reach over data sets: {(across > 1).sum()}"
+        f"duplicate in official training; groups that reach over data sets: {across}"
     )
     table.caption_justify = "left"
     return table

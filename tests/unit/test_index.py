@@ -9,9 +9,10 @@ from smart_retail.data.sources.synthetic import SyntheticFaces
 from smart_retail.data.sources.table import FaceTable
 from smart_retail.data.sources.utkface import UTKFace
 from smart_retail.data.splits import CONTRADICTORY, LEAKED, REPEATED
+from smart_retail.data.summary import print_summary
 from smart_retail.errors import ConfigError, DataError
 from smart_retail.tasks import tasks_of
-from tests.helpers.pictures import drawn_face, write_image
+from tests.helpers.pictures import drawn_face, write_face, write_image
 from tests.helpers.trees import write_fer2013, write_table, write_utkface
 
 ALL_TRAINING = {"val_share": 0.0, "test_share": 0.0}
@@ -53,6 +54,17 @@ def test_duplicates_are_found_across_sources(fer_root, tmp_path):
     own = faces[faces["dataset"] == "own"].iloc[0]
     assert own["split"] == "test"
     assert (faces["exact"] == own["exact"]).sum() == 2
+
+
+def test_duplicates_that_lie_in_two_sources_alone_are_told(tmp_path, capsys):
+    picture = write_face(tmp_path / "face.png", 0, 64)
+    sources = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        shutil.copy(picture, tmp_path / name / "a.png")
+        sources.append(FaceTable(str(write_table(tmp_path / name, "path,age\na.png,30\n")), name=name))
+    print_summary(build(*sources, **ALL_TRAINING))
+    assert "Groups of duplicates that reach over data sets: 1; none within one." in capsys.readouterr().out
 
 
 def test_contradictory_faces_stay_unless_asked_to_go(utk_root):
