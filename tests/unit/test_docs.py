@@ -122,7 +122,9 @@ def test_every_config_is_on_the_page_of_configs(generated: ModuleType) -> None:
 
 def test_links_that_leave_the_pages_lead_to_what_the_site_has_of_them(generated: ModuleType) -> None:
     page = DOCS / "train.md"
-    text = "[a](../configs/data/own.yaml) [b](../notebooks/01_look_at_the_data.ipynb) [c](gpu.md#there) [d](https://e.f)"
+    text = (
+        "[a](../configs/data/own.yaml) [b](../notebooks/01_look_at_the_data.ipynb) [c](gpu.md#there) [d](https://e.f)"
+    )
     assert generated.turn_links(text, page, page) == (
         "[a](generated/configs.md#configsdataownyaml) [b](notebooks/01_look_at_the_data.ipynb) [c](gpu.md#there) "
         "[d](https://e.f)"
