@@ -41,8 +41,8 @@ COMMANDS = {
     "benchmark watch": ("smart_retail.edge.watch_benchmark:benchmark_watch", "what a frame of a camera costs"),
 }
 """Name: function that takes the words after it, and what it does."""
-EDGE = ("configs", "predict", "watch", "detect", "verify", "benchmark bundle")
-"""Commands that run without PyTorch; the others need the extra ``train``."""
+EDGE = ("smart_retail.named_configs:", "smart_retail.edge.", "smart_retail.export.benchmark_command:")
+"""Modules of the commands that run without PyTorch; the others need the extra ``train``."""
 USAGE = "usage: smart-retail COMMAND [OPTIONS]"
 LAST = "smart-retail COMMAND --help tells the options of each, --version the version."
 
@@ -91,7 +91,7 @@ def _without_command(words: Sequence[str]) -> int:
         return 0
     family = {name: line for name, (_, line) in COMMANDS.items() if first in ("-h", "--help", name.split()[0])}
     if {first, *words[1:2]} & {"-h", "--help"} and family:
-        ready = family if find_spec("torch") else {name: family[name] for name in EDGE if name in family}
+        ready = {n: line for n, line in family.items() if find_spec("torch") or COMMANDS[n][0].startswith(EDGE)}
         parts = {"commands:": ready, f"after {INSTALL_TRAIN}:": {n: family[n] for n in family if n not in ready}}
         lists = (
             [title, *(f"  {name:18}{line}" for name, line in part.items()), ""] for title, part in parts.items() if part
