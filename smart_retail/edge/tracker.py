@@ -33,7 +33,8 @@ newest look in what is remembered, then and otherwise."""
 GAP_SECONDS, GAP_FRAMES = 0.25, 1.5
 """A gap this long is a short one, in seconds or, where frames are rare, in frames."""
 SETTLED_FRAMES = 5
-"""A track of fewer frames ends after a short gap, and is matched last: half hidden, a face may look like a new one."""
+"""A track of fewer frames ends after a short gap, and gets what no older one clearly is: half hidden, a face may look
+like a new one. Who is merely like somebody (``SAME``) belongs to whom they are like most: strangers may be, too."""
 SETTLE_SECONDS = 0.15
 """A velocity is an average over about this time: a detector's squares tremble."""
 
@@ -114,13 +115,14 @@ class Tracker:
         sure = [True] * len(squares) if sure is None else sure
         found: dict[int, int] = {}
         for settled, wanted in ((True, True), (True, False), (False, True), (False, False)):
+            alike = CLEAR if settled else SAME
             candidates = [
                 (cost, i, number)
                 for i, square in enumerate(squares)
                 if sure[i] == wanted and i not in found
                 for number, track in self.tracks.items()
-                if (track.frames >= SETTLED_FRAMES) == settled and number not in found.values()
-                if (cost := self._cost(track, square, looks[i] if looks else None)) is not None
+                if number not in found.values() and (track.frames >= SETTLED_FRAMES or not settled)
+                if (cost := self._cost(track, square, looks[i] if looks else None, alike)) is not None
             ]
             for _, i, number in sorted(candidates):
                 if i not in found and number not in found.values():
@@ -133,8 +135,8 @@ class Tracker:
                 self.tracks[found[i]] = Track(found[i], square, seconds, look=looks[i] if looks else None)
         return [found.get(i) for i in range(len(squares))]
 
-    def _cost(self, track: Track, square: Square, seen: np.ndarray | None) -> float | None:
-        """Return how unlike a face and a track are; None if they cannot be the same."""
+    def _cost(self, track: Track, square: Square, seen: np.ndarray | None, alike: float) -> float | None:
+        """Return how unlike a face and a track are; None if they cannot be the same, or look less alike."""
         gap = self.time - track.seen
         side = (track.square.side + square.side) / 2
         distance = math.hypot(track.square.x - square.x, track.square.y - square.y) / side
@@ -145,7 +147,7 @@ class Tracker:
             blind = seen is not None or track.look is not None
             return None if blind and (gap > self.gap or distance > MAX_BLIND_DISTANCE) else distance + zoom
         same = float((seen * track.look).sum())
-        return distance + zoom + 1 - same if same >= SAME else None
+        return distance + zoom + 1 - same if same >= alike else None
 
     def _move(self, track: Track, square: Square, seen: np.ndarray | None) -> None:
         gap = self.time - track.seen

@@ -69,6 +69,13 @@ def test_a_half_hidden_face_that_looks_new_does_not_take_the_place_of_its_track(
     assert follow(tracker, 3, start=13 * STEP, looks=[0.8 * ADA + 0.6 * BOB]) == [0] * 3
 
 
+def test_a_stranger_who_is_a_little_like_a_track_that_is_hidden_does_not_take_its_place() -> None:
+    tracker, stranger = Tracker(), Square(112, 100, 40)
+    follow(tracker, 10, looks=[ADA])
+    assert tracker.update([stranger], 10 * STEP, looks=[np.array([0.6, 0.8])]) == [1]
+    assert tracker.update([stranger], 11 * STEP, looks=[np.array([0.7, 0.714])]) == [1]
+
+
 def test_heads_beside_each_other_stay_apart_without_looks() -> None:
     tracker = Tracker()
     for i in range(20):
