@@ -18,6 +18,8 @@ from tests.helpers.runs import run
 
 Child = multiprocessing.process.BaseProcess
 
+HANGS = 600
+"""Seconds after which what still runs is taken to hang, on a busy machine too."""
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["smart_retail.export.export", "smart_retail.training.cli", "tests.helpers.runs"])
 
@@ -31,7 +33,7 @@ def start_child(
     return process
 
 
-def exit_code(process: Child, seconds: float = 120) -> int | None:
+def exit_code(process: Child, seconds: float = HANGS) -> int | None:
     """Return how a process ended; None for one that was still running after some seconds, and is no more."""
     process.join(seconds)
     code = process.exitcode
@@ -41,7 +43,7 @@ def exit_code(process: Child, seconds: float = 120) -> int | None:
     return code
 
 
-def kill_when(process: Child, condition: Callable[[], bool], seconds: float = 120) -> None:
+def kill_when(process: Child, condition: Callable[[], bool], seconds: float = HANGS) -> None:
     """Kill a process with signal 9 as soon as a condition holds; it must hold before the process ends."""
     end = time.monotonic() + seconds
     while not condition():

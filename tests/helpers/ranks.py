@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from tests.helpers.children import Child, exit_code, start_child
+from tests.helpers.children import HANGS, Child, exit_code, start_child
 
 DDP = {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
 """Trainer settings."""
@@ -22,7 +22,7 @@ def start_ranks(*words: str | Path, ranks: int = 2) -> list[Child]:
     return processes
 
 
-def finish(processes: list[Child], seconds: float = 150) -> list[int | None]:
+def finish(processes: list[Child], seconds: float = HANGS) -> list[int | None]:
     """Return the exit codes; None for a process that was still running after ``seconds``, and is no more."""
     return [exit_code(process, seconds) for process in processes]
 

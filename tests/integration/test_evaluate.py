@@ -30,7 +30,7 @@ def test_a_report_of_a_trained_network_and_again_from_its_predictions(tmp_path, 
 
 def test_both_precisions_of_a_bundle_its_checkpoint_and_a_csv_side_by_side(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    config = write_config(tmp_path, data={"sources": SOURCES})
+    config = write_config(tmp_path, model={"backbone": "resnet10t"}, data={"sources": SOURCES})
     assert run("fit", "--config", config, "--trainer.max_epochs", "1", "--data.limit_train", "16") == 0
     run_folder = "lightning_logs/tiny/version_0"
     gate = ("--gate.points", "100", "--gate.years", "100", "--int8.calibration_faces", "32")

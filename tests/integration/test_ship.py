@@ -59,21 +59,24 @@ def trainer(folder: Path, callbacks: list[pl.Callback], steps: int) -> pl.Traine
     )
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A short float training whose bundle was written by the callback."""
-    folder = tmp_path_factory.mktemp("float")
+def train(folder: Path, backbone: str, *callbacks: pl.Callback) -> Path:
     pl.seed_everything(0, verbose=False)
-    module = FaceAttributeModule("mobileone_s0", image_size=32, dropout=0.0)
-    trainer(folder, [ONNXExport(settings=EXPORT)], steps=12).fit(module, data())
+    module = FaceAttributeModule(backbone, image_size=32, dropout=0.0)
+    trainer(folder, [*callbacks], steps=12).fit(module, data())
     return folder
 
 
 @pytest.fixture(scope="module")
-def qat(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short float training whose bundle was written by the callback."""
+    return train(tmp_path_factory.mktemp("float"), "test_resnet", ONNXExport(settings=EXPORT))
+
+
+@pytest.fixture(scope="module")
+def qat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Quantisation-aware training, stopped after half of its steps and resumed."""
     folder = tmp_path_factory.mktemp("qat")
-    start = str(trained / "model.pth")
+    start = str(train(tmp_path_factory.mktemp("start"), "mobileone_s0") / "model.pth")
     settings = Int8Settings(calibration_faces=32, weight_bits=WEIGHT_BITS)
     for steps, resumed in ((6, None), (12, str(folder / "checkpoints" / "last.ckpt"))):
         module = FaceAttributeModule("mobileone_s0", image_size=32, dropout=0.0, learning_rate=1e-4)
@@ -89,6 +92,7 @@ def test_the_callback_leaves_a_verified_bundle(trained: Path) -> None:
     assert "synthetic" in (trained / "bundle" / "MODEL_CARD.md").read_text()
 
 
+@pytest.mark.slow
 def test_qat_rounds_every_convolution_and_says_what_its_file_says(qat: Path, tmp_path: Path) -> None:
     words = ["--checkpoint", str(qat / "model.pth"), "--output", str(tmp_path / "b"), *FLAGS, "--outputs", "logits"]
     assert main(["export", *words]) == 0
@@ -110,7 +114,7 @@ def test_qat_rounds_every_convolution_and_says_what_its_file_says(qat: Path, tmp
 
 
 def test_qat_of_another_network_is_refused(trained: Path, tmp_path: Path) -> None:
-    module = FaceAttributeModule("mobileone_s1", image_size=32)
+    module = FaceAttributeModule("mobileone_s0", image_size=32)
     with pytest.raises(ConfigError, match="another network"):
         trainer(tmp_path, [QuantisationAware(str(trained / "model.pth"))], 1).fit(module, data())
 

@@ -11,6 +11,7 @@ import pytest
 
 import smart_retail
 from smart_retail.callbacks.metrics_table import RESUMED
+from tests.helpers.children import HANGS
 from tests.helpers.runs import run
 from tests.integration.test_sweep import leaderboard, write_sweep
 
@@ -42,7 +43,7 @@ def start():
 
 def training(worker, trial):
     """Wait until a worker's training has something to go on with; return whether it is that of a trial."""
-    end = time.monotonic() + 300
+    end = time.monotonic() + HANGS
     while time.monotonic() < end:
         words = Path(f"/proc/{child_of(worker) or worker.pid}/cmdline").read_bytes()
         for name in ("trial_000", "trial_001"):
@@ -76,7 +77,7 @@ def test_two_workers_share_trials_and_what_is_killed_goes_on_and_the_best_is_fit
     killed, other = sorted(workers, key=lambda worker: training(worker, "trial_001"))
     os.kill(killed.pid, signal.SIGKILL)
     os.kill(child_of(other), signal.SIGKILL)
-    said = other.communicate(timeout=600)[0]
+    said = other.communicate(timeout=HANGS)[0]
     assert other.returncode == 0, said
     assert "trial_001: failed killed by SIGKILL" in said
     assert "trial_000/seed_0: goes on" in said and "trial_000: complete" in said

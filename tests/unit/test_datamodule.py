@@ -17,6 +17,7 @@ from smart_retail.data.sources.synthetic import SyntheticFaces
 from smart_retail.data.sources.table import FaceTable
 from smart_retail.data.sources.utkface import UTKFace
 from smart_retail.errors import ConfigError, DataError
+from tests.helpers.children import HANGS
 from tests.helpers.trees import write_fer2013, write_table, write_utkface
 
 
@@ -106,7 +107,7 @@ print("working", flush=True)
 
 
 def test_a_loader_in_use_does_not_keep_the_program_from_ending():
-    done = subprocess.run([sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, timeout=HANGS)
     assert (done.returncode, done.stdout) == (0, "working\n"), done.stderr
 
 
