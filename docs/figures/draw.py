@@ -1,8 +1,7 @@
 """Draws the figures of the pages and of README: `python docs/figures/draw.py [NAME ...]`.
 
-All of them are of drawn faces. `faces` needs what `make demo` leaves, `export` of it and its report:
-`smart-retail export --checkpoint lightning_logs/demo/version_0 --output bundle`,
-`smart-retail evaluate lightning_logs/demo/version_0 --output report`.
+All of them are of drawn faces. `faces` needs what `make demo` leaves, and its bundle:
+`smart-retail export --checkpoint lightning_logs/demo/version_0 --output bundle --precision fp32`.
 """
 
 from __future__ import annotations
@@ -219,7 +218,7 @@ def faces() -> np.ndarray:
         picture[top : top + side, left : left + side] = face(*labels, seed=number + 3, side=side)
         boxes.append((left, top, left + side, top + side))
     found = Predictor.from_bundle("bundle").predict_image(picture, Known(boxes))
-    judged = labelled(pd.read_parquet("report/predictions.parquet"), EMOTION)
+    judged = labelled(pd.read_parquet("lightning_logs/demo/version_0/report/predictions.parquet"), EMOTION)
     counts = confusion(judged["emotion"].to_numpy(int), predicted_classes(judged, EMOTION), len(EMOTION.classes))
     matrix = pixels(confusion_figure(counts, EMOTION.classes, EMOTION.name), dpi=82)
     top = (len(picture) - len(matrix)) // 2
