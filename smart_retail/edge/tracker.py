@@ -27,13 +27,15 @@ LOOK_PX, LOOK_WIDTH = 16, 1.5
 SAME = 0.65
 """Least correlation of two looks. Of 205 real faces that were shifted, turned by 4 degrees, zoomed by 7%, lit otherwise
 and found again by YuNet, one was below (the median is 0.97), and of the pairs of different people 1% were above."""
+SURELY_SAME = 0.7
+"""From which correlation on an older track gets a face before younger ones do, see ``SETTLED_FRAMES``."""
 CLEAR, REFRESH, REFRESH_UNCLEAR = 0.75, 0.3, 0.05
 """From which correlation on a look is surely of the face itself, not of somebody in front of it, and the share of the
 newest look in what is remembered, then and otherwise."""
 GAP_SECONDS, GAP_FRAMES = 0.25, 1.5
 """A gap this long is a short one, in seconds or, where frames are rare, in frames."""
 SETTLED_FRAMES = 5
-"""A track of fewer frames ends after a short gap, and gets what no older one clearly is: half hidden, a face may look
+"""A track of fewer frames ends after a short gap, and gets what no older one surely is: half hidden, a face may look
 like a new one. Who is merely like somebody (``SAME``) belongs to whom they are like most: strangers may be, too."""
 SETTLE_SECONDS = 0.15
 """A velocity is an average over about this time: a detector's squares tremble."""
@@ -115,7 +117,7 @@ class Tracker:
         sure = [True] * len(squares) if sure is None else sure
         found: dict[int, int] = {}
         for settled, wanted in ((True, True), (True, False), (False, True), (False, False)):
-            alike = CLEAR if settled else SAME
+            alike = SURELY_SAME if settled else SAME
             candidates = [
                 (cost, i, number)
                 for i, square in enumerate(squares)
