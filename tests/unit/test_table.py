@@ -207,6 +207,8 @@ def test_a_parquet_file_that_is_none_is_refused(tmp_path):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(DataError, match=r"gone\.csv: no such file"):
         FaceTable(str(tmp_path / "gone.csv")).load()
+    with pytest.raises(DataError, match=r"gone\.csv: no such file in .*evaluate --config FILE, export --data FILE"):
+        FaceTable("gone.csv").load()
 
 
 def test_a_name_must_fit_into_metric_names():

@@ -45,8 +45,10 @@ def read_table(file: Path) -> pd.DataFrame:
         DataError: it is missing, damaged, without rows, of another form, or has two columns of one name.
     """
     if not file.is_file():
-        what = "is a folder" if file.is_dir() else "no such file"
-        raise DataError(f"{file}: {what}; set the source's `table` to a CSV or Parquet file")
+        where = "" if file.is_absolute() else f" in {Path.cwd()}"
+        what = "is a folder" if file.is_dir() else f"no such file{where}"
+        way_out = "(for a network's own data: evaluate --config FILE, export --data FILE)"
+        raise DataError(f"{file}: {what}; set the source's `table` to a CSV or Parquet file {way_out}")
     notes: list[str] = []
     try:
         with file.open("rb") as opened:
