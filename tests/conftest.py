@@ -32,10 +32,17 @@ def ends(request: pytest.FixtureRequest) -> Iterator[None]:
     assert all(child.daemon for child in left), f"{request.node.name} left {left} running"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs the real data sets where they are not: before the fixtures of a whole file look for them."""
+    if not os.environ.get("SMART_RETAIL_DATA"):
+        without = pytest.mark.skip(reason="SMART_RETAIL_DATA does not name the folder of the real data sets")
+        for item in items:
+            if item.get_closest_marker("real"):
+                item.add_marker(without)
+
+
 @pytest.fixture(autouse=True)
 def no_real_data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let only tests marked ``real`` see the real data sets."""
     if request.node.get_closest_marker("real") is None:
         monkeypatch.delenv("SMART_RETAIL_DATA", raising=False)
-    elif not os.environ.get("SMART_RETAIL_DATA"):
-        pytest.skip("SMART_RETAIL_DATA does not name the folder of the real data sets")
