@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import chain
@@ -41,8 +42,13 @@ COMMANDS = {
     "benchmark watch": ("smart_retail.edge.watch_benchmark:benchmark_watch", "what a frame of a camera costs"),
 }
 """Name: function that takes the words after it, and what it does."""
-EDGE = ("smart_retail.named_configs:", "smart_retail.edge.", "smart_retail.export.benchmark_command:")
-"""Modules of the commands that run without PyTorch; the others need the extra ``train``."""
+EDGE = (
+    "smart_retail.named_configs:",
+    "smart_retail.edge.predict_command:",
+    "smart_retail.edge.watch",
+    "smart_retail.export.benchmark_command:",
+)
+"""How the places of the commands begin that run with the extra ``edge``; the others need ``train``."""
 USAGE = "usage: smart-retail COMMAND [OPTIONS]"
 LAST = "smart-retail COMMAND --help tells the options of each, --version the version."
 
@@ -59,13 +65,13 @@ def main(args: Sequence[str] | None = None) -> int:
     words = [*(sys.argv[1:] if args is None else args)]
     # The first word that is no command: all of them are asked for, or those that begin with it, or it is wrong.
     name = next((name for name in (" ".join(words[:2]), *words[:1]) if name in COMMANDS), None)
-    if name is None:
-        return _without_command(words)
     # Read when torch loads its OpenMP runtime: two spinning threads on two cores slow each other.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # a log file cannot redraw a bar; read when tqdm is imported
     try:
+        if name is None:
+            return _without_command(words)
         rest = find_configs(words[len(name.split()) :])
         find_in_working_directory()
         check_config_files(rest)
@@ -77,7 +83,7 @@ def main(args: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where a closed pipe is caught
         return code or 0
     except BaseException as error:
-        code = exit_code(error, name)
+        code = exit_code(error, name or "")
         if code is None:
             raise
         return code
@@ -96,10 +102,12 @@ def _without_command(words: Sequence[str]) -> int:
         lists = (
             [title, *(f"  {name:18}{line}" for name, line in part.items()), ""] for title, part in parts.items() if part
         )
-        print(USAGE, "", *chain.from_iterable(lists), LAST, sep="\n")
+        print(USAGE, "", *chain.from_iterable(lists), LAST, sep="\n", flush=True)
         return 0
-    known = f"it is {', or '.join(family)}" if family else "smart-retail --help lists them"
-    print(f"error: no command {' '.join(words[:2] if family else words[:1])!r}; {known}", file=sys.stderr)
+    typed = " ".join(words[:2] if family else words[:1])
+    near = ", ".join(family or get_close_matches(typed, COMMANDS, 3, 0.75))
+    known = f"near it: {near}" if near else "smart-retail --help lists them"
+    print(f"error: no command {typed!r}; {known}", file=sys.stderr)
     return WRONG
 
 

@@ -43,10 +43,36 @@ def fit_terminal(text: str) -> str:
 
 def _ours(error: BaseException, command: str) -> str:
     if isinstance(error, (SmartRetailError, ArgumentError, OSError)):
-        return _without_traceback(str(error)) or type(error).__name__
+        return _of_a_value(_without_traceback(str(error))) or type(error).__name__
     if isinstance(error, ModuleNotFoundError) and not (error.name or "smart_retail").startswith("smart_retail"):
         return f"{command} needs {error.name}, which is not installed: {INSTALL_TRAIN}"
     return ""
+
+
+def _of_a_value(text: str) -> str:
+    """Return what jsonargparse says of a value of another type, in the terms of a command line; other text as it is."""
+    found = WRONG_VALUE.fullmatch(text)
+    if not found:
+        return text
+    setting, types, value = found.groups()
+    names = [f"one of {some}" if some else TYPES.get(name, name) for some, name in re.findall(TYPE, types)]
+    return f"--{setting} {value} must be {' or '.join(name for name in names if name != 'NoneType')}"
+
+
+TYPE = r"typing\.Literal\[(.+)\]|<class '(\w+)'>"
+TYPES = {
+    "bool": "true or false",
+    "dict": "a map ('{age: 2}')",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "a list ('[1, 2]')",
+}
+EXPECTED = r"Expected a (?:typing\.Literal\[.+\]|<class '\w+'>)"
+WRONG_VALUE = re.compile(
+    rf'Parser key "(\S+)":\s+(?:Does not validate .+\n.+\n\s+Errors:\s+- )?({EXPECTED}(?:\n\s+- {EXPECTED})*)'
+    r"(?:\. Got|\n\s+Given value type: .+\n\s+Given) value: (.*)"
+)
+"""As jsonargparse 4.53 has it; what another version words otherwise is shown in its words."""
 
 
 def _of_library(error: BaseException) -> str:

@@ -167,6 +167,7 @@ def yunet_file() -> Path:
     try:
         if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == YUNET_SHA256:
             return path
+        path.parent.mkdir(parents=True, exist_ok=True)  # whoever has no network copies the file there
         with urlopen(YUNET_URL, timeout=DOWNLOAD_SECONDS) as answer:
             content = answer.read(2 * YUNET_BYTES)
         if hashlib.sha256(content).hexdigest() != YUNET_SHA256:

@@ -73,7 +73,7 @@ class Predictor:
             tasks: names of what is judged.
         """
         if batch_size < 1 or threads < 0:
-            raise ConfigError(f"batch_size {batch_size} must be 1 or more, threads {threads} 0 or more")
+            raise ConfigError(f"batch_size {batch_size} must be 1 or more, and threads {threads} must be 0 or more")
         self.path, self.batch_size = Path(path).absolute(), batch_size
         self._judge(manifest, tasks)
         self._opening: dict[str, Any] = {"half": half, "runtime": runtime, "providers": providers, "threads": threads}

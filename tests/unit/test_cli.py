@@ -1,8 +1,10 @@
 """One grammar: a table of commands, underscores, switches, the nearest name, and help at once."""
 
 import re
+import sys
 from importlib import import_module
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import pytest
 import yaml
@@ -37,10 +39,40 @@ def test_help_lists_the_table(words, capsys):
     assert all(f"  {name} " in said and line in said for name, (_, line) in COMMANDS.items())
 
 
+def test_help_that_nobody_reads_on_ends_quietly():
+    with Popen([sys.executable, "-m", "smart_retail"], stdout=PIPE, stderr=PIPE) as child:
+        child.stdout.close()
+        assert child.stderr.read() == b""
+    assert child.returncode == 141
+
+
 def test_a_family_of_commands_lists_itself(capsys):
     assert main(["benchmark", "--help"]) == 0
     said = capsys.readouterr().out
     assert "benchmark step" in said and "benchmark bundle" in said and "predict" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [(["predit"], "near it: predict"), (["benchmark", "wach"], "benchmark watch"), (["xyzzy"], "--help lists them")],
+)
+def test_a_misspelt_command_names_what_is_near(words, near, capsys):
+    assert main(words) == 2
+    assert near in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("predict a.jpg --format xml", "--format xml must be one of 'table', 'json', 'csv'"),
+        ("predict a.jpg --precision int4", "--precision int4 must be one of 'int8', 'fp32', 'fp16'"),
+        ("watch 0 --max_fps fast", "--max_fps fast must be a number"),
+        ("benchmark bundle --threads x", "--threads x must be a whole number or a list ('[1, 2]')"),
+    ],
+)
+def test_a_value_of_another_type_is_told_without_the_names_of_pythons_types(words, said, capsys):
+    assert main(words.split()) == 2
+    assert capsys.readouterr().err.startswith(f"error: {said}\n")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -73,5 +73,5 @@ def test_without_pytorch_the_help_lists_what_runs_and_names_the_extra_for_the_re
     monkeypatch.setattr(cli, "find_spec", lambda name: None)
     assert main([]) == 0
     ready, _, rest = capsys.readouterr().out.partition("after pip install 'smart_retail[train]':")
-    edge = {"configs", "predict", "watch", "detect", "verify", "benchmark bundle", "benchmark watch"}
+    edge = {"configs", "predict", "watch", "verify", "benchmark bundle", "benchmark watch"}
     assert all(f"  {name} " in (ready if name in edge else rest) for name in COMMANDS)
