@@ -16,6 +16,7 @@ from smart_retail.callbacks.checkpoint_file import write_tensors
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.files import write_aside
 from smart_retail.models.load import read_model
+from smart_retail.models.pretrained import terms_of
 from smart_retail.provenance import git_state, versions
 
 PROVENANCE = "made_by.json"
@@ -28,18 +29,23 @@ class ModelFile(pl.Callback):
         """Remember the config that the run was started with."""
         self.config = yaml.safe_dump(config, sort_keys=False)
         self.made_by: dict[str, Any] = {}
+        self.terms: list[str] = []
+        """Terms that a run which goes on has from its start: the weights it began with may be gone since."""
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Collect once what stays the same."""
         data = getattr(trainer, "datamodule", None)
         known = isinstance(data, FaceDataModule)
+        started = pl_module.hparams.get("init_weights")
+        terms = [*self.terms, *(terms_of(started) if started and not self.terms else [])]
+        terms += data.index.terms if known else []  # type: ignore[union-attr]
         self.made_by = {
             "versions": versions(),
             "git": git_state(),
             "config": self.config,
             "folder": str(Path.cwd()),  # of relative paths in the config
             "data_fingerprint": data.index.fingerprint() if known else "",  # type: ignore[union-attr]
-            "data_terms": list(data.index.terms) if known else [],  # type: ignore[union-attr]
+            "data_terms": list(dict.fromkeys(terms)),
         }
         folder = trainer.log_dir  # asks rank 0: every rank must
         if folder and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
@@ -51,6 +57,12 @@ class ModelFile(pl.Callback):
             }
             with write_aside(Path(folder) / PROVENANCE) as aside:
                 aside.write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep the terms that the run was started under."""
+        self.terms = list((checkpoint.get("made_by") or {}).get("data_terms", []))
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

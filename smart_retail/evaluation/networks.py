@@ -19,6 +19,7 @@ from smart_retail.evaluation.judging import Judge, as_columns, spread
 from smart_retail.models.checkpoint import read_checkpoint
 from smart_retail.models.load import network_of
 from smart_retail.models.network import FaceNet
+from smart_retail.runs import versions_of
 
 TABLES = (".parquet", ".csv")
 SAME_EVERYWHERE = ("best", "last", "model", "predictions", "bundle")
@@ -76,6 +77,10 @@ def open_networks(path: Path, name: str, precision: str | None) -> list[Judge]:
     if (path / MANIFEST).is_file():
         return open_bundle(path, name, precision)
     if path.is_dir() and not (path / "checkpoints").is_dir():
+        if (path / "config.yaml").is_file():
+            others = [str(run) for run in versions_of(path.parent) if (run / "checkpoints").is_dir()]
+            hint = f"; the run's other folders: {', '.join(others)}" if others else ""
+            raise ConfigError(f"{path}: this training ended before its first checkpoint{hint}")
         raise ConfigError(f"{path} is neither a bundle (it has no {MANIFEST}) nor a run's folder")
     content = read_checkpoint(path)
     network = network_of(content, str(path))

@@ -69,6 +69,21 @@ def start_from(network: nn.Module, weights: str) -> list[str]:
     return misfits
 
 
+def terms_of(weights: str) -> list[str]:
+    """Return the terms of the data that weights learnt from, as far as they tell; they are named as in ``start_from``.
+
+    Raises:
+        BundleError: a bundle is damaged.
+        CheckpointError: the file is missing or damaged.
+    """
+    if weights in LITE_PACKAGES:
+        return []
+    if weights in available() or (Path(weights) / NAME).is_file():
+        return list(read_manifest(find_bundle(weights)).terms)
+    made_by = read_checkpoint(weights).get("made_by")
+    return list(made_by.get("data_terms", [])) if isinstance(made_by, Mapping) else []
+
+
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Read the tensors of a file, in float32; nothing in it is ever executed.
 

@@ -25,6 +25,10 @@ def data(words: Sequence[str]) -> None:
         check_pack_place(config.pack)  # before an hour of hashing
     console = Console()
     print_summary(faces.index, console)
+    if silent := faces.unlabelled_tasks():
+        without = " ".join(f"--model.task_weights.{task}=0" for task in silent)
+        told = f"note: no training face has a label for {', '.join(silent)}: fit needs {without}, or a teacher"
+        console.print(told, soft_wrap=True, markup=False)
     if config.sheet:
         write_contact_sheet(faces.dataset("train"), faces.index.datasets, config.sheet, size=max(96, faces.image_size))
         console.print(f"contact sheet: {config.sheet}")

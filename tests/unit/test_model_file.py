@@ -1,7 +1,9 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from smart_retail.callbacks.model_file import write_model_file
+from smart_retail.callbacks.model_file import ModelFile, write_model_file
 from smart_retail.errors import CheckpointError
 
 
@@ -26,3 +28,14 @@ def test_a_missing_checkpoint_is_named_and_nothing_is_written(tmp_path):
     with pytest.raises(CheckpointError, match=r"gone\.ckpt"):
         write_model_file(tmp_path / "gone.ckpt", tmp_path / "model.pth")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_terms_of_the_weights_that_a_training_began_with_stay_with_it_when_it_goes_on():
+    trainer, checkpoint = SimpleNamespace(log_dir=None), {}
+    began, goes_on = ModelFile({}), ModelFile({})
+    began.on_fit_start(trainer, SimpleNamespace(hparams={"init_weights": "mobileone_s2"}))
+    began.on_save_checkpoint(trainer, None, checkpoint)
+    assert any(line.startswith("UTKFace: non-commercial") for line in checkpoint["made_by"]["data_terms"])
+    goes_on.on_load_checkpoint(trainer, None, checkpoint)
+    goes_on.on_fit_start(trainer, SimpleNamespace(hparams={"init_weights": None}))
+    assert goes_on.made_by["data_terms"] == began.made_by["data_terms"]

@@ -12,7 +12,7 @@ from smart_retail.edge.runtime import feed, normalise, open_session
 from smart_retail.errors import CheckpointError, ConfigError
 from smart_retail.models.load import load_model
 from smart_retail.models.network import FaceNet
-from smart_retail.models.pretrained import LITE_PACKAGES, read_weights, start_from
+from smart_retail.models.pretrained import LITE_PACKAGES, read_weights, start_from, terms_of
 from smart_retail.models.reparameterise import is_fused
 from smart_retail.training.module import FaceAttributeModule
 from tests.helpers.batches import tiny_network
@@ -70,6 +70,13 @@ def test_a_bundle_starts_a_network_that_answers_as_the_bundle_does(bundle, faces
 def test_the_bundle_of_the_package_is_found_by_its_name():
     network = FaceNet("mobileone_s2", init_weights="mobileone_s2")
     assert network.misfits == [] and is_fused(network)
+
+
+def test_the_terms_of_weights_are_known_wherever_they_are_told(tmp_path):
+    torch.save({"net.a": torch.ones(1), "made_by": {"data_terms": ["research only"]}}, tmp_path / "run.ckpt")
+    assert terms_of(str(tmp_path / "run.ckpt")) == ["research only"]
+    assert any(line.startswith("UTKFace: non-commercial") for line in terms_of("mobileone_s2"))
+    assert terms_of(write(tmp_path, {"a": torch.ones(1)})) == terms_of(LITE0) == []
 
 
 def test_a_network_that_started_from_a_bundle_is_saved_and_goes_on_without_it(bundle, tmp_path):

@@ -176,6 +176,12 @@ def test_a_column_can_be_left_out(folder):
     assert column(folder, "split", "train", columns={"split": None}).faces["official"].tolist() == [""]
 
 
+def test_a_column_of_years_is_that_of_ages(folder):
+    listing = listed(folder, "file,sex,years\na.jpg,m,34\n")
+    assert listing.faces["age"].tolist() == [34]
+    assert listing.notes == ["read file as path; sex as gender; years as age"]
+
+
 def test_columns_that_are_not_used_are_named_with_what_they_are_near_to(folder):
     notes = listed(folder, "path,age,gendre,Shop No\na.jpg,3,male,7\n").notes
     assert notes == ["columns that are not used: gendre (near it: gender), Shop No"]

@@ -36,7 +36,7 @@ WORDS = {
     "split": ("splits", "partition", "subset", "usage", "set", "phase"),
     "race": ("ethnicity",),
     "gender": ("sex",),
-    "age": ("ageyears", "ageinyears", *GROUPS[:-2]),  # the last two stand behind the name of any task
+    "age": ("ageyears", "ageinyears", "years", *GROUPS[:-2]),  # the last two stand behind the name of any task
     "emotion": ("expression", "facialexpression"),
 }
 """Our columns, and what they may be called besides; as ``key_of`` writes names."""
