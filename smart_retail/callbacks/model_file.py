@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from smart_retail.callbacks.checkpoint_file import write_tensors
 from smart_retail.data.datamodule import FaceDataModule
+from smart_retail.data.soft_targets import terms_of_targets
 from smart_retail.files import write_aside
 from smart_retail.models.load import read_model
 from smart_retail.models.pretrained import terms_of
@@ -30,15 +31,14 @@ class ModelFile(pl.Callback):
         self.config = yaml.safe_dump(config, sort_keys=False)
         self.made_by: dict[str, Any] = {}
         self.terms: list[str] = []
-        """Terms that a run which goes on has from its start: the weights it began with may be gone since."""
+        """Terms that a run which goes on has from its start: weights and teachers it began with may be gone since."""
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Collect once what stays the same."""
         data = getattr(trainer, "datamodule", None)
         known = isinstance(data, FaceDataModule)
-        started = pl_module.hparams.get("init_weights")
-        terms = [*self.terms, *(terms_of(started) if started and not self.terms else [])]
-        terms += data.index.terms if known else []  # type: ignore[union-attr]
+        terms = self.terms or _terms_of_weights(pl_module, data)
+        terms = [*terms, *(data.index.terms if known else ())]  # type: ignore[union-attr]
         self.made_by = {
             "versions": versions(),
             "git": git_state(),
@@ -83,6 +83,13 @@ class ModelFile(pl.Callback):
             rank_zero_info(f"best network: {path}")
         elif folder and not getattr(trainer, "fast_dev_run", False):
             rank_zero_info("no model.pth: no validation at the final image size has been finished")
+
+
+def _terms_of_weights(pl_module: pl.LightningModule, data: Any) -> list[str]:
+    """Return the terms of what a network learns from beside its faces: its first weights, teachers, stored targets."""
+    terms = [line for name in ("init_weights", "teachers") for line in terms_of(pl_module.hparams.get(name))]
+    targets = getattr(data, "soft_targets", None)
+    return terms + (terms_of_targets(Path(targets)) if targets else [])
 
 
 def _device(trainer: pl.Trainer) -> str:

@@ -89,6 +89,19 @@ def read_soft_targets(path: Path, keys: list[str], tasks: Sequence[Task]) -> Sof
     return none | {name: torch.from_numpy(arrays[name][rows]) for name in wanted}
 
 
+def terms_of_targets(path: Path) -> list[str]:
+    """Return the terms of the data that the teachers of a file learnt from; none where it was made before it told them.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    told = read_npz(path, MAX_BYTES).get("provenance")
+    try:
+        return [str(line) for line in (json.loads(str(told)) if told is not None else {}).get("terms", [])]
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"data.soft_targets {path} is damaged; make it anew with smart-retail soft_targets") from error
+
+
 def _classes(told: np.ndarray | None, path: Path) -> dict[str, tuple[str, ...]]:
     """Return the classes of each task that a file tells of; the first ones knew the default tasks alone."""
     try:

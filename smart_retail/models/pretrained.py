@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +69,19 @@ def start_from(network: nn.Module, weights: str) -> list[str]:
     return misfits
 
 
-def terms_of(weights: str) -> list[str]:
-    """Return the terms of the data that weights learnt from, as far as they tell; they are named as in ``start_from``.
+def terms_of(weights: str | Sequence[str] | Mapping[str, str | Sequence[str]] | None) -> list[str]:
+    """Return the terms of the data that weights learnt from, as far as they tell.
+
+    Args:
+        weights: named as in ``start_from``; several, also by task as teachers are; or none.
 
     Raises:
         BundleError: a bundle is damaged.
         CheckpointError: the file is missing or damaged.
     """
+    if not isinstance(weights, str):
+        some = weights.values() if isinstance(weights, Mapping) else weights or ()
+        return list(dict.fromkeys(line for one in some for line in terms_of(one)))
     if weights in LITE_PACKAGES:
         return []
     if weights in available() or (Path(weights) / NAME).is_file():

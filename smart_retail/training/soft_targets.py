@@ -24,6 +24,7 @@ from smart_retail.data.sampler import Draw
 from smart_retail.data.soft_targets import SoftTargets, write_soft_targets
 from smart_retail.errors import ConfigError
 from smart_retail.files import write_aside
+from smart_retail.models.pretrained import terms_of
 from smart_retail.training.data_cli import parse_data
 from smart_retail.training.distillation import Teachers
 
@@ -51,7 +52,7 @@ def soft_targets(args: Sequence[str]) -> None:
     data.contract = replace(data.contract, crop=crops[0])  # a teacher gets faces cut as it learnt them
     provenance, part = provenance_of(teachers, data), options.output.with_suffix(".part.npz")
     targets, faces = average_predictions(teachers, data, options.views, provenance, part), data.dataset("train")
-    provenance |= {"views": options.views}
+    provenance |= {"views": options.views, "terms": terms_of(named)}
     write_soft_targets(options.output, faces.keys, targets, data.contract.tasks, provenance)
     part.unlink(missing_ok=True)
     print(f"{options.output}: {len(faces)} faces, {options.output.stat().st_size / 1e6:.1f} MB")

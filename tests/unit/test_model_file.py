@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from smart_retail.callbacks.model_file import ModelFile, write_model_file
+from smart_retail.data.soft_targets import write_soft_targets
 from smart_retail.errors import CheckpointError
 
 
@@ -39,3 +40,19 @@ def test_the_terms_of_the_weights_that_a_training_began_with_stay_with_it_when_i
     goes_on.on_load_checkpoint(trainer, None, checkpoint)
     goes_on.on_fit_start(trainer, SimpleNamespace(hparams={"init_weights": None}))
     assert goes_on.made_by["data_terms"] == began.made_by["data_terms"]
+
+
+@pytest.mark.parametrize("teachers", [["mobileone_s2"], {"gender": "mobileone_s2", "age": ["mobileone_s2"]}])
+def test_a_teachers_terms_hold_for_what_it_taught(teachers):
+    file = ModelFile({})
+    file.on_fit_start(SimpleNamespace(log_dir=None), SimpleNamespace(hparams={"teachers": teachers}))
+    terms = file.made_by["data_terms"]
+    assert sum(line.startswith("UTKFace: non-commercial") for line in terms) == 1
+
+
+def test_stored_targets_bring_the_terms_of_their_teachers(tmp_path):
+    write_soft_targets(tmp_path / "soft.npz", ["a"], {}, [], {"terms": ["UTKFace: research only"]})
+    file, trainer = ModelFile({}), SimpleNamespace(log_dir=None)
+    trainer.datamodule = SimpleNamespace(soft_targets=str(tmp_path / "soft.npz"))
+    file.on_fit_start(trainer, SimpleNamespace(hparams={}))
+    assert file.made_by["data_terms"] == ["UTKFace: research only"]
