@@ -67,4 +67,4 @@ def test_what_cannot_be_timed_is_refused(words, said, capsys):
 @pytest.mark.parametrize("words", [[], ["network"]])
 def test_something_to_measure_must_be_named(words, capsys):
     assert run("benchmark", *words) == 2
-    assert "benchmark step, or benchmark loader, or benchmark bundle" in capsys.readouterr().err
+    assert "benchmark step, benchmark loader, benchmark bundle" in capsys.readouterr().err

@@ -128,6 +128,7 @@ def test_teachers_are_frozen_outside_the_module_and_stay_in_eval_mode(inside):
     assert not said.soft["age"].requires_grad and not said.features[0].requires_grad
 
 
+@pytest.mark.slow
 def test_features_are_matched_in_training_only_and_a_resume_is_exact(inside):
     teacher = {"teachers": {"emotion": "lightning_logs/teacher/version_0/model.pth"}, "distillation": {"features": 0.5}}
     few = {"limit_train_batches": 3}

@@ -137,7 +137,7 @@ def test_a_worker_that_dies_is_named_and_the_run_goes_on(here, capfd):
     assert run("fit", "--config", write_config(here), "--ckpt_path", "last") == 0
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_data_folder_that_disappears_is_named(here, capfd, workers):
     data = own_faces(here) | {"workers": workers}
     config = write_config(here, data=data, trainer=breaks(STEPS + 1, "data"))

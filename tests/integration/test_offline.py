@@ -32,6 +32,7 @@ MODULES = (
 )
 
 
+@pytest.mark.slow
 def test_a_training_asks_no_network_and_reports_to_nobody(tmp_path):
     config = write_config(tmp_path, figures=FIGURES)
     words = ["fit", "--config", str(config), "--trainer.max_steps", "2"]

@@ -116,6 +116,7 @@ def test_of_a_finished_run_does_nothing(unbroken, here):
     assert differing(unbroken, checkpoint()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("way", "code"), [("interrupt group", 130), ("terminate group", 143)])
 def test_a_signal_that_reaches_the_workers_too(unbroken, here, way, code):
     config = write_config(here, trainer=stops(4, way), data={"workers": 1})

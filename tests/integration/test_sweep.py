@@ -32,6 +32,7 @@ def leaderboard(folder):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_failing_trial_is_marked_and_the_rest_goes_on_and_is_not_repeated(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     configurations = {"good": {"model.learning_rate": 1e-3}, "bad": {"model.optimizer": "no_such_one"}}

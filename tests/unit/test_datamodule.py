@@ -106,6 +106,7 @@ print("working", flush=True)
 """
 
 
+@pytest.mark.slow
 def test_a_loader_in_use_does_not_keep_the_program_from_ending():
     done = subprocess.run([sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, timeout=HANGS)
     assert (done.returncode, done.stdout) == (0, "working\n"), done.stderr

@@ -174,7 +174,7 @@ def test_a_box_that_is_no_box_stops_with_its_row(tmp_path, box):
     [
         ("where,age\na.jpg,3\n", "no column `path`.*it has where"),
         ("file,image,age\na.jpg,a.jpg,3\n", "file and image could each be"),
-        ("path,years\na.jpg,3\n", "none of the label columns"),
+        ("path,height\na.jpg,3\n", "none of the label columns"),
         ("", "not r"),
     ],
 )

@@ -68,6 +68,7 @@ def test_the_other_heads_are_in_no_file(two: Path) -> None:
     assert set(verify(two)) == {"fp32", "int8"}
 
 
+@pytest.mark.slow
 def test_the_card_says_what_is_left_out_and_warns_of_nothing_else(two: Path, narrow: Narrow) -> None:
     card = (two / CARD).read_text().partition("```yaml")[0]
     assert "One network for age (years) and glasses (2 classes)" in card
@@ -77,6 +78,7 @@ def test_the_card_says_what_is_left_out_and_warns_of_nothing_else(two: Path, nar
     assert "One network for glasses (2 classes) of" in alone and "- Age is" not in alone and "with an age" not in alone
 
 
+@pytest.mark.slow
 def test_what_stays_answers_as_before(own: Path, two: Path, narrow: Narrow) -> None:
     for precision in PRECISIONS:
         whole = Predictor.from_bundle(own, precision=precision)
@@ -93,6 +95,7 @@ def test_what_stays_answers_as_before(own: Path, two: Path, narrow: Narrow) -> N
     assert other["glasses"] == pytest.approx(expected["glasses"], abs=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["age", "glasses"])
 def test_every_command_takes_a_bundle_of_one_task(
     task: str,

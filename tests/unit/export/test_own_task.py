@@ -46,6 +46,7 @@ def test_it_is_measured_calibrated_and_named_on_the_card(own: Path) -> None:
     assert "val: glasses accuracy" in card and "test: glasses balanced accuracy" in card
 
 
+@pytest.mark.slow
 def test_the_gate_judges_it_and_few_steps_are_told(
     own_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

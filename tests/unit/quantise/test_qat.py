@@ -24,6 +24,7 @@ from smart_retail.quantise.qat import prepare_qat
 from smart_retail.training.module import FaceAttributeModule
 
 
+@pytest.mark.slow
 def test_what_is_not_trained_is_calibrated_behind_the_trained_ranges(
     checkpoint: Path, exported: Path, tmp_path: Path
 ) -> None:
