@@ -28,6 +28,7 @@ def test_a_report_of_a_trained_network_and_again_from_its_predictions(tmp_path, 
     assert {p.stem for p in (tmp_path / "two").glob("*.parquet")} == {"predictions-a", "predictions-a-2"}
 
 
+@pytest.mark.slow
 def test_both_precisions_of_a_bundle_its_checkpoint_and_a_csv_side_by_side(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     config = write_config(tmp_path, model={"backbone": "resnet10t"}, data={"sources": SOURCES})

@@ -58,6 +58,7 @@ def own_faces(folder, count=64):
 
 
 class TestKill9:
+    @pytest.mark.slow
     def test_within_the_write_of_a_checkpoint(self, here):
         large = {"model": {"backbone": "resnet10t"}}  # enough to be hit in its middle
         config = write_config(here, **large, last={"minutes": 1e-6})

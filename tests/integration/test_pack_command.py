@@ -37,6 +37,7 @@ def fingerprint(text):
     return re.search(r"fingerprint of the data: (\w+)", text)[1]
 
 
+@pytest.mark.slow
 def test_a_pack_trains_and_is_judged_in_place_of_its_files(here, files, capsys):
     assert run("data", "--config", files, "--pack", "packed", "--pack_size", "64") == 0
     said = capsys.readouterr().out

@@ -177,6 +177,7 @@ def test_predict_prints_every_format(trained: Path, tmp_path: Path, capsys: pyte
     assert main(["predict", "--bundle", str(trained / "bundle"), str(tmp_path / "bad.png")]) == 2
 
 
+@pytest.mark.slow
 def test_benchmark_times_and_judges_every_variant(trained: Path, tmp_path: Path) -> None:
     """In a process of its own: where OpenVINO is installed, it leaves its host a signal stack that is no more,
     and the next signal, as of a child that ends, kills that process.
