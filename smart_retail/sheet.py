@@ -17,7 +17,7 @@ from smart_retail.errors import BrokenImageError, ConfigError, DataError
 from smart_retail.files import write_aside
 from smart_retail.plots import captions, pixels
 
-COLUMNS = ("the picture", "cut here: {size} px", "augmented", "and again")
+COLUMNS = ("the picture", "cut: {size} px", "augmented", "and again")
 """What each column of a face shows."""
 FACES_A_ROW = 3
 TEXT_PX, HEAD_PX, GAP_PX = 30, 46, 12

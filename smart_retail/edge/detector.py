@@ -32,7 +32,7 @@ DOWNLOAD_SECONDS = 30
 MIN_PX = 64
 PHOTO_PX = 1280
 """Longest side to which photos are shrunk for the detection. Of faces whose square has 24 px there YuNet finds 99% and
-is sure of 90%, at 16 px of 96 and 60%, at 12 px of 80 and 3%: ``docs/watch.md``."""
+is sure of 89%, at 16 px of 96 and 60%, at 12 px of 81 and 3%: ``docs/watch.md``."""
 SILENT, ERRORS = 0, 2
 """Levels of what OpenCV prints."""
 
