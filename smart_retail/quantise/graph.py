@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
 import onnx
-import onnx.utils
 
 
 def weights_of(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
@@ -57,10 +57,12 @@ def unshare_weights(model: onnx.ModelProto, operator: str = "Conv") -> None:
 
 def keep_outputs(model: onnx.ModelProto, names: Sequence[str]) -> None:
     """Drop all outputs but these, and whatever only the others need, in place; the answers that stay do not change."""
-    inputs = [value.name for value in model.graph.input]
-    kept = onnx.utils.Extractor(model).extract_model(inputs, list(names)).graph
-    kept.name = model.graph.name
-    model.graph.CopyFrom(kept)
+    from onnxscript.optimizer import remove_unused_nodes  # a second that only this needs
+
+    known = {value.name: value for value in copy.deepcopy(model.graph.output)}
+    del model.graph.output[:]
+    model.graph.output.extend(known[name] for name in names)
+    remove_unused_nodes(model)  # unlike onnx.utils.Extractor it knows what the body of a loop takes from outside
     drop_notes(model)
 
 
