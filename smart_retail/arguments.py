@@ -51,7 +51,29 @@ def command_parser(command: str, description: str, *, imports: bool = False, **m
 def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     """Return the values of a command's words; raises as ``reading`` does."""
     with reading(parser, words):
-        return parser.parse_args(list(words))
+        return parser.parse_args(positionals_first(parser, words))
+
+
+def positionals_first(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
+    """Return the words with those in front that no option takes.
+
+    argparse wants them side by side; ``evaluate a.csv --output report b.csv`` is what people type.
+    """
+    front, rest, left = [], [], list(words)
+    while left:
+        word = left.pop(0)
+        if not word.startswith("--"):
+            front.append(word)
+            continue
+        rest.append(word)
+        action = parser._option_string_actions.get(word)
+        takes = 0 if "=" in word else 1 if action is None or action.nargs is None else action.nargs
+        if takes == "?" and action.const is True and left and left[0].lower() not in ("true", "false"):
+            takes = 0  # a switch alone, before a positional
+        while left and (takes == 1 or (takes in ("?", "+", "*") and not left[0].startswith("-"))):
+            rest.append(left.pop(0))
+            takes = 0 if takes in (1, "?") else takes
+    return front + rest
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from smart_retail.arguments import check_above, command_parser, parse, reading
+from smart_retail.arguments import check_above, command_parser, parse, positionals_first, reading
 from smart_retail.config_files import guard_parsers
 from smart_retail.data.datamodule import FaceDataModule
 from smart_retail.errors import ConfigError
@@ -47,7 +47,7 @@ class DataCLI(FaceCLI):
         """Parse."""
         self.checkpoint = None
         with reading(parser, args):
-            LightningCLI.parse_arguments(self, parser, args)
+            LightningCLI.parse_arguments(self, parser, positionals_first(parser, args))
         check_above(1, threads=self.config.threads)
         self.find_data(self.config, [])
 

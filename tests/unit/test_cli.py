@@ -10,7 +10,7 @@ import pytest
 import yaml
 from jsonargparse import ArgumentParser
 
-from smart_retail.arguments import Help, command_parser, nearest, parse
+from smart_retail.arguments import Help, command_parser, nearest, parse, positionals_first, reading
 from smart_retail.cli import COMMANDS, main
 from smart_retail.errors import ConfigError
 from smart_retail.training.cli import RENAMED
@@ -148,6 +148,35 @@ def switch() -> ArgumentParser:
 def test_a_switch_stands_alone_or_before_its_value(words, value):
     assert parse(switch(), words).retry is value
     assert parse(switch(), [word.replace("retry", "maybe") for word in words]).maybe is (value if words else None)
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        (["a", "--size", "3", "b", "c"], ["a", "b", "c", "--size", "3"]),
+        (["--size=3", "a"], ["a", "--size=3"]),
+        (["--size", "-3", "a"], ["a", "--size", "-3"]),
+        (["a", "--retry", "b"], ["a", "b", "--retry"]),
+        (["--retry", "false", "a"], ["a", "--retry", "false"]),
+        (["--tasks", "age", "gender", "--size", "3", "a"], ["a", "--tasks", "age", "gender", "--size", "3"]),
+        (["--data.sources.init_args.count", "3", "a"], ["a", "--data.sources.init_args.count", "3"]),
+        ([], []),
+    ],
+)
+def test_positionals_may_stand_among_options(words, first):
+    parser = switch()
+    parser.add_argument("names", nargs="*", type=str)
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--tasks", nargs="+", type=str)
+    with reading(parser, words):
+        assert positionals_first(parser, words) == first
+
+
+def test_networks_and_pictures_may_stand_among_options(tmp_path, capsys):
+    assert run("evaluate", "a.csv", "--output", str(tmp_path / "x"), "b.csv") == 2
+    assert "a.csv" in capsys.readouterr().err
+    assert run("predict", str(tmp_path / "1.png"), "--format", "csv", str(tmp_path / "2.png")) == 2
+    assert "unrecognized" not in capsys.readouterr().err
 
 
 def test_lightnings_own_switches_do_so_too(tmp_path, capsys):
