@@ -9,8 +9,10 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from smart_retail.arguments import next_steps
+from smart_retail.data.face_list import write_face_list
 from smart_retail.data.pack import PackSettings, check_pack_place, write_pack
 from smart_retail.data.summary import print_summary
+from smart_retail.errors import ConfigError
 from smart_retail.sheet import write_contact_sheet
 from smart_retail.training.data_cli import parse_data
 
@@ -23,12 +25,17 @@ def data(words: Sequence[str]) -> None:
     settings = PackSettings(config.pack_size, config.pack_quality, config.pack_mb)
     if config.pack:
         check_pack_place(config.pack)  # before an hour of hashing
+    if config.list and config.list.suffix.lower() != ".csv":
+        raise ConfigError(f"--list {config.list}: its name ends in .csv")
     console = Console()
     print_summary(faces.index, console)
     if silent := faces.unlabelled_tasks():
         without = " ".join(f"--model.task_weights.{task}=0" for task in silent)
         told = f"note: no training face has a label for {', '.join(silent)}: fit needs {without}, or a teacher"
         console.print(told, soft_wrap=True, markup=False)
+    if config.list:
+        write_face_list(faces.index, config.list)
+        console.print(f"list of faces: {config.list}")
     if config.sheet:
         write_contact_sheet(faces.dataset("train"), faces.index.datasets, config.sheet, size=max(96, faces.image_size))
         console.print(f"contact sheet: {config.sheet}")
@@ -45,6 +52,12 @@ def data(words: Sequence[str]) -> None:
 
 def _add_options(parser: ArgumentParser) -> None:
     usual = PackSettings()
+    parser.add_argument(
+        "--list",
+        type=Path,
+        help="write a row for every face into this .csv: its split, why it is left out, its duplicates, and whether "
+        "their labels contradict it (these come first)",
+    )
     parser.add_argument("--sheet", type=Path, help="draw faces, their labels and crops into this .png or .jpg")
     parser.add_argument("--pack", type=Path, help="write all faces into this folder, for another machine")
     parser.add_argument("--pack_size", type=int, default=usual.size, help="side of a packed face in pixels")

@@ -1,10 +1,12 @@
 import re
 
 import cv2
+import pandas as pd
 import pytest
 
 from smart_retail.data.sources.fer2013 import crowd_votes
 from smart_retail.sheet import GAP_PX, HEAD_PX, TEXT_PX
+from smart_retail.training.data_cli import read_data
 from tests.helpers.pictures import write_face
 from tests.helpers.runs import run, write_config
 from tests.helpers.trees import write_fairface, write_fer2013, write_utkface
@@ -114,3 +116,25 @@ def test_a_sheet_of_another_ending_is_refused(here, capsys):
     assert run("data", "--config", config, "--sheet", "sheet.doc") == 2
     assert "ends in .png or .jpg" in capsys.readouterr().err
     assert not (here / "sheet.doc").exists()
+
+
+def test_a_list_names_every_face_and_first_what_is_wrong(here, capsys):
+    config = write_config(here, data=sources(here))
+    assert run("data", "--config", config, "--list", "faces.csv") == 0
+    assert "list of faces: faces.csv" in capsys.readouterr().out
+    table = pd.read_csv("faces.csv", keep_default_na=False)
+    index = read_data(["--config", str(config)]).index
+    assert sorted(table["path"]) == sorted([*map(str, index.faces["path"]), *(path for path, _ in index.broken)])
+    assert "Training_700.jpg" in table.loc[0, "path"]
+    wrong = table[1:7]  # three pairs of the same picture with two ages, side by side
+    assert list(wrong["contradicts"]) == ["age"] * 6
+    assert (wrong["age"].to_numpy()[::2] != wrong["age"].to_numpy()[1::2]).all()
+    assert list(wrong["group"])[::2] == list(wrong["group"])[1::2]
+    assert set(table["contradicts"][7:]) == {""}
+    assert (table["left_out"][7:] != "").sum() == 2  # the leaks come next
+    assert set(table.loc[table["dataset"] == "utkface", "gender"]) == {"male", "female"}
+
+
+def test_a_list_of_another_ending_is_refused(here, capsys):
+    assert run("data", "--config", write_config(here), "--list", "faces.txt") == 2
+    assert "its name ends in .csv" in capsys.readouterr().err
