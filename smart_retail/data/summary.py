@@ -132,8 +132,8 @@ def _duplicates(index: FaceIndex) -> Table | str:
         found = f"Groups of duplicates that reach over data sets: {across}; none within one."
         return found if across else "No duplicates were found."
     table.caption = (
-        f"{', '.join(_names(index))}: groups whose labels disagree (--list names them); leaks: official validation and test faces with a "
-        f"duplicate in official training; groups that reach over data sets: {across}"
+        f"{', '.join(_names(index))}: groups whose labels disagree (--list names them); leaks: official validation and "
+        f"test faces with a duplicate in official training; groups that reach over data sets: {across}"
     )
     table.caption_justify = "left"
     return table
