@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import difflib
 import errno
 import glob
 import logging
@@ -193,3 +194,12 @@ def free_name(name: str, taken: set[str]) -> str:
     free = next(one for one in names if one not in taken)
     taken.add(free)
     return free
+
+
+def near_files(path: Path) -> list[str]:
+    """Return at most three files of the same folder and ending whose names are like this one's, as one would type them."""
+    try:
+        there = [file.name for file in path.parent.iterdir() if file.suffix.lower() == path.suffix.lower()]
+    except OSError:
+        return []
+    return [str(path.parent / name) for name in difflib.get_close_matches(path.name, sorted(there), 3)]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smart_retail.errors import ConfigError
+from smart_retail.files import near_files
 
 PACKAGE = Path(__file__).parent
 CONFIGS = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.parent / "configs"
@@ -63,7 +64,7 @@ def find_config(name: str, flag: str = FLAGS[0]) -> str:
     if flag in MORE_FLAGS and not name.endswith((".yaml", ".yml")):
         return name
     same = [known for known in names() if Path(known).stem == Path(short).stem]
-    near = same or difflib.get_close_matches(short, names(), 3)
+    near = same + near_files(Path(name)) or difflib.get_close_matches(short, names(), 3)
     told = f"near it: {', '.join(near)}" if near else "smart-retail configs lists those"
     raise ConfigError(f"{flag} {name}: no such file in {Path.cwd()}, nor among the configs that come along; {told}")
 

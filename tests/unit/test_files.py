@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from smart_retail.files import cache_folder, locked, write_aside
+from smart_retail.files import cache_folder, locked, near_files, write_aside
 
 
 def test_the_cache_lies_where_the_variable_says(tmp_path, monkeypatch):
@@ -75,3 +75,12 @@ def test_what_a_killed_writer_left_is_removed_and_what_another_holds_is_not(tmp_
 def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path):
     with pytest.raises(OSError, match=r"No space left on device: .*file\.txt"), write_aside(tmp_path / "file.txt"):
         Path("/dev/full").write_text("anything")
+
+
+def test_near_files_are_of_the_same_folder_and_ending(tmp_path, monkeypatch):
+    for name in ("own.yaml", "faces.csv", "faces.txt", "other.yaml"):
+        (tmp_path / name).touch()
+    assert near_files(tmp_path / "owm.yaml") == [str(tmp_path / "own.yaml")]
+    monkeypatch.chdir(tmp_path)
+    assert near_files(Path("facs.csv")) == ["faces.csv"]
+    assert near_files(tmp_path / "xyzzy.csv") == near_files(Path("nowhere/faces.csv")) == []

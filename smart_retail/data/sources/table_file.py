@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from smart_retail.errors import DataError, one_line
+from smart_retail.files import near_files
 
 DELIMITERS = ",;\t|"
 SAMPLE = 50
@@ -46,7 +47,8 @@ def read_table(file: Path) -> pd.DataFrame:
     """
     if not file.is_file():
         where = "" if file.is_absolute() else f" in {Path.cwd()}"
-        what = "is a folder" if file.is_dir() else f"no such file{where}"
+        near = "".join(f"; near it: {name}" for name in near_files(file)[:1])
+        what = "is a folder" if file.is_dir() else f"no such file{where}{near}"
         way_out = "(for a network's own data: evaluate --config FILE, export --data FILE)"
         raise DataError(f"{file}: {what}; set the source's `table` to a CSV or Parquet file {way_out}")
     notes: list[str] = []
