@@ -197,7 +197,7 @@ def free_name(name: str, taken: set[str]) -> str:
 
 
 def near_files(path: Path) -> list[str]:
-    """Return at most three files of the same folder and ending whose names are like this one's, as one would type them."""
+    """Return at most three files of the same folder and ending with names like this one."""
     try:
         there = [file.name for file in path.parent.iterdir() if file.suffix.lower() == path.suffix.lower()]
     except OSError:

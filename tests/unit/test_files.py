@@ -78,7 +78,7 @@ def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path):
 
 
 def test_near_files_are_of_the_same_folder_and_ending(tmp_path, monkeypatch):
-    for name in ("own.yaml", "faces.csv", "faces.txt", "other.yaml"):
+    for name in ("own.yaml", "faces.csv", "faces.txt", "bundle.yaml"):
         (tmp_path / name).touch()
     assert near_files(tmp_path / "owm.yaml") == [str(tmp_path / "own.yaml")]
     monkeypatch.chdir(tmp_path)
