@@ -100,6 +100,9 @@ def _tell_misspelt(parser: ArgumentParser, words: Sequence[str]) -> None:
     for file in named_files(words):
         if file.is_file() and isinstance(content := read_yaml(file), dict):
             given += [(key, f"{file}: ") for key in _keys(content)]
+    for section in {"model", "data", "trainer"} & {name for name, where in given if where == "--"}:
+        if any(option.startswith(f"{section}.") for option in options):
+            raise ConfigError(f"--{section} is followed by a dot and a setting; a file goes after --config")
     for name, where in given:
         if not _is_known(name, options):
             dashes = "--" if where == "--" else ""

@@ -197,6 +197,7 @@ def test_lightnings_own_switches_do_so_too(tmp_path, capsys):
         (["fit", "--model.class_path", "my_ideas.MyModule"], "near it: --module"),
         (["fit", "--learning_rate", "1"], "near it: --model.learning_rate"),
         (["data", "--shet", "x.png"], "near it: --sheet"),
+        (["evaluate", "x", "--output", "r", "--data", "data/own.yaml"], "a file goes after --config"),
         (["evaluate", "a.csv", "--output", "x", "--splitt", "val"], "near it: --split"),
         (["export", "--checkpoint", "x", "--output", "y", "--int8.percentil", "99"], "near it: --int8.percentile"),
     ],
