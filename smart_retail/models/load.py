@@ -17,6 +17,7 @@ from smart_retail.errors import CheckpointError, one_line
 from smart_retail.models.bounded import ACTIVATION_LIMIT
 from smart_retail.models.checkpoint import check_weights, network_weights, read_checkpoint, renamed
 from smart_retail.models.fake_quantise import fake_quantise, is_fake_quantised
+from smart_retail.models.freed_memory import keep_freed_memory
 from smart_retail.models.network import FaceNet
 from smart_retail.models.pretrained import start_from
 from smart_retail.tasks import TASKS, tasks_of
@@ -30,6 +31,7 @@ def network_from(settings: Mapping[str, Any], *, pretrained: bool | None = None)
         pretrained: overrides the setting; False where weights are loaded afterwards anyway (then
             ``init_weights`` is not read either).
     """
+    keep_freed_memory()
     return FaceNet(
         settings["backbone"],
         tasks=tasks_of(settings.get("tasks")),
