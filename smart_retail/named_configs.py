@@ -70,8 +70,8 @@ def find_config(name: str, flag: str = FLAGS[0]) -> str:
 
 
 def by_name(text: str) -> str:
-    """Return a text, as a command to type next, with short names for the configs that come along."""
-    return text.replace(f"{CONFIGS}{os.sep}", "")
+    """Return a word of a command to type next, a config that comes along by its short name."""
+    return text.replace(f"{CONFIGS}{os.sep}", "") if text.endswith(".yaml") else text
 
 
 def configs(args: Sequence[str]) -> None:

@@ -58,7 +58,9 @@ def test_what_is_no_name_is_left_to_the_parser(here, words):
 
 
 def test_a_command_to_type_next_has_the_short_name():
-    assert by_name(f"fit --config={DEMO}") == "fit --config=experiment/demo.yaml"
+    assert by_name(f"--config={DEMO}") == "--config=experiment/demo.yaml"
+    weights = str(CONFIGS / "experiment/reference/student.safetensors")
+    assert by_name(weights) == weights  # which is not looked for by name
 
 
 def test_configs_lists_all_with_what_they_are_for_and_prints_one(here, capsys):
