@@ -8,6 +8,7 @@ off what a config turned on. Lightning's own switches take both, too.
 from __future__ import annotations
 
 import difflib
+import re
 import textwrap
 from argparse import SUPPRESS, Action, ArgumentError, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,8 @@ STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 """A typo is one line instead of the whole usage, and never taken for a setting that begins like it."""
 OWN_MODULES: Any = str | list[str] | None
 """Type of the setting ``imports``, which ``own_code.import_own`` reads before any parser does."""
+OPTION = re.compile(r"-(?!\.?\d)")
+"""How an option begins, and a negative number does not."""
 Item = TypeVar("Item")
 
 
@@ -70,7 +73,7 @@ def positionals_first(parser: ArgumentParser, words: Sequence[str]) -> list[str]
         takes = 0 if "=" in word else 1 if action is None or action.nargs is None else action.nargs
         if takes == "?" and action.const is True and left and left[0].lower() not in ("true", "false"):
             takes = 0  # a switch alone, before a positional
-        while left and (takes == 1 or (takes in ("?", "+", "*") and not left[0].startswith("-"))):
+        while left and (takes == 1 or (takes in ("?", "+", "*") and not OPTION.match(left[0]))):
             rest.append(left.pop(0))
             takes = 0 if takes in (1, "?") else takes
     return front + rest

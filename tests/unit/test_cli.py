@@ -156,6 +156,8 @@ def test_a_switch_stands_alone_or_before_its_value(words, value):
         (["a", "--size", "3", "b", "c"], ["a", "b", "c", "--size", "3"]),
         (["--size=3", "a"], ["a", "--size=3"]),
         (["--size", "-3", "a"], ["a", "--size", "-3"]),
+        (["--maybe_size", "-3", "a"], ["a", "--maybe_size", "-3"]),
+        (["a", "--maybe_size", "--retry", "b"], ["a", "b", "--maybe_size", "--retry"]),
         (["a", "--retry", "b"], ["a", "b", "--retry"]),
         (["--retry", "false", "a"], ["a", "--retry", "false"]),
         (["--tasks", "age", "gender", "--size", "3", "a"], ["a", "--tasks", "age", "gender", "--size", "3"]),
@@ -167,6 +169,7 @@ def test_positionals_may_stand_among_options(words, first):
     parser = switch()
     parser.add_argument("names", nargs="*", type=str)
     parser.add_argument("--size", type=int)
+    parser.add_argument("--maybe_size", type=int, nargs="?", const=5)
     parser.add_argument("--tasks", nargs="+", type=str)
     with reading(parser, words):
         assert positionals_first(parser, words) == first
