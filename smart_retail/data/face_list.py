@@ -17,7 +17,7 @@ def face_list(index: FaceIndex) -> pd.DataFrame:
     Returns:
         ``path``, ``dataset``, ``split``, ``left_out`` (why, if it is), ``group`` (number of the near-duplicates that it
         belongs to) and ``group_size``, ``contradicts`` (tasks of which a duplicate has another label), and a column
-        for each task: the name of a class, or years.
+        for each task: the name of a class, or years; ``<task>_low`` and ``<task>_high`` of known ranges.
     """
     faces = index.faces
     marks = contradictions(faces, index.tasks)
@@ -35,10 +35,12 @@ def face_list(index: FaceIndex) -> pd.DataFrame:
     for task in index.tasks:
         labels = faces[task.name]
         table[task.name] = labels.map(dict(enumerate(task.classes))) if task.is_classes else labels
+        ranges = faces[list(task.range_columns)] if not task.is_classes else pd.DataFrame()
+        table = table.join(ranges if ranges.notna().to_numpy().any() else ranges[[]])
     table = table.assign(agrees=table["contradicts"] == "", kept=table["left_out"] == "")
     table = table.sort_values(["agrees", "kept", "group"], kind="stable").drop(columns=["agrees", "kept"])
     broken = pd.DataFrame([{"path": str(path), "left_out": reason} for path, reason in index.broken])
-    return pd.concat([broken, table])[list(table)] if len(broken) else table
+    return pd.concat([broken, table.astype({"group": "Int64", "group_size": "Int64"})])[list(table)]
 
 
 def write_face_list(index: FaceIndex, path: Path) -> None:

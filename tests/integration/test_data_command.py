@@ -138,3 +138,18 @@ def test_a_list_names_every_face_and_first_what_is_wrong(here, capsys):
 def test_a_list_of_another_ending_is_refused(here, capsys):
     assert run("data", "--config", write_config(here), "--list", "faces.txt") == 2
     assert "its name ends in .csv" in capsys.readouterr().err
+
+
+def test_a_list_has_the_ends_of_known_ranges(here):
+    source = {"class_path": "FairFace", "init_args": {"root": str(write_fairface(here / "fairface"))}}
+    assert (
+        run(
+            "data", "--config", write_config(here, data={"sources": [source], "max_broken": 0.5}), "--list", "faces.csv"
+        )
+        == 0
+    )
+    table = pd.read_csv("faces.csv")
+    table = table[table["dataset"].notna()]  # one file is missing
+    assert table[["age_low", "age_high"]].notna().all(axis=None)
+    assert table["age"].isna().all()
+    assert (table["age_low"] <= table["age_high"]).all()
